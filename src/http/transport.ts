@@ -1,0 +1,46 @@
+/** One HTTP exchange with one Proxmox host: the lowest seam. The embedded cluster implements it too. */
+export interface Transport {
+  /**
+   * Sends the request once and reads the whole answer. Any HTTP status is an answer, not an error.
+   * Throws WireFault when there is no complete answer, and the signal's reason when the caller gave up before anything was
+   * written; a caller who gives up later gets a WireFault with `sent: true` whose cause is the signal's reason.
+   */
+  send(request: WireRequest): Promise<WireReply>;
+  close(): Promise<void>;
+}
+
+export type Method = "GET" | "POST" | "PUT" | "DELETE";
+
+export interface WireRequest {
+  readonly method: Method;
+  /** Path and query as they stand in the request line: `/api2/json/nodes/pve1/qemu/101/config?current=1`. */
+  readonly path: string;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** A form-encoded body; sent together with the head in one write. */
+  readonly body?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface WireReply {
+  readonly status: number;
+  /** The reason phrase of the status line: PVE puts the first line of its error text there. */
+  readonly reason: string;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** No complete answer came. `sent: false` only where the request provably never left this process. */
+export class WireFault extends Error {
+  readonly sent: boolean;
+  /** `ECONNREFUSED`, `ENOTFOUND`, `CERT_…`, `UND_ERR_SOCKET` … as the runtime names it. */
+  readonly code: string;
+
+  constructor(code: string, message: string, options: { sent: boolean; cause?: unknown }) {
+    super(message, { cause: options.cause });
+    this.name = "WireFault";
+    this.code = code;
+    this.sent = options.sent;
+  }
+}

@@ -1,0 +1,37 @@
+import type * as z from "zod";
+import type { Call } from "./proxmox/call.ts";
+import type { ProxmoxClient } from "./proxmox/client.ts";
+import type { Task, TaskReport } from "./proxmox/task.ts";
+
+/** What a call can do to the cluster; the only source of annotations, read-only mode and confirmation. */
+export type Effect = "read" | "change" | "interrupt" | "destroy";
+
+/** What the body of a tool gets besides its arguments. */
+export interface ToolContext {
+  readonly proxmox: ProxmoxClient;
+  /** Cancellation, the freshness that the caller asked for, and the account of what this call cost. */
+  readonly call: Call;
+  /** Waits for a task as long as the caller allows (`wait_s`), reporting progress; throws task_failed when it failed. */
+  settle(task: Task): Promise<TaskReport>;
+}
+
+/** A tool is a value: name, words, schemas, effect and a body of a few lines. Input and output are zod objects. */
+export interface Tool<In extends z.ZodObject = z.ZodObject, Out extends z.ZodObject = z.ZodObject> {
+  readonly name: string;
+  readonly description: string;
+  readonly effect: Effect;
+  readonly input: In;
+  /** Only the fields that scripts rely on; nested parts are bare objects and arrays. */
+  readonly output: Out;
+  /** Method syntax on purpose: one registry holds tools of many input types. */
+  run(input: z.output<In>, context: ToolContext): Promise<z.input<Out>>;
+  /** The short text that stands alone: a table or a few lines, not the JSON again. */
+  show(result: z.output<Out>, input: z.output<In>): string;
+}
+
+/** Types a tool from its schemas. */
+export function defineTool<In extends z.ZodObject, Out extends z.ZodObject>(
+  tool: Tool<In, Out>,
+): Tool<In, Out> {
+  return tool;
+}
