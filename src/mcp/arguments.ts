@@ -1,0 +1,153 @@
+import type * as z from "zod";
+import { Problem } from "../problem.ts";
+import { closest, count, oneLine } from "../text.ts";
+import type { Tool } from "../tool.ts";
+
+type Arguments = Readonly<Record<string, unknown>>;
+
+/** One argument that cannot be taken, in our words. */
+interface Complaint {
+  readonly argument: string;
+  readonly given?: string;
+  readonly expected: string;
+}
+
+/**
+ * A tool's arguments, checked and completed by its schema. Throws invalid_input that tells everything wrong at once:
+ * each argument by name, what was given and what is expected.
+ */
+export function parseArguments(tool: Tool, raw: Arguments): Arguments {
+  // Some clients put their own `_meta` among the arguments; it is not the caller's mistake.
+  const given = Object.fromEntries(
+    Object.entries(raw).filter(
+      ([name]) => !name.startsWith("_") || Object.hasOwn(tool.input.shape, name),
+    ),
+  );
+  const parsed = tool.input.strict().safeParse(given);
+  if (parsed.success) return parsed.data;
+  throw refusal(tool, given, parsed.error.issues);
+}
+
+function refusal(tool: Tool, given: Arguments, issues: readonly z.core.$ZodIssue[]): Problem {
+  const known = Object.keys(tool.input.shape);
+  const unknown = issues.flatMap((issue) =>
+    issue.code === "unrecognized_keys" ? issue.keys.map((key) => nameOf([...issue.path, key])) : [],
+  );
+  const complaints = issues
+    .filter((issue) => issue.code !== "unrecognized_keys")
+    .map((issue) => complaint(issue, given));
+  const strangers = unknown.map((name) => stranger(name, known));
+  const sentences = [...strangers, ...complaints.map(sentence)];
+  return new Problem("invalid_input", `${tool.name}: ${sentences.join(" ")}`, {
+    next: nextStep(tool.name, known, unknown.length > 0),
+    facts: {
+      tool: tool.name,
+      ...(unknown.length > 0
+        ? { unknown: unknown.map((name) => oneLine(name, 60)), expected: known }
+        : {}),
+      ...(complaints.length > 0 ? { arguments: complaints } : {}),
+    },
+  });
+}
+
+function nextStep(tool: string, known: readonly string[], listAll: boolean): string {
+  if (known.length === 0) return `Repeat the call without arguments: ${tool} takes none.`;
+  return listAll
+    ? `Repeat the call with these arguments only: ${known.join(", ")}.`
+    : "Repeat the call with that put right.";
+}
+
+function stranger(name: string, known: readonly string[]): string {
+  const [near] = closest(name, known, 1);
+  const asked = `There is no argument ${oneLine(name, 60)}`;
+  return near === undefined ? `${asked}.` : `${asked}; did you mean ${near}?`;
+}
+
+function sentence({ argument, given, expected }: Complaint): string {
+  return given === undefined
+    ? `${argument} is missing: it must be ${expected}.`
+    : `${argument} must be ${expected}, not ${given}.`;
+}
+
+function complaint(issue: z.core.$ZodIssue, given: Arguments): Complaint {
+  const argument = nameOf(issue.path);
+  const value = issue.path.reduce<unknown>(
+    (at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined),
+    given,
+  );
+  const expected = expectation(issue);
+  return value === undefined
+    ? { argument, expected }
+    : { argument, given: shown(argument, value), expected };
+}
+
+/** `disks[0].size`; the root, where a rule spans several arguments, is called by that. */
+function nameOf(path: readonly PropertyKey[]): string {
+  const [first, ...rest] = path;
+  if (first === undefined) return "the arguments together";
+  const tail = rest
+    .map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`))
+    .join("");
+  return `${String(first)}${tail}`;
+}
+
+const typeWords: Readonly<Record<string, string>> = {
+  string: "a string",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  array: "a list",
+  object: "an object",
+  record: "an object of names and values",
+};
+
+function expectation(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case "invalid_type":
+      return typeWords[issue.expected] ?? `of type ${issue.expected}`;
+    case "invalid_value":
+      return alternatives(issue.values.map((value) => JSON.stringify(value)));
+    case "too_small":
+      return bound(
+        issue.origin,
+        issue.inclusive === false ? "more than" : "at least",
+        issue.minimum,
+      );
+    case "too_big":
+      return bound(
+        issue.origin,
+        issue.inclusive === false ? "less than" : "at most",
+        issue.maximum,
+      );
+    case "not_multiple_of":
+      return `a multiple of ${issue.divisor}`;
+    case "custom":
+      // The words of our own refinements ("must be …" is said already); zod has none of its own for them.
+      return issue.message;
+    default:
+      return "of the form that its description says";
+  }
+}
+
+function alternatives(values: readonly string[]): string {
+  return values.length === 1 ? (values[0] ?? "") : `one of ${values.join(", ")}`;
+}
+
+function bound(origin: string, relation: string, limit: number | bigint): string {
+  if (origin === "string") return `${relation} ${count(Number(limit), "character")} long`;
+  if (origin === "array") return `a list of ${relation} ${count(Number(limit), "item")}`;
+  return `${relation} ${limit}`;
+}
+
+const secretNames = /password|secret|token|(?:^|[_.])key|certificate|private|cipassword/iu;
+
+/** What was given, short enough to recognise and never a secret. */
+function shown(argument: string, value: unknown): string {
+  if (Array.isArray(value)) return `a list of ${count(value.length, "item")}`;
+  if (value === null) return "null";
+  if (typeof value === "object") return "an object";
+  if (typeof value !== "string") return String(value);
+  return secretNames.test(argument)
+    ? `a string of ${count(value.length, "character")}`
+    : JSON.stringify(oneLine(value, 40));
+}

@@ -1,0 +1,224 @@
+import { randomBytes } from "node:crypto";
+import * as z from "zod";
+import type { Clock } from "../clock.ts";
+import type { Log } from "../log.ts";
+import { isProblem, Problem } from "../problem.ts";
+import { ago, closest } from "../text.ts";
+import type { Tool, ToolContext } from "../tool.ts";
+import { annotations, toolMeta } from "./annotations.ts";
+import { parseArguments } from "./arguments.ts";
+import { createPresenter, type Presenter } from "./present.ts";
+import { inputSchema, type JsonSchema, outputSchema } from "./schema.ts";
+import { settler } from "./settle.ts";
+
+/** How a long call tells that it goes on: `done` is a fraction 0..1 where it is known. */
+export interface CallProgress {
+  readonly done?: number;
+  readonly message: string;
+}
+
+export interface CallRequest {
+  readonly signal: AbortSignal;
+  readonly progress?: ((progress: CallProgress) => void) | undefined;
+}
+
+/** What a call is made from: handed to the composition root, which alone knows the connection. */
+export interface CallOptions extends CallRequest {
+  readonly maxAgeMs?: number | undefined;
+}
+
+type Arguments = Readonly<Record<string, unknown>>;
+
+export interface ServerOptions {
+  readonly tools: readonly Tool[];
+  /** Everything a tool gets but `settle`, which this server adds. */
+  readonly makeContext: (options: CallOptions, args: Arguments) => Omit<ToolContext, "settle">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly instructions: string;
+  /** Never leave the server in any string. */
+  readonly secrets: readonly string[];
+  /** Why a tool that exists elsewhere is not listed here (another toolset, read-only), as one sentence. */
+  readonly absent?: (name: string) => string | undefined;
+  readonly newReference?: () => string;
+}
+
+/** A tool as clients see it. */
+export interface ListedTool {
+  readonly name: string;
+  readonly description: string;
+  readonly inputSchema: JsonSchema;
+  readonly outputSchema: JsonSchema;
+  readonly annotations?: Readonly<Record<string, boolean>>;
+  readonly _meta?: Readonly<Record<string, unknown>>;
+}
+
+/** The answer to a call in the shape that every revision of the protocol shares. */
+export interface CallResult {
+  readonly content: readonly [{ readonly type: "text"; readonly text: string }];
+  readonly structuredContent?: Readonly<Record<string, unknown>>;
+  readonly isError?: true;
+  readonly _meta: Readonly<Record<string, unknown>>;
+}
+
+/** The registry served: protocol-neutral, so that each era of MCP is one thin adapter above it. */
+export interface ToolServer {
+  readonly instructions: string;
+  list(): readonly ListedTool[];
+  /** Never rejects for what a tool does; rejects with UnknownTool when there is none of that name. */
+  call(name: string, args: Arguments, request: CallRequest): Promise<CallResult>;
+}
+
+/** No tool has this name: a mistake against the list, so the adapters answer it as a protocol error. */
+export class UnknownTool extends Error {}
+
+/** Builds every listed schema at once, so that a schema some clients would refuse stops the start. */
+export function createServer(options: ServerOptions): ToolServer {
+  const tools = new Map(options.tools.map((tool) => [tool.name, tool]));
+  if (tools.size !== options.tools.length) throw new Error("two tools have the same name");
+  const listed = options.tools.map(listedTool);
+  const presenter = createPresenter({ secrets: options.secrets });
+  return {
+    instructions: options.instructions,
+    list: () => listed,
+    call: (name, args, request) => {
+      const tool = tools.get(name);
+      if (tool === undefined) return Promise.reject(unknownTool(name, [...tools.keys()], options));
+      return answer(tool, args, request, options, presenter);
+    },
+  };
+}
+
+function listedTool(tool: Tool): ListedTool {
+  const hints = annotations(tool.effect);
+  const meta = toolMeta(tool.effect);
+  return {
+    name: tool.name,
+    description: tool.description,
+    inputSchema: inputSchema(tool),
+    outputSchema: outputSchema(tool),
+    ...(hints === undefined ? {} : { annotations: hints }),
+    ...(meta === undefined ? {} : { _meta: meta }),
+  };
+}
+
+function unknownTool(
+  name: string,
+  known: readonly string[],
+  { absent }: ServerOptions,
+): UnknownTool {
+  const why = absent?.(name);
+  const near = closest(name, known, 3);
+  const hint =
+    why ?? (near.length === 0 ? "tools/list names them all." : `Closest: ${near.join(", ")}.`);
+  return new UnknownTool(`No tool named ${JSON.stringify(name.slice(0, 64))} here. ${hint}`);
+}
+
+/** The one try/catch of a call: whatever happens below becomes an answer here. */
+async function answer(
+  tool: Tool,
+  args: Arguments,
+  request: CallRequest,
+  options: ServerOptions,
+  presenter: Presenter,
+): Promise<CallResult> {
+  let call: ToolContext["call"] | undefined;
+  const freshness = (): Arguments =>
+    call === undefined ? { apiCalls: 0 } : { ...call.summary(options.clock.now()) };
+  try {
+    const input = parseArguments(tool, args);
+    const context = contextFor(input, request, options);
+    call = context.call;
+    const result = checked(tool, await tool.run(input, context));
+    return success(tool, result, input, freshness(), presenter);
+  } catch (error) {
+    return failure(explained(error, tool, request.signal, options), freshness(), presenter);
+  }
+}
+
+const defaultWaitS = 45;
+
+function contextFor(input: Arguments, request: CallRequest, options: ServerOptions): ToolContext {
+  const { max_age_s: maxAgeS, wait_s: waitS } = input;
+  const maxAgeMs = typeof maxAgeS === "number" ? maxAgeS * 1000 : undefined;
+  const context = options.makeContext({ ...request, maxAgeMs }, input);
+  const waitMs = (typeof waitS === "number" ? waitS : defaultWaitS) * 1000;
+  return { ...context, settle: settler({ call: context.call, clock: options.clock, waitMs }) };
+}
+
+/** A result that breaks its own schema is our mistake: clients would refuse it with words nobody can act on. */
+function checked(tool: Tool, raw: unknown): Arguments {
+  const parsed = tool.output.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  throw new Error(`${tool.name} broke its output schema: ${z.prettifyError(parsed.error)}`);
+}
+
+function success(
+  tool: Tool,
+  result: Arguments,
+  input: Arguments,
+  freshness: Arguments,
+  presenter: Presenter,
+): CallResult {
+  const text = presenter.answer(tool.show(result, input));
+  const { ageMs } = freshness;
+  const age = ageNote(ageMs);
+  return {
+    content: [{ type: "text", text: age === undefined ? text : `${text}\n${age}` }],
+    structuredContent: Object.fromEntries(Object.entries(presenter.value(result) ?? {})),
+    _meta: freshness,
+  };
+}
+
+const silentAgeMs = 5_000;
+
+function ageNote(ageMs: unknown): string | undefined {
+  if (typeof ageMs !== "number" || ageMs <= silentAgeMs) return undefined;
+  return `(as of ${ago(ageMs)}; row figures may be 10 s older)`;
+}
+
+function failure(problem: Problem, freshness: Arguments, presenter: Presenter): CallResult {
+  const { kind, message, next, retryable, facts } = problem;
+  const text = presenter.answer(
+    next === undefined ? `${kind}: ${message}` : `${kind}: ${message} ${next}`,
+  );
+  const error = presenter.value({ kind, retryable, facts });
+  return { isError: true, content: [{ type: "text", text }], _meta: { error, ...freshness } };
+}
+
+function explained(
+  error: unknown,
+  tool: Tool,
+  signal: AbortSignal,
+  options: ServerOptions,
+): Problem {
+  if (isProblem(error)) return error;
+  if (isAbort(error) || (signal.aborted && error === signal.reason)) return cancelled(tool, error);
+  const { log, newReference = () => randomBytes(4).toString("hex") } = options;
+  const reference = newReference();
+  log.error("bug", { reference, tool: tool.name, error });
+  const doubt =
+    tool.effect === "read" ? "" : " The change may have been made: look before you repeat it.";
+  return new Problem(
+    "bug",
+    `${tool.name} failed through a fault of this server (reference ${reference}).${doubt}`,
+    {
+      next: "Other arguments will hardly help; the server's log on stderr has the details under that reference.",
+      facts: { reference },
+      cause: error,
+    },
+  );
+}
+
+function cancelled(tool: Tool, cause: unknown): Problem {
+  const started =
+    tool.effect === "read" ? {} : { next: "What was already started goes on; get_tasks shows it." };
+  return new Problem("cancelled", `${tool.name} was given up at the caller's request.`, {
+    ...started,
+    cause,
+  });
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
+}
