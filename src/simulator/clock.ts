@@ -89,7 +89,11 @@ export class VirtualClock implements Clock {
   #next(): Sleeper | undefined {
     let best: Sleeper | undefined;
     for (const sleeper of this.#sleepers) {
-      if (!best || sleeper.due < best.due || (sleeper.due === best.due && sleeper.order < best.order)) {
+      if (
+        !best ||
+        sleeper.due < best.due ||
+        (sleeper.due === best.due && sleeper.order < best.order)
+      ) {
         best = sleeper;
       }
     }

@@ -1,0 +1,172 @@
+import type { Cluster } from "./cluster.ts";
+import { isDiskKey } from "./guest-config.ts";
+import { findVolume } from "./guests.ts";
+import { lookup, type Parameters, type Values } from "./parameters.ts";
+import { readProperties, writeProperties, writeSize } from "./property-string.ts";
+import { randomMac } from "./random.ts";
+import { badParameters, died } from "./refusal.ts";
+import { allocate, usableStorage } from "./volumes.ts";
+import { type Guest, volumeKey } from "./world.ts";
+
+/** Keys that a running guest takes at once; the others wait as pending for a cold start. */
+const hot = {
+  qemu: /^(?:name|description|tags|onboot|startup|protection|hotplug|boot|agent|balloon|shares|cpulimit|cpuunits|ci\w+|ipconfig\d+|sshkeys|nameserver|searchdomain|net\d+|scsi\d+|virtio\d+|ide\d+|usb\d+|unused\d+|lock)$/,
+  lxc: /^(?:description|tags|onboot|startup|protection|memory|swap|cores|cpulimit|cpuunits|net\d+|nameserver|searchdomain|mp\d+|unused\d+|lock)$/,
+};
+
+export interface Change {
+  readonly set: Readonly<Record<string, string>>;
+  readonly remove: readonly string[];
+  readonly revert: readonly string[];
+  readonly force: boolean;
+  readonly digest: string | undefined;
+}
+
+const control = new Set(
+  "node vmid delete revert force digest skiplock background_delay".split(" "),
+);
+
+/** Parts the parameters of PUT and POST config. Throws what PVE refuses before it looks at the config. */
+export function readChange(values: Values, parameters: Parameters): Change {
+  const set = Object.fromEntries(Object.entries(values).filter(([key]) => !control.has(key)));
+  const remove = pieces(values["delete"]);
+  const revert = pieces(values["revert"]);
+  for (const key of remove) {
+    if (set[key] !== undefined) {
+      throw badParameters({ delete: `duplicate parameter ('${key}' is also set)` });
+    }
+    if (!lookup(parameters, key)) throw badParameters({ delete: `unknown option '${key}'` });
+  }
+  for (const key of revert) {
+    if (!lookup(parameters, key)) throw badParameters({ revert: `unknown option '${key}'` });
+  }
+  return { set, remove, revert, force: values["force"] === "1", digest: values["digest"] };
+}
+
+function pieces(list: string | undefined): string[] {
+  return (list ?? "").split(/[,;\s]+/).filter((piece) => piece !== "");
+}
+
+/** Carries a change out; disks are allocated and detached on the way. Throws 500 before anything has changed. */
+export function applyChange(cluster: Cluster, guest: Guest, change: Change): void {
+  const set: Record<string, string> = {};
+  for (const [key, value] of Object.entries(change.set)) {
+    set[key] = normalValue(cluster, guest, key, value);
+  }
+  for (const key of change.revert) {
+    delete guest.pending[key];
+    guest.pendingDelete = guest.pendingDelete.filter((other) => other !== key);
+  }
+  for (const key of change.remove) removeKey(cluster, guest, key, change.force);
+  for (const [key, value] of Object.entries(set)) {
+    guest.pendingDelete = guest.pendingDelete.filter((other) => other !== key);
+    if (takesAtOnce(guest, key)) {
+      guest.config[key] = value;
+      delete guest.pending[key];
+    } else if (guest.config[key] === value) {
+      delete guest.pending[key];
+    } else {
+      guest.pending[key] = value;
+    }
+  }
+}
+
+function takesAtOnce(guest: Guest, key: string): boolean {
+  return guest.run.status !== "running" || hot[guest.type].test(key);
+}
+
+function removeKey(cluster: Cluster, guest: Guest, key: string, force: boolean): void {
+  delete guest.pending[key];
+  const value = guest.config[key];
+  if (value === undefined) return;
+  if (!takesAtOnce(guest, key)) {
+    if (!guest.pendingDelete.includes(key)) guest.pendingDelete.push(key);
+    return;
+  }
+  delete guest.config[key];
+  const unused = key.startsWith("unused");
+  if (!unused && !isDiskKey(guest.type, key)) return;
+  const parts = readProperties(value, "file");
+  const volid = parts["file"] ?? "";
+  const volume = findVolume(cluster, volid, guest.node);
+  if (!volume || parts["media"] === "cdrom") return;
+  if (unused || force) cluster.world.volumes.delete(volumeKey(volid, volume.node));
+  else guest.config[freeUnused(guest)] = volid;
+}
+
+function freeUnused(guest: Guest): string {
+  let index = 0;
+  while (guest.config[`unused${index}`] !== undefined) index++;
+  return `unused${index}`;
+}
+
+/** The normal form that PVE writes into the config; also used by create. */
+export function normalValue(cluster: Cluster, guest: Guest, key: string, value: string): string {
+  if (key === "tags") return normalTags(value);
+  if (/^net\d+$/.test(key))
+    return guest.type === "qemu" ? vmNet(cluster, value) : containerNet(cluster, value);
+  if (isDiskKey(guest.type, key)) return diskValue(cluster, guest, key, value);
+  return value;
+}
+
+/** Lower case, sorted, joined with `;`. */
+function normalTags(value: string): string {
+  const tags = new Set(pieces(value.toLowerCase()));
+  return [...tags].sort().join(";");
+}
+
+/** `virtio=MAC,bridge=…`: a MAC is made up where none is given. */
+function vmNet(cluster: Cluster, value: string): string {
+  const parts = readProperties(value, "model");
+  const { model: given, macaddr, ...rest } = parts;
+  const model =
+    given ??
+    Object.keys(parts).find((key) => /^(?:virtio|e1000|rtl8139|vmxnet3)/.test(key)) ??
+    "virtio";
+  const mac = parts[model] ?? macaddr ?? randomMac(cluster.random);
+  delete rest[model];
+  const tail = writeProperties(rest, "");
+  return `${model}=${mac.toUpperCase()}${tail === "" ? "" : `,${tail}`}`;
+}
+
+function containerNet(cluster: Cluster, value: string): string {
+  const parts = readProperties(value, "name");
+  const { name = "eth0", hwaddr = randomMac(cluster.random), ...rest } = parts;
+  return `name=${name},${writeProperties({ ...rest, hwaddr: hwaddr.toUpperCase(), type: "veth" }, "")}`;
+}
+
+/** `STORAGE:SIZE` allocates, `STORAGE:cloudinit` too; an existing volume gets its size written behind it. */
+function diskValue(cluster: Cluster, guest: Guest, key: string, value: string): string {
+  const defaultKey = guest.type === "qemu" ? "file" : "volume";
+  const parts = readProperties(value, defaultKey);
+  const file = parts[defaultKey] ?? "none";
+  if (file === "none" || file === "cdrom" || file.startsWith("/")) return value;
+  const [storageId = "", name = ""] = file.split(":");
+  const storage = usableStorage(cluster, storageId, guest.node);
+  const { node, vmid, type } = guest;
+  const fresh = { storage, node, vmid, type };
+  if (name === "cloudinit") {
+    const volume = allocate(cluster, { ...fresh, sizeBytes: 4 * 1024 ** 2, purpose: "cloudinit" });
+    return `${volume.volid},media=cdrom,size=4M`;
+  }
+  if (/^\d+(?:\.\d+)?$/.test(name)) {
+    const content = type === "qemu" ? "images" : "rootdir";
+    if (!storage.content.includes(content)) {
+      throw died(`storage '${storageId}' does not support content-type '${content}'`);
+    }
+    const sizeBytes = parts["import-from"] ? 3 * 1024 ** 3 : Number(name) * 1024 ** 3;
+    const volume = allocate(cluster, { ...fresh, sizeBytes });
+    const { format: _, "import-from": __, ...kept } = parts;
+    return writeProperties(
+      { ...kept, [defaultKey]: volume.volid, size: writeSize(sizeBytes) },
+      defaultKey,
+    );
+  }
+  const volume = findVolume(cluster, file, node);
+  if (!volume) throw died(`volume '${file}' does not exist`);
+  const inUse = Object.entries(guest.config).find(
+    ([other, text]) => other.startsWith("unused") && text === file,
+  );
+  if (inUse && inUse[0] !== key) delete guest.config[inUse[0]];
+  return writeProperties({ ...parts, size: writeSize(volume.sizeBytes) }, defaultKey);
+}

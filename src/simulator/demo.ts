@@ -1,0 +1,173 @@
+import {
+  adminToken,
+  auditorToken,
+  type Credentials,
+  nobodyToken,
+  stagingToken,
+} from "./demo-credentials.ts";
+import { infrastructure, inside, staging, webAndData } from "./demo-guests.ts";
+import type { World } from "./world.ts";
+import { addGuest, addPool, addToken, emptyWorld } from "./world-builder.ts";
+
+const day = 86_400_000;
+
+/** The cluster that `--demo` shows: three nodes, about thirty guests, some of them awkward. `now`: milliseconds since the epoch. */
+export function demoWorld(now: number): World {
+  const world = emptyWorld(now);
+  addPool(world, "production", "customer facing");
+  addPool(world, "staging", "may break at any time");
+  addIdentities(world);
+  for (const plan of [...webAndData(now), ...infrastructure(now), ...staging(now)])
+    addGuest(world, plan);
+  addTemplates(world);
+  addAwkward(world, now);
+  addFiles(world, now);
+  return world;
+}
+
+function addIdentities(world: World): void {
+  const token = (credentials: Credentials, roles: Record<string, string>) =>
+    addToken(world, { id: credentials.tokenId, secret: credentials.secret, roles });
+  token(adminToken, { "/": "Administrator" });
+  token(auditorToken, { "/": "PVEAuditor" });
+  token(nobodyToken, {});
+  token(stagingToken, { "/pool/staging": "PVEVMUser" });
+}
+
+function addTemplates(world: World): void {
+  const cloudinit = {
+    ide2: "nfs-shared:9000/vm-9000-cloudinit.qcow2,media=cdrom,size=4M",
+    ciuser: "debian",
+    ipconfig0: "ip=dhcp",
+  };
+  addGuest(world, {
+    vmid: 9000,
+    name: "debian-13-template",
+    node: "pve1",
+    template: true,
+    storage: "nfs-shared",
+    diskGib: 8,
+    memoryMib: 1024,
+    tags: "template",
+    config: cloudinit,
+  });
+  addGuest(world, {
+    vmid: 9001,
+    name: "debian-13-ct-template",
+    node: "pve2",
+    type: "lxc",
+    template: true,
+    diskGib: 4,
+    tags: "template",
+  });
+}
+
+function addAwkward(world: World, now: number): void {
+  const nowS = Math.floor(now / 1000);
+  const backup = { lock: "backup" };
+  addGuest(world, {
+    vmid: 150,
+    name: "files-1",
+    node: "pve2",
+    pool: "production",
+    tags: "files;prod",
+    memoryMib: 4096,
+    diskGib: 100,
+    runningSince: now - 9 * day,
+    config: backup,
+  });
+  const wiki = addGuest(world, {
+    vmid: 151,
+    name: "wiki",
+    node: "pve1",
+    tags: "dev",
+    diskGib: 32,
+    runningSince: now - 5 * day,
+    config: { parent: "before-upgrade" },
+    traits: inside(171),
+  });
+  const { parent: _, ...before } = wiki.config;
+  wiki.snapshots.push(
+    {
+      name: "clean-install",
+      snaptime: nowS - 40 * 86_400,
+      description: "right after the installation",
+      config: before,
+    },
+    {
+      name: "before-upgrade",
+      snaptime: nowS - 6 * 86_400,
+      description: "before the upgrade to 13",
+      parent: "clean-install",
+      config: before,
+    },
+  );
+  addGuest(world, {
+    vmid: 152,
+    name: "gateway-1",
+    node: "pve2",
+    tags: "ha;infra",
+    runningSince: now - 12 * day,
+    storage: "nfs-shared",
+    traits: inside(172),
+  });
+  world.ha.set("vm:152", { sid: "vm:152", request: "started", maxRestart: 1, maxRelocate: 1 });
+  // created a second ago: the next round of pvestatd gives its row a name
+  addGuest(world, {
+    vmid: 160,
+    name: "fresh-1",
+    node: "pve3",
+    tags: "dev",
+    traits: { bornAt: now },
+  });
+}
+
+/** ISO images, container templates, backups, and the nightly job. */
+function addFiles(world: World, now: number): void {
+  const ctime = Math.floor(now / 1000) - 86_400;
+  const file = (
+    volid: string,
+    content: "iso" | "vztmpl" | "backup",
+    format: string,
+    sizeMib: number,
+    more = {},
+  ) => {
+    const node = volid.startsWith("nfs-shared:") ? "" : "pve1";
+    world.volumes.set(`${node}/${volid}`, {
+      volid,
+      node,
+      content,
+      format,
+      sizeBytes: sizeMib * 1024 ** 2,
+      ctime,
+      ...more,
+    });
+  };
+  file("local:iso/debian-13.2.0-amd64-netinst.iso", "iso", "iso", 784);
+  file("nfs-shared:iso/virtio-win-0.1.285.iso", "iso", "iso", 754);
+  file("local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst", "vztmpl", "tzst", 124);
+  const backup = "nfs-shared:backup/vzdump";
+  file(`${backup}-qemu-120-2025_12_31-02_00_03.vma.zst`, "backup", "vma.zst", 48_000, {
+    vmid: 120,
+    notes: "db-1",
+    protected: true,
+  });
+  file(`${backup}-qemu-101-2025_12_31-02_10_41.vma.zst`, "backup", "vma.zst", 3100, {
+    vmid: 101,
+    notes: "web-1",
+  });
+  file(`${backup}-lxc-200-2025_12_31-02_14_12.tar.zst`, "backup", "tar.zst", 260, {
+    vmid: 200,
+    notes: "dns-1",
+  });
+  world.backupJobs.push({
+    id: "backup-nightly",
+    vmids: [],
+    all: false,
+    pool: "production",
+    schedule: "02:00",
+    storage: "nfs-shared",
+    enabled: true,
+    comment: "nightly",
+  });
+}

@@ -1,0 +1,29 @@
+import type { Route } from "../route.ts";
+import { accessRoutes } from "./access.ts";
+import { clusterRoutes } from "./cluster.ts";
+import { cloneRoutes } from "./guest-clone.ts";
+import { configRoutes } from "./guest-config.ts";
+import { deleteRoutes } from "./guest-delete.ts";
+import { guestInsideRoutes } from "./guest-inside.ts";
+import { guestReadRoutes } from "./guest-read.ts";
+import { nodeRoutes } from "./nodes.ts";
+import { powerRoutes } from "./power.ts";
+import { storageRoutes } from "./storage.ts";
+import { taskRoutes } from "./tasks.ts";
+
+/** Everything that the simulator answers; any other path is 501, as on a host. */
+export function allRoutes(): Route[] {
+  return [
+    ...nodeRoutes(),
+    ...clusterRoutes(),
+    ...accessRoutes(),
+    ...storageRoutes(),
+    ...taskRoutes(),
+    ...guestReadRoutes(),
+    ...guestInsideRoutes(),
+    ...configRoutes(),
+    ...powerRoutes(),
+    ...cloneRoutes(),
+    ...deleteRoutes(),
+  ];
+}

@@ -1,0 +1,160 @@
+import type { Clock } from "../clock.ts";
+import { type Transport, WireFault, type WireReply, type WireRequest } from "../http/transport.ts";
+import { Cluster, type Version } from "./cluster.ts";
+import { demoWorld } from "./demo.ts";
+import { type Fault, Faults } from "./faults.ts";
+import { answer } from "./host.ts";
+import { Outside } from "./outside.ts";
+import { seededRandom } from "./random.ts";
+import { parseForm, parseRequest } from "./request.ts";
+import { type LoggedRequest, RequestLog } from "./request-log.ts";
+import { RouteTable } from "./route.ts";
+import { allRoutes } from "./routes/all.ts";
+import type { World } from "./world.ts";
+
+export interface SimulatorOptions {
+  readonly clock: Clock;
+  /** Without it the demo cluster. */
+  readonly world?: World;
+  /** 0..1; without it a seeded source that is the same every time. */
+  readonly random?: () => number;
+  readonly version?: Version;
+  /** From sending to the host's look at the request; 0 needs no clock to be moved. */
+  readonly latencyMs?: number;
+  /** How many workers answer in turn from their own copy of the figures, up to 2 s old; 0 (the default) has no copies. */
+  readonly workers?: number;
+}
+
+/** A Proxmox cluster in this process. To everything above the transport it is a host; it is never kinder than a real one. */
+export class Simulator implements Transport {
+  readonly log = new RequestLog();
+  readonly faults = new Faults();
+  /** Another administrator. */
+  readonly outside: Outside;
+  readonly #cluster: Cluster;
+  readonly #routes: RouteTable;
+  readonly #latencyMs: number;
+  #closed = false;
+
+  constructor(options: SimulatorOptions) {
+    this.#cluster = new Cluster({
+      clock: options.clock,
+      world: options.world ?? demoWorld(options.clock.now()),
+      random: options.random ?? seededRandom(),
+      version: options.version ?? "9.1",
+      workers: options.workers ?? 0,
+    });
+    this.outside = new Outside(this.#cluster);
+    this.#routes = new RouteTable(allRoutes());
+    this.#latencyMs = options.latencyMs ?? 0;
+  }
+
+  /** The state as of now; plain data. */
+  get world(): World {
+    this.#cluster.catchUp();
+    return this.#cluster.world;
+  }
+
+  async send(request: WireRequest): Promise<WireReply> {
+    request.signal?.throwIfAborted();
+    const entry = this.#enter(request);
+    const fault = this.faults.take(entry.method, entry.path);
+    if (this.#closed || fault?.kind === "refuse") {
+      entry.arrived = false;
+      throw new WireFault("ECONNREFUSED", "connect ECONNREFUSED", { sent: false });
+    }
+    return patient(this.#exchange(request, entry, fault), request.signal);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  /** Goes on when the caller has given up: what was sent is carried out. */
+  async #exchange(
+    request: WireRequest,
+    entry: LoggedRequest,
+    fault: Fault | undefined,
+  ): Promise<WireReply> {
+    const { clock } = this.#cluster;
+    if (this.#latencyMs > 0) await clock.sleep(this.#latencyMs, { background: true });
+    if (fault?.kind === "delay") await clock.sleep(fault.ms, { background: true });
+    if (fault?.kind === "cutBeforeWorld") throw cut();
+    if (fault?.kind === "hang") return never();
+    if (fault?.kind === "reply") return conclude(entry, fault.reply);
+    entry.arrived = true;
+    const parse = () => parseRequest(request);
+    const reply = await answer(this.#cluster, this.#routes, parse, request.headers);
+    if (fault?.kind === "cutAfterWorld") throw cut();
+    if (fault?.kind === "hangAfterWorld") return never();
+    return conclude(entry, reply);
+  }
+
+  #enter(request: WireRequest): LoggedRequest {
+    const [path = "", query = ""] = request.path.split("?");
+    const entry: LoggedRequest = {
+      at: this.#cluster.clock.now(),
+      method: request.method,
+      path: decodePath(path),
+      query: parseForm(query),
+      body: parseForm(request.body ?? ""),
+      auth: /^PVEAPIToken[= ]([^=]+)=/.exec(request.headers["authorization"] ?? "")?.[1] ?? "",
+      contentType: request.headers["content-type"] ?? "",
+      arrived: false,
+      status: 0,
+      reason: "",
+      response: null,
+      headersOfInterest: {},
+    };
+    this.log.add(entry);
+    return entry;
+  }
+}
+
+function decodePath(path: string): string {
+  const inner = path.replace(/^\/api2\/json/, "");
+  try {
+    return decodeURIComponent(inner);
+  } catch {
+    return inner; // the log shows it as it came
+  }
+}
+
+function conclude(entry: LoggedRequest, reply: WireReply): WireReply {
+  entry.status = reply.status;
+  entry.reason = reply.reason;
+  entry.response = parsedBody(reply.body);
+  const shown = ["content-type", "connection", "retry-after"];
+  entry.headersOfInterest = Object.fromEntries(
+    Object.entries(reply.headers).filter(([name]) => shown.includes(name)),
+  );
+  return reply;
+}
+
+function parsedBody(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return body; // empty, or a proxy's page
+  }
+}
+
+function cut(): WireFault {
+  return new WireFault("UND_ERR_SOCKET", "other side closed", { sent: true });
+}
+
+function never(): Promise<never> {
+  return new Promise(() => undefined);
+}
+
+/** Waits for the answer as long as the caller does. */
+function patient(work: Promise<WireReply>, signal: AbortSignal | undefined): Promise<WireReply> {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      reject(new WireFault("ABORT_ERR", "given up", { sent: true, cause: signal.reason }));
+    };
+    signal.addEventListener("abort", stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}

@@ -1,0 +1,202 @@
+export type GuestType = "qemu" | "lxc";
+
+/** `key: value` as in the config file; every value a string, also numbers and booleans. */
+export type Config = Record<string, string>;
+
+export interface Node {
+  readonly name: string;
+  readonly id: number;
+  readonly ip: string;
+  online: boolean;
+  /** Logical CPUs. */
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly rootBytes: number;
+  /** Milliseconds since the epoch. */
+  bootedAt: number;
+  /** SHA-256, colons, upper case. */
+  readonly fingerprint: string;
+}
+
+export interface Snapshot {
+  readonly name: string;
+  /** Unix seconds. */
+  readonly snaptime: number;
+  readonly description: string;
+  parent?: string;
+  /** The volume that holds the RAM, when it was saved. */
+  readonly vmstate?: string;
+  readonly config: Config;
+}
+
+/** How a guest behaves; none of it is in its config. */
+export interface Traits {
+  /** Milliseconds from the power button to off; `never` ignores ACPI. */
+  shutdownMs?: number | "never";
+  /** Whether a QEMU guest agent answers inside; it still has to be enabled in the config. */
+  agent?: boolean;
+  /** Addresses with prefix length: `192.0.2.10/24`. */
+  addresses?: string[];
+  os?: { id: string; name: string; version: string; kernel: string };
+  /** Share of its CPUs that it uses, 0..1. */
+  load?: number;
+  /** Milliseconds since the epoch; rounds of pvestatd before that know nothing of the guest. */
+  bornAt?: number;
+}
+
+export interface Run {
+  status: "running" | "stopped";
+  /** `running`, `paused`, `stopped` …: what QMP says. */
+  qmpstatus: string;
+  /** Milliseconds since the epoch; of the start. */
+  since: number;
+  pid: number;
+}
+
+export interface Guest {
+  readonly vmid: number;
+  readonly type: GuestType;
+  node: string;
+  config: Config;
+  pending: Config;
+  /** Keys whose deletion is pending. */
+  pendingDelete: string[];
+  snapshots: Snapshot[];
+  run: Run;
+  readonly traits: Traits;
+}
+
+export interface Storage {
+  readonly id: string;
+  readonly type: "dir" | "lvmthin" | "nfs" | "zfspool" | "pbs";
+  readonly content: string[];
+  readonly shared: boolean;
+  /** Empty: all nodes. */
+  readonly nodes: string[];
+  disabled: boolean;
+  readonly totalBytes: number;
+  readonly path?: string;
+}
+
+export interface Volume {
+  volid: string;
+  /** The node that has it; empty for shared storages. */
+  readonly node: string;
+  readonly content: "images" | "rootdir" | "iso" | "vztmpl" | "backup" | "import" | "snippets";
+  format: string;
+  sizeBytes: number;
+  /** Unix seconds. */
+  readonly ctime: number;
+  readonly vmid?: number;
+  /** The base volume of a linked clone. */
+  readonly parent?: string;
+  notes?: string;
+  protected?: boolean;
+}
+
+export interface Pool {
+  readonly id: string;
+  comment: string;
+  readonly vmids: Set<number>;
+  readonly storages: Set<string>;
+}
+
+export interface Token {
+  readonly secret: string;
+  readonly privsep: boolean;
+  /** Unix seconds; 0 never. */
+  expire: number;
+  comment: string;
+}
+
+export interface User {
+  readonly id: string;
+  enabled: boolean;
+  /** Unix seconds; 0 never. */
+  expire: number;
+  comment: string;
+  readonly groups: Set<string>;
+  /** By the part after `!`. */
+  readonly tokens: Map<string, Token>;
+}
+
+export interface AclEntry {
+  readonly path: string;
+  /** User, group or full token id. */
+  readonly who: string;
+  readonly kind: "user" | "group" | "token";
+  readonly role: string;
+  readonly propagate: boolean;
+}
+
+export interface HaResource {
+  /** `vm:100` or `ct:200`. */
+  readonly sid: string;
+  /** What was asked for. */
+  request: "started" | "stopped" | "disabled" | "ignored";
+  readonly maxRestart: number;
+  readonly maxRelocate: number;
+}
+
+/** As GET /cluster/backup lists it. */
+export interface BackupJob {
+  readonly id: string;
+  vmids: number[];
+  all: boolean;
+  pool?: string;
+  schedule: string;
+  storage: string;
+  enabled: boolean;
+  comment?: string;
+}
+
+/** The whole state of a cluster; plain data that tests may look into. */
+export interface World {
+  readonly clusterName: string;
+  readonly nodes: Map<string, Node>;
+  readonly guests: Map<number, Guest>;
+  readonly storages: Map<string, Storage>;
+  readonly volumes: Map<string, Volume>;
+  readonly pools: Map<string, Pool>;
+  readonly users: Map<string, User>;
+  readonly roles: Map<string, ReadonlySet<string>>;
+  acl: AclEntry[];
+  backupJobs: BackupJob[];
+  readonly ha: Map<string, HaResource>;
+  /** GET /cluster/options; values as in datacenter.cfg. */
+  readonly options: Record<string, unknown>;
+  readonly bridges: Set<string>;
+}
+
+/** Volumes of node-local storages repeat from node to node: the key tells them apart. */
+export function volumeKey(volid: string, node: string): string {
+  return `${node}/${volid}`;
+}
+
+/** `vm:100`, `ct:200`: how HA calls a guest. */
+export function serviceId(guest: { readonly type: GuestType; readonly vmid: number }): string {
+  return `${guest.type === "qemu" ? "vm" : "ct"}:${guest.vmid}`;
+}
+
+/** A guest that is switched off, with nothing but its config. */
+export function stoppedGuest(
+  guest: Pick<Guest, "vmid" | "type" | "node" | "config"> & { readonly traits?: Traits },
+): Guest {
+  return {
+    vmid: guest.vmid,
+    type: guest.type,
+    node: guest.node,
+    config: guest.config,
+    pending: {},
+    pendingDelete: [],
+    snapshots: [],
+    run: { status: "stopped", qmpstatus: "stopped", since: 0, pid: 0 },
+    traits: guest.traits ?? {},
+  };
+}
+
+/** The pool that holds a guest: at most one. */
+export function poolOf(world: World, vmid: number): string | undefined {
+  for (const pool of world.pools.values()) if (pool.vmids.has(vmid)) return pool.id;
+  return undefined;
+}
