@@ -1,0 +1,214 @@
+import type { Clock } from "../clock.ts";
+import { version } from "../version.ts";
+import type { Authenticator } from "./auth.ts";
+import { type ApiReply, readEnvelope } from "./envelope.ts";
+import { type Failed, failure, givenUp } from "./failure.ts";
+import { encodeForm, type Params } from "./form.ts";
+import { type Host, Hosts } from "./hosts.ts";
+import { Lanes } from "./lanes.ts";
+import { type ApiPath, nodeOf, templateOf } from "./path.ts";
+import { Patience } from "./patience.ts";
+import { cleanText } from "./refusal.ts";
+import { type Outcome, retryDecision } from "./retry.ts";
+import { type Method, WireFault, type WireReply, type WireRequest } from "./transport.ts";
+
+export interface ApiClientOptions {
+  /** The hosts of one cluster, the preferred one first. */
+  readonly hosts: readonly Host[];
+  readonly auth: Authenticator;
+  readonly clock: Clock;
+  /** 0..1, for the spread of retries. */
+  readonly random?: () => number;
+  /** Whether a node is known to be down, so that a 595 from it is no surprise worth a retry. */
+  readonly isOffline?: (node: string) => boolean;
+  /** For one request with its queueing and its retries; 60 s unless given. */
+  readonly deadlineMs?: number;
+  readonly onRequest?: (event: RequestEvent) => void;
+}
+
+/** One attempt, for logs and metrics. */
+export interface RequestEvent {
+  readonly method: Method;
+  /** The path with ids replaced: `/nodes/{node}/qemu/{vmid}/config`. */
+  readonly template: string;
+  /** undefined: no complete answer. */
+  readonly status: number | undefined;
+  readonly ms: number;
+  /** 1 is the first. */
+  readonly attempt: number;
+}
+
+export interface ApiRequest {
+  readonly method: Method;
+  readonly path: ApiPath;
+  /** Query of GET and DELETE, form body of POST and PUT. */
+  readonly params?: Params;
+  readonly signal?: AbortSignal;
+  readonly deadlineMs?: number;
+  /** Called for each attempt that left this process, as soon as that is known. */
+  readonly onSend?: () => void;
+}
+
+const defaultDeadlineMs = 60_000;
+
+/** The API of one cluster: who we are, in which order, how often, and what an answer means. The floor below knows bytes only. */
+export class ApiClient {
+  readonly #options: ApiClientOptions;
+  readonly #hosts: Hosts;
+  readonly #lanes = new Lanes();
+  #lastLatencyMs: number | undefined;
+
+  constructor(options: ApiClientOptions) {
+    this.#options = options;
+    this.#hosts = new Hosts(options.hosts);
+  }
+
+  /** The name of the host in use. */
+  get host(): string {
+    return this.#hosts.name;
+  }
+
+  /** From sending to the whole answer, of the last answer that came. */
+  get lastLatencyMs(): number | undefined {
+    return this.#lastLatencyMs;
+  }
+
+  /**
+   * Asks PVE and answers its `data`. Reads are repeated where that may help; changes are sent once, unless they provably did
+   * not leave. Every refusal is a Problem: see refusal.ts for the kinds; besides those `unreachable`, `timeout`, `cancelled`,
+   * `upstream` for answers that are none, and for changes that may have been carried out `outcome_unknown`.
+   */
+  async request(request: ApiRequest): Promise<ApiReply> {
+    const deadlineMs = request.deadlineMs ?? this.#options.deadlineMs ?? defaultDeadlineMs;
+    const patience = new Patience(this.#options.clock, deadlineMs, request.signal);
+    try {
+      return await this.#persist(request, patience, deadlineMs);
+    } finally {
+      patience.end();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#hosts.close();
+  }
+
+  async #persist(request: ApiRequest, patience: Patience, deadlineMs: number): Promise<ApiReply> {
+    let left = false;
+    const giveUp = (cause: unknown) =>
+      givenUp(this.#failed(request), { left, expired: patience.expired, deadlineMs, cause });
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await this.#attempt(request, patience.signal, attempt);
+      if (outcome.kind === "answer") return outcome.answer;
+      if (outcome.kind === "unsent") throw giveUp(outcome.cause);
+      left ||= outcome.kind !== "fault" || outcome.fault.sent;
+      if (outcome.kind === "fault" && patience.signal.aborted) throw giveUp(outcome.fault);
+      const delayMs = retryDecision(this.#facts(request, patience, attempt), outcome);
+      if (delayMs === undefined) throw failure(outcome, this.#failed(request));
+      await this.#options.clock
+        .sleep(delayMs, { signal: patience.signal })
+        .catch((cause: unknown) => Promise.reject(giveUp(cause)));
+    }
+  }
+
+  async #attempt(
+    request: ApiRequest,
+    signal: AbortSignal,
+    attempt: number,
+  ): Promise<Outcome | { readonly kind: "unsent"; readonly cause: unknown }> {
+    try {
+      return await this.#lanes.run(nodeOf(request.path), signal, () =>
+        this.#exchange(request, signal, attempt),
+      );
+    } catch (error) {
+      // Queue and transport reject with the signal's own reason where nothing was written.
+      if (signal.aborted && error === signal.reason) return { kind: "unsent", cause: error };
+      throw error;
+    }
+  }
+
+  async #exchange(request: ApiRequest, signal: AbortSignal, attempt: number): Promise<Outcome> {
+    const { auth, clock } = this.#options;
+    const credentials = await auth.headers(request.method, signal);
+    signal.throwIfAborted();
+    const sentAt = clock.now();
+    let outcome: Outcome;
+    try {
+      const reply = await this.#hosts.send(wireRequest(request, credentials, signal));
+      outcome = classify(reply, clock.now() - sentAt);
+    } catch (error) {
+      if (!(error instanceof WireFault)) throw error;
+      outcome = { kind: "fault", fault: error };
+    }
+    this.#account(request, outcome, { ms: clock.now() - sentAt, attempt });
+    return outcome;
+  }
+
+  #account(
+    request: ApiRequest,
+    outcome: Outcome,
+    measured: { readonly ms: number; readonly attempt: number },
+  ): void {
+    const status = outcome.kind === "fault" ? undefined : outcome.reply.status;
+    if (status !== undefined) this.#lastLatencyMs = measured.ms;
+    if (outcome.kind !== "fault" || outcome.fault.sent) request.onSend?.();
+    const { method } = request;
+    this.#options.onRequest?.({ method, template: templateOf(request.path), status, ...measured });
+  }
+
+  #facts(request: ApiRequest, patience: Patience, attempt: number) {
+    const { clock, random = Math.random, isOffline = () => false } = this.#options;
+    return {
+      method: request.method,
+      node: nodeOf(request.path),
+      attempt,
+      remainingMs: patience.remainingMs,
+      now: clock.now(),
+      random: random(),
+      isOffline,
+    };
+  }
+
+  #failed(request: ApiRequest): Failed {
+    const { auth } = this.#options;
+    return {
+      method: request.method,
+      what: `${request.method} ${cleanText(decodeURIComponent(request.path))}`,
+      node: nodeOf(request.path),
+      host: this.#hosts.name,
+      principal: auth.principal,
+      scrub: (text) => auth.scrub(text),
+    };
+  }
+}
+
+function classify(reply: WireReply, tookMs: number): Outcome {
+  const answer = readEnvelope(reply);
+  return answer ? { kind: "answer", answer, reply } : { kind: "refusal", reply, tookMs };
+}
+
+function wireRequest(
+  request: ApiRequest,
+  credentials: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): WireRequest {
+  const { method } = request;
+  const form = encodeForm(request.params ?? {});
+  const headers = {
+    accept: "application/json",
+    "user-agent": `mcp-server-proxmox/${version}`,
+    ...credentials,
+  };
+  const target = `/api2/json${request.path}`;
+  // A body on GET or DELETE is a 501 to PVE (pve-http-server src/PVE/APIServer/AnyEvent.pm).
+  if (method === "GET" || method === "DELETE") {
+    return { method, path: form === "" ? target : `${target}?${form}`, headers, signal };
+  }
+  const type = "application/x-www-form-urlencoded";
+  return {
+    method,
+    path: target,
+    headers: { ...headers, "content-type": type },
+    body: form,
+    signal,
+  };
+}
