@@ -1,4 +1,6 @@
 import type * as z from "zod";
+import type { Outcome } from "./each.ts";
+import type { Question } from "./guard/confirm.ts";
 import type { Call } from "./proxmox/call.ts";
 import type { ProxmoxClient } from "./proxmox/client.ts";
 import type { Task, TaskReport } from "./proxmox/task.ts";
@@ -13,6 +15,13 @@ export interface ToolContext {
   readonly call: Call;
   /** Waits for a task as long as the caller allows (`wait_s`), reporting progress; throws task_failed when it failed. */
   settle(task: Task): Promise<TaskReport>;
+  /** Returns when the caller has confirmed what cannot be undone; throws confirmation_required until then. */
+  confirm(question: Question): void | Promise<void>;
+  /** Runs for several items, a few at a time; one that fails does not keep the others from being done. */
+  each<Item, T>(
+    items: readonly Item[],
+    run: (item: Item) => Promise<T>,
+  ): Promise<readonly Outcome<T>[]>;
 }
 
 /** A tool is a value: name, words, schemas, effect and a body of a few lines. Input and output are zod objects. */

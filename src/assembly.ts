@@ -1,0 +1,45 @@
+import type { Clock } from "./clock.ts";
+import { each } from "./each.ts";
+import { confirmByArgument } from "./guard/confirm.ts";
+import type { Log } from "./log.ts";
+import { createServer, type ToolServer } from "./mcp/server.ts";
+import { Call } from "./proxmox/call.ts";
+import type { ProxmoxClient } from "./proxmox/client.ts";
+import type { Tool } from "./tool.ts";
+
+export interface AssemblyOptions {
+  readonly proxmox: ProxmoxClient;
+  readonly tools: readonly Tool[];
+  readonly instructions: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly secrets: readonly string[];
+  /** Only tools that read are served. */
+  readonly readOnly?: boolean;
+}
+
+/** Several guests of one call are worked on this many at a time: PVE runs three calls at a time per host. */
+const atOnce = 4;
+
+/** The tools over one connection, behind the guards, as something that any transport can serve. */
+export function assemble(options: AssemblyOptions): ToolServer {
+  const { proxmox, readOnly = false, clock, log, secrets, instructions } = options;
+  const served = options.tools.filter((tool) => !readOnly || tool.effect === "read");
+  return createServer({
+    tools: served,
+    clock,
+    log,
+    secrets,
+    instructions,
+    absent: (name) =>
+      options.tools.some((tool) => tool.name === name)
+        ? "This server runs read-only, so nothing that changes the cluster is offered."
+        : undefined,
+    makeContext: ({ signal, maxAgeMs, progress }) => ({
+      proxmox,
+      call: new Call({ signal, maxAgeMs, progress }),
+      confirm: confirmByArgument,
+      each: (items, run) => each(items, atOnce, run),
+    }),
+  });
+}

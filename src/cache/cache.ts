@@ -1,0 +1,277 @@
+import { channel } from "node:diagnostics_channel";
+import { Problem } from "../problem.ts";
+import type { CacheStore, Tag } from "./store.ts";
+
+/** How long a kind of answer may be served, and what makes it invalid before that. */
+export interface Freshness {
+  /** Served without asking for this long, in ms. */
+  readonly trustedMs: number;
+  /** Served up to this age when the caller allows it (`max_age_s`) or nothing happened to it, in ms. */
+  readonly keptMs: number;
+  readonly tags: readonly Tag[];
+}
+
+/** One answer that a call has used: enough to say how old it is and whether it still holds. */
+export interface Part {
+  readonly beganAt: number;
+  readonly source: "live" | "cache";
+  readonly tags: readonly Tag[];
+  readonly epochs: readonly number[];
+}
+
+/** Who reads: gives up by signal, may ask for other freshness, and keeps account of what it was given. */
+export interface Reader {
+  readonly signal: AbortSignal;
+  /** Greatest acceptable age in ms; absent: the class's own `trustedMs`. 0 is live. */
+  readonly maxAgeMs: number | undefined;
+  note(part: Part): void;
+}
+
+/** What a fetch brings: the value and its approximate size in bytes. */
+export interface Fetched<T> {
+  readonly value: T;
+  readonly bytes: number;
+}
+
+/** Published on the diagnostics channel `mcp-server-proxmox:cache`. */
+export interface CacheEvent {
+  readonly type: "hit" | "miss" | "join" | "invalidate" | "late" | "failed" | "evict";
+  readonly key?: string;
+  readonly tags?: readonly Tag[];
+}
+
+export const cacheChannel = channel("mcp-server-proxmox:cache");
+
+interface Flight {
+  readonly beganAt: number;
+  readonly epochs: readonly number[];
+  readonly promise: Promise<unknown>;
+  readonly controller: AbortController;
+  waiters: number;
+}
+
+export interface CacheCounters {
+  hits: number;
+  misses: number;
+  joined: number;
+  invalidated: number;
+  lateFillsDropped: number;
+  failed: number;
+  evicted: number;
+}
+
+/** A read whose answer keeps being overtaken by changes is given up after this many tries. */
+const maxTries = 10;
+
+/**
+ * Answers from memory what was asked before. Three rules make it honest:
+ * an entry remembers its tags' counters as they were when its fetch *began*; a reader joins only a flight that carries the
+ * counters of this moment; and what a fetch brings is served, to whoever waits, only if no counter was raised meanwhile.
+ */
+export class ReadCache {
+  readonly counters: CacheCounters = {
+    hits: 0,
+    misses: 0,
+    joined: 0,
+    invalidated: 0,
+    lateFillsDropped: 0,
+    failed: 0,
+    evicted: 0,
+  };
+  readonly #store: CacheStore;
+  readonly #now: () => number;
+  readonly #flights = new Map<string, Flight>();
+
+  constructor(store: CacheStore, now: () => number) {
+    this.#store = store;
+    this.#now = now;
+  }
+
+  /**
+   * The value under `key`: from memory while it is fresh enough for the reader, else by one fetch for all who wait.
+   * Rejects with what the fetch rejects with (errors are never kept), or `cancelled` when the reader gives up;
+   * the fetch is aborted only when nobody waits for it any more. `busy` when changes overtake the read ten times in a row.
+   */
+  async read<T>(
+    key: string,
+    freshness: Freshness,
+    reader: Reader,
+    fetch: (signal: AbortSignal) => Promise<Fetched<T>>,
+  ): Promise<T> {
+    const allowedMs =
+      reader.maxAgeMs === undefined
+        ? freshness.trustedMs
+        : Math.min(reader.maxAgeMs, freshness.keptMs);
+    return this.#attempts(key, freshness.tags, reader, fetch, allowedMs);
+  }
+
+  /** The value as it is now: neither memory nor a flight that began before is used; the answer is kept for others. */
+  async live<T>(
+    key: string,
+    freshness: Freshness,
+    reader: Reader,
+    fetch: (signal: AbortSignal) => Promise<Fetched<T>>,
+  ): Promise<T> {
+    return this.#attempts(key, freshness.tags, reader, fetch, -1);
+  }
+
+  /** Everything that carries one of these tags is invalid from now on, also what is still being fetched. */
+  async invalidate(tags: readonly Tag[]): Promise<void> {
+    if (tags.length === 0) return;
+    await this.#store.bump(tags);
+    this.counters.invalidated += tags.length;
+    this.#publish({ type: "invalidate", tags });
+  }
+
+  /** Whether all of these answers still hold: what was composed of them may be served. */
+  async holds(parts: readonly Part[]): Promise<boolean> {
+    for (const part of parts) {
+      if (!equal(await this.#store.epochs(part.tags), part.epochs)) return false;
+    }
+    return true;
+  }
+
+  /** Called by the store's owner when an entry had to make room. */
+  evicted(key: string): void {
+    this.counters.evicted++;
+    this.#publish({ type: "evict", key });
+  }
+
+  size(): { readonly entries: number; readonly bytes: number } {
+    return this.#store.size();
+  }
+
+  async #attempts<T>(
+    key: string,
+    tags: readonly Tag[],
+    reader: Reader,
+    fetch: (signal: AbortSignal) => Promise<Fetched<T>>,
+    allowedMs: number,
+  ): Promise<T> {
+    for (let attempt = 0; attempt < maxTries; attempt++) {
+      const answer = await this.#once(key, tags, reader, fetch, allowedMs);
+      if (answer) return answer.value as T; // the one generic read: the key fixes the type
+    }
+    throw new Problem("busy", `What was read kept changing (${key}).`, {
+      next: "Try again in a few seconds.",
+    });
+  }
+
+  /** One try; undefined when a change overtook it. */
+  async #once<T>(
+    key: string,
+    tags: readonly Tag[],
+    reader: Reader,
+    fetch: (signal: AbortSignal) => Promise<Fetched<T>>,
+    allowedMs: number,
+  ): Promise<{ readonly value: unknown } | undefined> {
+    const epochs = await this.#store.epochs(tags);
+    const entry = allowedMs < 0 ? undefined : await this.#store.get(key);
+    if (entry && equal(entry.epochs, epochs) && this.#now() - entry.beganAt <= allowedMs) {
+      this.#count("hits", { type: "hit", key });
+      reader.note({ beganAt: entry.beganAt, source: "cache", tags, epochs });
+      return entry;
+    }
+    const flight = this.#board(key, tags, epochs, fetch, allowedMs);
+    const value = await this.#wait(key, flight, reader);
+    if (!equal(await this.#store.epochs(tags), flight.epochs)) return undefined;
+    reader.note({ beganAt: flight.beganAt, source: "live", tags, epochs: flight.epochs });
+    return { value };
+  }
+
+  /** The flight to wait for: the one under way if it began late enough for this reader, else a new one. */
+  #board<T>(
+    key: string,
+    tags: readonly Tag[],
+    epochs: readonly number[],
+    fetch: (signal: AbortSignal) => Promise<Fetched<T>>,
+    allowedMs: number,
+  ): Flight {
+    const current = this.#flights.get(key);
+    if (current && equal(current.epochs, epochs) && this.#now() - current.beganAt <= allowedMs) {
+      this.#count("joined", { type: "join", key });
+      return current;
+    }
+    this.#count("misses", { type: "miss", key });
+    const controller = new AbortController();
+    const beganAt = this.#now();
+    const promise = fetch(controller.signal).then(
+      async (fetched) => {
+        await this.#keep(key, { ...fetched, beganAt, tags, epochs });
+        return fetched.value;
+      },
+      (error: unknown) => {
+        this.#count("failed", { type: "failed", key });
+        throw error;
+      },
+    );
+    const flight: Flight = { beganAt, epochs, promise, controller, waiters: 0 };
+    this.#flights.set(key, flight);
+    const land = () => this.#land(key, flight);
+    promise.then(land, land);
+    return flight;
+  }
+
+  async #keep(
+    key: string,
+    entry: {
+      value: unknown;
+      bytes: number;
+      beganAt: number;
+      tags: readonly Tag[];
+      epochs: readonly number[];
+    },
+  ): Promise<void> {
+    if (!equal(await this.#store.epochs(entry.tags), entry.epochs)) {
+      this.#count("lateFillsDropped", { type: "late", key });
+      return;
+    }
+    const other = await this.#store.get(key);
+    const newer = other && other.beganAt > entry.beganAt && equal(other.epochs, entry.epochs);
+    if (!newer) await this.#store.set(key, entry);
+  }
+
+  async #wait(key: string, flight: Flight, reader: Reader): Promise<unknown> {
+    flight.waiters++;
+    let leave: (() => void) | undefined;
+    const left = new Promise<never>((_resolve, reject) => {
+      leave = () => reject(cancelled(reader.signal));
+      if (reader.signal.aborted) leave();
+      else reader.signal.addEventListener("abort", leave, { once: true });
+    });
+    try {
+      return await Promise.race([flight.promise, left]);
+    } finally {
+      if (leave) reader.signal.removeEventListener("abort", leave);
+      flight.waiters--;
+      if (flight.waiters === 0) this.#abandon(key, flight);
+    }
+  }
+
+  /** Nobody waits any more: whoever comes next must not join a request that is being aborted. */
+  #abandon(key: string, flight: Flight): void {
+    this.#land(key, flight);
+    flight.controller.abort();
+  }
+
+  #land(key: string, flight: Flight): void {
+    if (this.#flights.get(key) === flight) this.#flights.delete(key);
+  }
+
+  #count(counter: keyof CacheCounters, event: CacheEvent): void {
+    this.counters[counter]++;
+    this.#publish(event);
+  }
+
+  #publish(event: CacheEvent): void {
+    if (cacheChannel.hasSubscribers) cacheChannel.publish(event);
+  }
+}
+
+function equal(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index]);
+}
+
+function cancelled(signal: AbortSignal): Problem {
+  return new Problem("cancelled", "The call was cancelled.", { cause: signal.reason });
+}

@@ -1,0 +1,28 @@
+/** A flat string that names something in the cluster which can change: `inventory`, `guest:qemu/101`, `node:pve1` … */
+export type Tag = string;
+
+/** What the store keeps of one answer. */
+export interface Entry {
+  readonly value: unknown;
+  /** Clock time in ms at which the fetch began: what was true later is not known, so age counts from here. */
+  readonly beganAt: number;
+  readonly tags: readonly Tag[];
+  /** The tags' counters as they were when the fetch began; the entry is valid while they are unchanged. */
+  readonly epochs: readonly number[];
+  /** Approximate size in bytes, for the store's bound. */
+  readonly bytes: number;
+}
+
+/**
+ * Where answers and the tags' counters are kept. Asynchronous, and no clock in it, so that a shared store can stand here too.
+ * A counter that was never raised reads 0; a store that has lost counters must not restart them at a value it has used.
+ */
+export interface CacheStore {
+  get(key: string): Promise<Entry | undefined>;
+  set(key: string, entry: Entry): Promise<void>;
+  /** The counters of these tags, in their order. */
+  epochs(tags: readonly Tag[]): Promise<readonly number[]>;
+  /** Raises the counters: every entry that carries one of these tags is invalid from now on. O(1) per tag. */
+  bump(tags: readonly Tag[]): Promise<void>;
+  size(): { readonly entries: number; readonly bytes: number };
+}

@@ -1,0 +1,60 @@
+import type { Part, Reader } from "../cache/cache.ts";
+
+/** Progress of long work: `done` is a fraction 0..1 where it is known. */
+export interface Progress {
+  readonly done?: number;
+  readonly message: string;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  /** Greatest acceptable age of what is read, in ms; 0 is live. */
+  readonly maxAgeMs?: number | undefined;
+  readonly progress?: ((progress: Progress) => void) | undefined;
+}
+
+/** How old an answer is and what it cost. */
+export interface CallSummary {
+  /** ISO time of the oldest part. */
+  readonly observedAt?: string;
+  readonly ageMs?: number;
+  readonly source?: "live" | "cache";
+  /** Requests that this call started. */
+  readonly apiCalls: number;
+}
+
+/** One call of an agent: how it can be given up, what freshness it asks for, and the account of what it was answered with. */
+export class Call implements Reader {
+  readonly signal: AbortSignal;
+  readonly maxAgeMs: number | undefined;
+  readonly progress: ((progress: Progress) => void) | undefined;
+  apiCalls = 0;
+  parts: Part[] = [];
+
+  constructor(options: CallOptions = {}) {
+    this.signal = options.signal ?? new AbortController().signal;
+    this.maxAgeMs = options.maxAgeMs;
+    this.progress = options.progress;
+  }
+
+  note(part: Part): void {
+    this.parts.push(part);
+  }
+
+  /** A request on behalf of this call has left. */
+  sent(): void {
+    this.apiCalls++;
+  }
+
+  summary(now: number): CallSummary {
+    if (this.parts.length === 0) return { apiCalls: this.apiCalls };
+    const oldest = Math.min(...this.parts.map((part) => part.beganAt));
+    const live = this.parts.some((part) => part.source === "live");
+    return {
+      observedAt: new Date(oldest).toISOString(),
+      ageMs: Math.max(0, now - oldest),
+      source: live ? "live" : "cache",
+      apiCalls: this.apiCalls,
+    };
+  }
+}

@@ -1,0 +1,117 @@
+import { Mutex } from "async-mutex";
+import type { Tag } from "../cache/store.ts";
+import { Problem } from "../problem.ts";
+import type { Call } from "./call.ts";
+import type { Identified, Identity } from "./identity.ts";
+import type { GuestKind } from "./lookup.ts";
+import type { FollowOptions, Task } from "./task.ts";
+import type { Tasks } from "./tasks.ts";
+import { guestWords } from "./values.ts";
+import type { ChangeRequest, Verbs } from "./verbs.ts";
+
+/** What a change would send, what that does, and what speaks against it. */
+export interface Plan {
+  /** Absent where the guest is already as wanted. */
+  readonly request?: ChangeRequest;
+  /** One sentence without a full stop: `starts VM 101 (web-1) on pve1`. */
+  readonly says: string;
+  readonly against: readonly Problem[];
+  readonly touches: readonly Tag[];
+  readonly follow?: Omit<FollowOptions, "touches">;
+}
+
+export interface ChangeOptions {
+  /** Reads and plans, sends nothing else. */
+  readonly dryRun?: boolean | undefined;
+  /** Asked after everything is known and before anything is sent; throws to refuse. */
+  readonly confirm?: (guest: Identified) => Promise<void> | void;
+}
+
+/** What came of a change: planned only, not needed, or begun. */
+export interface Changed<Subject> {
+  readonly guest: Subject;
+  readonly changed: boolean;
+  readonly plan: Plan;
+  readonly task?: Task;
+}
+
+export interface GuestChange {
+  readonly reference: string;
+  readonly kind: GuestKind;
+  /** Whether the live state matters (one more read). */
+  readonly state: boolean;
+  readonly plan: (guest: Identified) => Promise<Plan> | Plan;
+}
+
+/** The one road of every change to a guest: identify past the cache, plan, refuse or send once, follow. */
+export class Changes {
+  readonly #verbs: Verbs;
+  readonly #identity: Identity;
+  readonly #tasks: Tasks;
+  readonly #mutexes = new Map<number, Mutex>();
+
+  constructor(verbs: Verbs, identity: Identity, tasks: Tasks) {
+    this.#verbs = verbs;
+    this.#identity = identity;
+    this.#tasks = tasks;
+  }
+
+  /**
+   * Throws what the plan has against it (the first), what `find` and `check` of Identity throw, PVE's refusals, and `outcome_unknown` when the
+   * answer to the one request was lost. One change of a guest at a time.
+   */
+  async run(change: GuestChange, call: Call, options: ChangeOptions): Promise<Changed<Identified>> {
+    const { reference, kind, state } = change;
+    const found = await this.#identity.find(reference, kind, call);
+    return this.#exclusive(found.row.vmid, async () => {
+      const guest = await this.#identity.check(found, reference, call, { state });
+      const plan = await change.plan(guest);
+      if (options.dryRun) return { guest, changed: false, plan };
+      if (plan.against[0]) throw plan.against[0];
+      if (!plan.request) return { guest, changed: false, plan };
+      await options.confirm?.(guest);
+      return { guest, changed: true, plan, task: await this.send(plan.request, plan, call) };
+    });
+  }
+
+  /** Sends once, and follows the task that PVE answers with. */
+  async send(
+    request: ChangeRequest,
+    plan: Pick<Plan, "touches" | "follow">,
+    call: Call,
+  ): Promise<Task> {
+    const answer = await this.#verbs.change(call, request, plan.touches);
+    return this.#tasks.follow(answer, { touches: plan.touches, ...plan.follow });
+  }
+
+  async #exclusive<T>(vmid: number, run: () => Promise<T>): Promise<T> {
+    const mutex = this.#mutexes.get(vmid) ?? new Mutex();
+    this.#mutexes.set(vmid, mutex);
+    try {
+      return await mutex.runExclusive(run);
+    } finally {
+      if (!mutex.isLocked()) this.#mutexes.delete(vmid);
+    }
+  }
+}
+
+/** A lock in the configuration forbids nearly everything. PVE: AbstractConfig.pm, check_lock */
+export function lockedBy(guest: Identified, ...allowed: readonly string[]): readonly Problem[] {
+  const { lock } = guest.config;
+  if (lock === undefined || allowed.includes(lock)) return [];
+  const subject = `${guestWords(guest, guest.name)} on ${guest.node}`;
+  return [
+    new Problem("locked", `${subject} is locked (${lock}): an operation on it is under way.`, {
+      next: `See what runs with get_tasks {guest: "${guest.vmid}"} and try again when it has ended; if nothing runs, the lock is left over and only an administrator on the host can remove it (${guest.type === "qemu" ? "qm" : "pct"} unlock ${guest.vmid}).`,
+      facts: { vmid: guest.vmid, type: guest.type, node: guest.node, lock },
+    }),
+  ];
+}
+
+export function conflict(guest: Identified, what: string, next: string): Problem {
+  const facts = { vmid: guest.vmid, type: guest.type, node: guest.node };
+  return new Problem("conflict", `${guestWords(guest, guest.name)} on ${guest.node} ${what}.`, {
+    next,
+    facts,
+  });
+}

@@ -1,0 +1,80 @@
+import { ReadCache } from "../cache/cache.ts";
+import { MemoryStore } from "../cache/memory.ts";
+import type { Clock } from "../clock.ts";
+import type { ApiClient } from "../http/client.ts";
+import { Changes } from "./changes.ts";
+import { Clones } from "./clone.ts";
+import { Cluster } from "./cluster.ts";
+import { Deletion } from "./deletion.ts";
+import { GuestDetails } from "./guest-details.ts";
+import { Guests } from "./guests.ts";
+import { Identity } from "./identity.ts";
+import { Lookup } from "./lookup.ts";
+import { Names } from "./names.ts";
+import { Power } from "./power.ts";
+import { Tasks } from "./tasks.ts";
+import { Verbs } from "./verbs.ts";
+import { VmidPool } from "./vmids.ts";
+
+export interface ProxmoxClientOptions {
+  readonly api: ApiClient;
+  readonly clock: Clock;
+  /** Bound of the cache in bytes; default 32 MiB. */
+  readonly cacheBytes?: number;
+  /** Who these credentials are, for messages: `API token user@realm!name`. */
+  readonly principal: string;
+  /** Requests sent so far, by method and kind of path: `GET /nodes/{node}/qemu/{vmid}/config` → 12. */
+  readonly requests?: ReadonlyMap<string, number>;
+  /** The tag of what this server makes; default `mcp`. */
+  readonly managedTag?: string;
+}
+
+/** One connection to one cluster with one set of credentials: its resources as fields, one cache below them all. */
+export class ProxmoxClient {
+  readonly api: ApiClient;
+  readonly clock: Clock;
+  readonly cache: ReadCache;
+  readonly managedTag: string;
+  readonly principal: string;
+  readonly requests: ReadonlyMap<string, number>;
+  readonly lookup: Lookup;
+  readonly guests: Guests;
+  readonly details: GuestDetails;
+  readonly power: Power;
+  readonly clones: Clones;
+  readonly deletion: Deletion;
+  readonly cluster: Cluster;
+  readonly tasks: Tasks;
+
+  constructor(options: ProxmoxClientOptions) {
+    const { api, clock, cacheBytes, managedTag = "mcp", requests = new Map() } = options;
+    this.api = api;
+    this.clock = clock;
+    this.managedTag = managedTag;
+    this.principal = options.principal;
+    this.requests = requests;
+    const now = () => clock.now();
+    const store = new MemoryStore({
+      ...(cacheBytes !== undefined && { maxBytes: cacheBytes }),
+      onEvict: (key) => this.cache.evicted(key),
+    });
+    this.cache = new ReadCache(store, now);
+    const verbs = new Verbs(api, this.cache, clock);
+    this.lookup = new Lookup(verbs, new Names(now));
+    this.tasks = new Tasks(verbs);
+    this.guests = new Guests(verbs, this.lookup, this.tasks);
+    this.details = new GuestDetails(verbs);
+    this.cluster = new Cluster(verbs);
+    const identity = new Identity(verbs, this.lookup);
+    const changes = new Changes(verbs, identity, this.tasks);
+    const vmids = new VmidPool(verbs, this.lookup);
+    this.power = new Power(changes, this.tasks);
+    this.deletion = new Deletion(verbs, this.lookup, changes);
+    const base = { verbs, lookup: this.lookup, changes, tasks: this.tasks, vmids };
+    this.clones = new Clones(base, managedTag);
+  }
+
+  async close(): Promise<void> {
+    await this.api.close();
+  }
+}

@@ -1,0 +1,236 @@
+import { path } from "../http/path.ts";
+import { isProblem } from "../problem.ts";
+import type { Call } from "./call.ts";
+import { fresh, tags } from "./freshness.ts";
+import { given } from "./inventory.ts";
+import { flag, number, record, records, text, type Wire } from "./values.ts";
+import type { Question, Verbs } from "./verbs.ts";
+
+export interface ClusterStatus {
+  /** Absent for a single host that is in no cluster. */
+  readonly name?: string;
+  readonly quorate: boolean;
+  /** The host that answers us. */
+  readonly local?: string;
+}
+
+export interface NodeStatus {
+  readonly version?: string;
+  readonly kernel?: string;
+  readonly cpuModel?: string;
+  readonly cores?: number;
+  readonly sockets?: number;
+  /** Fraction of all its cores, 0..1. */
+  readonly cpu?: number;
+  readonly load: readonly string[];
+  readonly memoryUsedBytes?: number;
+  readonly memoryBytes?: number;
+  readonly rootUsedBytes?: number;
+  readonly rootBytes?: number;
+  readonly swapUsedBytes?: number;
+  readonly uptimeS?: number;
+}
+
+/** A task as lists show it. */
+export interface ListedTask {
+  readonly upid: string;
+  readonly node: string;
+  readonly type: string;
+  readonly id?: string;
+  readonly user: string;
+  /** Clock times in ms. */
+  readonly startedAt: number;
+  readonly endedAt?: number;
+  /** Absent while it runs. */
+  readonly exitstatus?: string;
+}
+
+export interface TaskFilter {
+  readonly vmid?: number | undefined;
+  /** Clock time in ms: only tasks that began since then. */
+  readonly since?: number | undefined;
+  readonly limit: number;
+}
+
+export interface HaEntry {
+  readonly id: string;
+  readonly state: string;
+  readonly node?: string;
+}
+
+/** What is true of the whole cluster and of its nodes. */
+export class Cluster {
+  readonly #verbs: Verbs;
+
+  constructor(verbs: Verbs) {
+    this.#verbs = verbs;
+  }
+
+  /** Quorum. Needs Sys.Audit on /. PVE: GET /cluster/status */
+  status(call: Call): Promise<ClusterStatus> {
+    return this.#verbs.observe(call, clusterStatusQuestion);
+  }
+
+  /** HA resources and services with their state. Needs Sys.Audit on /. PVE: GET /cluster/ha/status/current */
+  ha(call: Call): Promise<readonly HaEntry[]> {
+    return this.#verbs.observe(call, haQuestion);
+  }
+
+  /** Whether the host answers at all; needs no rights. PVE: GET /access/domains */
+  async reach(call: Call): Promise<void> {
+    await this.#verbs.live(call, {
+      path: path`/access/domains`,
+      freshness: { trustedMs: 0, keptMs: 0, tags: [] },
+      parse: () => true,
+    });
+  }
+
+  /** Version of the answering host. PVE: GET /version */
+  version(call: Call): Promise<string> {
+    return this.#verbs.observe(call, versionQuestion);
+  }
+
+  /** Version of one node, kept for an hour. PVE: GET /nodes/{node}/version */
+  nodeVersion(node: string, call: Call): Promise<string> {
+    return this.#verbs.observe(call, {
+      ...versionQuestion,
+      path: path`/nodes/${node}/version`,
+      freshness: fresh("version", tags.node(node)),
+    });
+  }
+
+  /** Load, memory, versions of one node. `unreachable` when it is down. PVE: GET /nodes/{node}/status */
+  nodeStatus(node: string, call: Call): Promise<NodeStatus> {
+    return this.#verbs.observe(call, {
+      path: path`/nodes/${node}/status`,
+      freshness: fresh("nodeStatus", tags.node(node)),
+      parse: readNodeStatus,
+    });
+  }
+
+  /** Running and recent tasks of all nodes, at most 25 a node. Empty without Sys.Audit on /. PVE: GET /cluster/tasks */
+  recentTasks(call: Call): Promise<readonly ListedTask[]> {
+    return this.#verbs.observe(call, {
+      path: path`/cluster/tasks`,
+      freshness: fresh("tasks", tags.tasks),
+      parse: readTasks,
+    });
+  }
+
+  /** Running and archived tasks of one node, newest first. PVE: GET /nodes/{node}/tasks */
+  nodeTasks(node: string, filter: TaskFilter, call: Call): Promise<readonly ListedTask[]> {
+    const since = filter.since === undefined ? undefined : Math.floor(filter.since / 1000);
+    return this.#verbs.observe(call, {
+      path: path`/nodes/${node}/tasks`,
+      params: { source: "all", vmid: filter.vmid, since, limit: filter.limit },
+      freshness: fresh("tasks", tags.tasks),
+      parse: readTasks,
+    });
+  }
+
+  /** What these credentials may do: ACL path → privileges. PVE: GET /access/permissions */
+  permissions(call: Call): Promise<ReadonlyMap<string, readonly string[]>> {
+    return this.#verbs.observe(call, permissionsQuestion);
+  }
+}
+
+/** The answer, or undefined where these credentials may not see it. */
+export async function ifAllowed<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isProblem(error, "forbidden")) return undefined;
+    throw error;
+  }
+}
+
+const clusterStatusQuestion: Question<ClusterStatus> = {
+  path: path`/cluster/status`,
+  freshness: fresh("clusterStatus", tags.cluster),
+  parse: (data) => {
+    const rows = records(data);
+    const cluster = rows.find((row) => row["type"] === "cluster");
+    const local = rows.find((row) => row["type"] === "node" && flag(row["local"]));
+    return {
+      quorate: cluster === undefined || (flag(cluster["quorate"]) ?? false),
+      ...given({ name: text(cluster?.["name"]), local: text(local?.["name"]) }),
+    };
+  },
+};
+
+const haQuestion: Question<readonly HaEntry[]> = {
+  path: path`/cluster/ha/status/current`,
+  freshness: fresh("clusterStatus", tags.cluster),
+  parse: (data) =>
+    records(data).map((row) => ({
+      id: text(row["id"]) ?? "",
+      state: text(row["state"]) ?? text(row["status"]) ?? "unknown",
+      ...given({ node: text(row["node"]) }),
+    })),
+};
+
+const versionQuestion: Question<string> = {
+  path: path`/version`,
+  freshness: fresh("version"),
+  parse: (data) => text(record(data)["version"]) ?? "unknown",
+};
+
+const permissionsQuestion: Question<ReadonlyMap<string, readonly string[]>> = {
+  path: path`/access/permissions`,
+  freshness: fresh("permissions", tags.access),
+  parse: (data) =>
+    new Map(
+      Object.entries(record(data)).map(([where, held]) => [
+        where,
+        Object.keys(record(held)).sort(),
+      ]),
+    ),
+};
+
+function readTasks(data: unknown): readonly ListedTask[] {
+  const tasks = records(data).map(readTask);
+  return tasks.sort((a, b) => b.startedAt - a.startedAt || (a.upid < b.upid ? 1 : -1));
+}
+
+function readTask(row: Wire): ListedTask {
+  const ended = number(row["endtime"]);
+  const status = text(row["status"]);
+  const token = text(row["tokenid"]);
+  const user = text(row["user"]) ?? "";
+  return {
+    upid: text(row["upid"]) ?? "",
+    node: text(row["node"]) ?? "",
+    type: text(row["type"]) ?? "",
+    user: token !== undefined && !user.includes("!") ? `${user}!${token}` : user,
+    startedAt: (number(row["starttime"]) ?? 0) * 1000,
+    ...given({
+      id: text(row["id"]),
+      endedAt: ended === undefined ? undefined : ended * 1000,
+      exitstatus: ended === undefined || status === "RUNNING" ? undefined : status,
+    }),
+  };
+}
+
+function readNodeStatus(data: unknown): NodeStatus {
+  const wire = record(data);
+  const cpu = record(wire["cpuinfo"]);
+  const memory = record(wire["memory"]);
+  const root = record(wire["rootfs"]);
+  return {
+    load: Array.isArray(wire["loadavg"]) ? wire["loadavg"].map(String) : [],
+    ...given({
+      version: text(wire["pveversion"])?.split("/")[1],
+      kernel: text(record(wire["current-kernel"])["release"]) ?? text(wire["kversion"]),
+      cpuModel: text(cpu["model"]),
+      cores: number(cpu["cpus"]),
+      sockets: number(cpu["sockets"]),
+      cpu: number(wire["cpu"]),
+      memoryUsedBytes: number(memory["used"]),
+      memoryBytes: number(memory["total"]),
+      rootUsedBytes: number(root["used"]),
+      rootBytes: number(root["total"]),
+      swapUsedBytes: number(record(wire["swap"])["used"]),
+      uptimeS: number(wire["uptime"]),
+    }),
+  };
+}

@@ -1,0 +1,116 @@
+import { path } from "../http/path.ts";
+import { isProblem } from "../problem.ts";
+import type { Call } from "./call.ts";
+import {
+  type Changed,
+  type ChangeOptions,
+  type Changes,
+  conflict,
+  lockedBy,
+  type Plan,
+} from "./changes.ts";
+import { fresh, tags } from "./freshness.ts";
+import type { Identified } from "./identity.ts";
+import type { Lookup } from "./lookup.ts";
+import { flag, guestWords, records, text } from "./values.ts";
+import type { Question, Verbs } from "./verbs.ts";
+
+export interface DeleteOptions extends ChangeOptions {
+  /** Also removes the guest from backup jobs, replication and HA. */
+  readonly purge: boolean;
+}
+
+interface BackupJob {
+  readonly id: string;
+  readonly vmids: readonly string[];
+}
+
+/** Destroying guests. PVE: DELETE /nodes/{node}/{qemu|lxc}/{vmid} */
+export class Deletion {
+  readonly #verbs: Verbs;
+  readonly #lookup: Lookup;
+  readonly #changes: Changes;
+
+  constructor(verbs: Verbs, lookup: Lookup, changes: Changes) {
+    this.#verbs = verbs;
+    this.#lookup = lookup;
+    this.#changes = changes;
+  }
+
+  /** Destroys a stopped guest with its disks. `conflict` while it runs or is protected, `locked`. */
+  delete(reference: string, call: Call, options: DeleteOptions): Promise<Changed<Identified>> {
+    const plan = (guest: Identified) => this.#plan(guest, options.purge);
+    return this.#changes.run({ reference, kind: "any", state: true, plan }, call, options);
+  }
+
+  /** Backup jobs that name this guest; undefined where these credentials may not see them. */
+  async backupJobs(guest: Identified, call: Call): Promise<readonly string[] | undefined> {
+    try {
+      const jobs = await this.#verbs.observe(call, backupJobsQuestion);
+      return jobs.filter((job) => job.vmids.includes(String(guest.vmid))).map((job) => job.id);
+    } catch (error) {
+      if (isProblem(error, "forbidden")) return undefined;
+      throw error;
+    }
+  }
+
+  /** What is lost with a guest, and who still counts on it, line by line, for the question that is asked before. */
+  async losses(guest: Identified, purge: boolean, call: Call): Promise<readonly string[]> {
+    const disks = guest.config.disks.filter((disk) => disk.cdrom !== true && disk.volid !== "none");
+    const jobs = await this.backupJobs(guest, call);
+    return [
+      ...disks.map((disk) => `disk ${disk.key}: ${disk.volid}`),
+      ...(guest.config.template ? ["it is a template: linked clones need it"] : []),
+      "its snapshots, firewall rules and permissions",
+      ...(purge ? ["its place in backup, replication and HA jobs"] : []),
+      ...(jobs ?? []).map((job) => `backup job ${job} still names it`),
+    ];
+  }
+
+  #plan(guest: Identified, purge: boolean): Plan {
+    const { config, status } = guest;
+    const running = status !== undefined && status.status !== "stopped";
+    const next = `Stop it first: stop_guest {guest: "${guest.name ?? guest.vmid}"}.`;
+    const unprotect =
+      "Protection is there on purpose: have the option `protection` taken off first.";
+    const ha = "Repeat with purge: true to take it out of HA management too.";
+    const against = [
+      ...lockedBy(guest),
+      ...(running
+        ? [conflict(guest, `is ${status.status}, and only a stopped guest is deleted`, next)]
+        : []),
+      ...(config.protection ? [conflict(guest, "is protected against deletion", unprotect)] : []),
+      ...(status?.haManaged && !purge ? [conflict(guest, "is managed by HA", ha)] : []),
+    ];
+    const id = { type: guest.type, vmid: guest.vmid };
+    return {
+      says: `destroys ${guestWords(guest, guest.name)} on ${guest.node} with its disks`,
+      against,
+      touches: [tags.guest(guest), tags.inventory, tags.tasks, ...(purge ? [tags.jobs] : [])],
+      request: {
+        method: "DELETE",
+        path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}`,
+        params: { purge: purge || undefined },
+      },
+      follow: {
+        followUp: async (report) => {
+          this.#lookup.names.bury(id);
+          return report;
+        },
+      },
+    };
+  }
+}
+
+/** PVE: GET /cluster/backup */
+const backupJobsQuestion: Question<readonly BackupJob[]> = {
+  path: path`/cluster/backup`,
+  freshness: fresh("jobs", tags.jobs),
+  parse: (data) =>
+    records(data)
+      .filter((job) => flag(job["enabled"]) !== false)
+      .map((job) => ({
+        id: text(job["id"]) ?? "",
+        vmids: (text(job["vmid"]) ?? "").split(",").filter((vmid) => vmid !== ""),
+      })),
+};

@@ -1,0 +1,37 @@
+import type { Freshness } from "../cache/cache.ts";
+import type { Tag } from "../cache/store.ts";
+import type { GuestId } from "./values.ts";
+
+const second = 1000;
+
+/** How long each kind of answer is trusted and kept, in ms. The one table; every figure is PVE's pace or a bound on staleness. */
+export const ages = {
+  inventory: { trustedMs: 10 * second, keptMs: 10 * second },
+  guestStatus: { trustedMs: 5 * second, keptMs: 5 * second },
+  guestConfig: { trustedMs: 10 * second, keptMs: 120 * second },
+  guestAgent: { trustedMs: 30 * second, keptMs: 120 * second },
+  nodeStatus: { trustedMs: 5 * second, keptMs: 5 * second },
+  clusterStatus: { trustedMs: 5 * second, keptMs: 5 * second },
+  storageContent: { trustedMs: 30 * second, keptMs: 60 * second },
+  jobs: { trustedMs: 30 * second, keptMs: 30 * second },
+  permissions: { trustedMs: 60 * second, keptMs: 60 * second },
+  version: { trustedMs: 3600 * second, keptMs: 3600 * second },
+  tasks: { trustedMs: 2 * second, keptMs: 10 * second },
+  stoppedTask: { trustedMs: Number.POSITIVE_INFINITY, keptMs: Number.POSITIVE_INFINITY },
+} as const;
+
+export const tags = {
+  inventory: "inventory",
+  tasks: "tasks",
+  jobs: "jobs",
+  cluster: "cluster",
+  access: "access",
+  guest: (id: GuestId): Tag => `guest:${id.type}/${id.vmid}`,
+  node: (node: string): Tag => `node:${node}`,
+  storageContent: (storage: string): Tag => `storage:${storage}/content`,
+};
+
+/** The freshness of a class of read that depends on these tags. */
+export function fresh(kind: keyof typeof ages, ...dependsOn: readonly Tag[]): Freshness {
+  return { ...ages[kind], tags: dependsOn };
+}

@@ -1,0 +1,209 @@
+import { path } from "../http/path.ts";
+import { isProblem } from "../problem.ts";
+import type { Call } from "./call.ts";
+import { fresh, tags } from "./freshness.ts";
+import { given, type Inventory } from "./inventory.ts";
+import { flag, type GuestId, number, record, records, text, type Wire } from "./values.ts";
+import type { Question, Verbs } from "./verbs.ts";
+
+export type Detail = "pending" | "agent" | "snapshots" | "backups" | "ha" | "firewall";
+
+/** What a detail is, or why it could not be had: a detail never fails the answer about its guest. */
+export type DetailAnswer = readonly Wire[] | Wire;
+
+type At = GuestId & { readonly node: string };
+
+/** The parts of a guest that are read only when somebody asks for them. */
+export class GuestDetails {
+  readonly #verbs: Verbs;
+
+  constructor(verbs: Verbs) {
+    this.#verbs = verbs;
+  }
+
+  /** The details asked for, at the same time; one that can't be had is `{unavailable: why}`. */
+  async read(
+    guest: At,
+    details: readonly Detail[],
+    inventory: Inventory | undefined,
+    call: Call,
+  ): Promise<Readonly<Record<string, DetailAnswer>>> {
+    const answers = await Promise.all(
+      details.map(async (detail) => [detail, await this.#one(guest, detail, inventory, call)]),
+    );
+    return Object.fromEntries(answers);
+  }
+
+  async #one(
+    guest: At,
+    detail: Detail,
+    inventory: Inventory | undefined,
+    call: Call,
+  ): Promise<DetailAnswer> {
+    try {
+      if (detail === "agent") return await this.#agent(guest, call);
+      if (detail === "backups") return await this.#backups(guest, inventory, call);
+      return await this.#verbs.observe(call, questions[detail](guest));
+    } catch (error) {
+      if (!isProblem(error) || error.kind === "cancelled") throw error;
+      return { unavailable: error.message };
+    }
+  }
+
+  /** Addresses and operating system, from the guest agent of a VM or from the host for a container. */
+  async #agent(guest: At, call: Call): Promise<Wire> {
+    if (guest.type === "lxc") {
+      return { interfaces: await this.#verbs.observe(call, interfacesQuestion(guest)) };
+    }
+    const [interfaces, os, fileSystems] = await Promise.all([
+      this.#verbs.observe(call, interfacesQuestion(guest)),
+      this.#verbs.observe(call, agentQuestion(guest, "get-osinfo", readOs)).catch(unanswered),
+      this.#verbs
+        .observe(call, agentQuestion(guest, "get-fsinfo", readFileSystems))
+        .catch(unanswered),
+    ]);
+    return { interfaces, ...given({ os, fileSystems }) };
+  }
+
+  /** Its backups on every storage of its node that may hold some; a shared storage is asked once. */
+  async #backups(
+    guest: At,
+    inventory: Inventory | undefined,
+    call: Call,
+  ): Promise<readonly Wire[]> {
+    const storages = (inventory?.storages ?? []).filter(
+      (row) =>
+        row.node === guest.node && row.content.includes("backup") && row.status === "available",
+    );
+    const lists = await Promise.all(
+      storages.map((row) => this.#verbs.observe(call, backupsQuestion(guest, row.storage))),
+    );
+    return lists.flat();
+  }
+}
+
+/** An agent that runs but does not know a command is no reason to withhold the rest. */
+function unanswered(error: unknown): undefined {
+  if (isProblem(error) && error.kind !== "cancelled") return undefined;
+  throw error;
+}
+
+function question<T>(
+  guest: At,
+  rest: "pending" | "snapshot",
+  parse: (data: unknown) => T,
+): Question<T> {
+  return {
+    path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/${rest}`,
+    freshness: fresh("guestConfig", tags.guest(guest)),
+    parse,
+  };
+}
+
+const questions = {
+  /** PVE: GET …/pending: only keys that wait for a restart. */
+  pending: (guest: At) => question(guest, "pending", readPending),
+  /** PVE: GET …/snapshot, without the entry for the present. */
+  snapshots: (guest: At) => question(guest, "snapshot", readSnapshots),
+  /** PVE: GET /cluster/ha/resources/{sid} */
+  ha: (guest: At): Question<DetailAnswer> => ({
+    path: path`/cluster/ha/resources/${`${guest.type === "qemu" ? "vm" : "ct"}:${guest.vmid}`}`,
+    freshness: fresh("jobs", tags.cluster),
+    parse: record,
+  }),
+  /** PVE: GET …/firewall/rules */
+  firewall: (guest: At): Question<DetailAnswer> => ({
+    path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/firewall/rules`,
+    freshness: fresh("jobs", tags.guest(guest)),
+    parse: records,
+  }),
+};
+
+function readPending(data: unknown): readonly Wire[] {
+  return records(data).filter((row) => "pending" in row || "delete" in row);
+}
+
+function readSnapshots(data: unknown): readonly Wire[] {
+  return records(data)
+    .filter((row) => row["name"] !== "current")
+    .sort((a, b) => (number(a["snaptime"]) ?? 0) - (number(b["snaptime"]) ?? 0))
+    .map((row) => {
+      const at = number(row["snaptime"]);
+      return given({
+        name: text(row["name"]),
+        at: at === undefined ? undefined : new Date(at * 1000).toISOString(),
+        description: text(row["description"]),
+        parent: text(row["parent"]),
+        memory: flag(row["vmstate"]) === true ? true : undefined,
+      });
+    });
+}
+
+/** PVE: GET …/qemu/{vmid}/agent/{command} */
+function agentQuestion<T>(guest: At, command: string, parse: (result: unknown) => T): Question<T> {
+  return {
+    path: path`/nodes/${guest.node}/qemu/${guest.vmid}/agent/${command}`,
+    freshness: fresh("guestAgent", tags.guest(guest)),
+    parse: (data) => parse(record(data)["result"]),
+  };
+}
+
+/** PVE: GET …/qemu/{vmid}/agent/network-get-interfaces, GET …/lxc/{vmid}/interfaces (null when stopped) */
+function interfacesQuestion(guest: At): Question<readonly Wire[]> {
+  if (guest.type === "qemu") return agentQuestion(guest, "network-get-interfaces", readInterfaces);
+  return {
+    path: path`/nodes/${guest.node}/lxc/${guest.vmid}/interfaces`,
+    freshness: fresh("guestAgent", tags.guest(guest)),
+    parse: readInterfaces,
+  };
+}
+
+/** Without the loopback: it says nothing about how to reach the guest. */
+function readInterfaces(result: unknown): readonly Wire[] {
+  return records(result)
+    .filter((nic) => nic["name"] !== "lo")
+    .map((nic) =>
+      given({
+        name: text(nic["name"]),
+        mac: text(nic["hardware-address"]) ?? text(nic["hwaddr"]),
+        addresses: records(nic["ip-addresses"]).map(
+          (address) => `${text(address["ip-address"]) ?? ""}/${text(address["prefix"]) ?? ""}`,
+        ),
+      }),
+    );
+}
+
+function readOs(result: unknown): Wire {
+  const wire = record(result);
+  return given({ name: text(wire["pretty-name"]), kernel: text(wire["kernel-release"]) });
+}
+
+function readFileSystems(result: unknown): readonly Wire[] {
+  return records(result).map((row) =>
+    given({
+      mountpoint: text(row["mountpoint"]),
+      type: text(row["type"]),
+      usedBytes: number(row["used-bytes"]),
+      sizeBytes: number(row["total-bytes"]),
+    }),
+  );
+}
+
+/** PVE: GET /nodes/{node}/storage/{storage}/content */
+function backupsQuestion(guest: At, storage: string): Question<readonly Wire[]> {
+  return {
+    path: path`/nodes/${guest.node}/storage/${storage}/content`,
+    params: { content: "backup", vmid: guest.vmid },
+    freshness: fresh("storageContent", tags.storageContent(storage)),
+    parse: (data) =>
+      records(data).map((row) =>
+        given({
+          volid: text(row["volid"]),
+          at: new Date((number(row["ctime"]) ?? 0) * 1000).toISOString(),
+          sizeBytes: number(row["size"]),
+          protected: flag(row["protected"]) === true ? true : undefined,
+          notes: text(row["notes"]),
+        }),
+      ),
+  };
+}

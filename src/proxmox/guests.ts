@@ -1,0 +1,231 @@
+import { isProblem, type Problem } from "../problem.ts";
+import type { Call } from "./call.ts";
+import { tags } from "./freshness.ts";
+import type { GuestConfig } from "./guest-config.ts";
+import { type GuestStatus, statusQuestion } from "./guest-status.ts";
+import { type GuestRow, isOffline } from "./inventory.ts";
+import {
+  configQuestion,
+  type Found,
+  type GuestKind,
+  isVmid,
+  type Lookup,
+  learnName,
+} from "./lookup.ts";
+import type { Tasks } from "./tasks.ts";
+import type { Verbs } from "./verbs.ts";
+
+/** After a task of its, a guest's row is not believed for this long: its node publishes every 10 s, plus collection time. */
+export const rowSettlesMs = 15_000;
+
+/** One guest, laid together from its row, its configuration and, where the row can't be trusted, its live state. */
+export interface GuestView {
+  readonly row: GuestRow;
+  readonly name: string | undefined;
+  /** The truest state there is. */
+  readonly status: string;
+  readonly lock: string | undefined;
+  readonly template: boolean;
+  readonly tags: readonly string[];
+  /** Absent where the node could not be asked. */
+  readonly config: GuestConfig | undefined;
+  readonly current: GuestStatus | undefined;
+  /** The UPID of a running task of ours that changes this guest. */
+  readonly upid: string | undefined;
+  /** Why only the row could be had. */
+  readonly degraded: string | undefined;
+}
+
+export interface GuestFilter {
+  /** A glob: `web-*`, `db?`; without regard to case. */
+  readonly name?: string | undefined;
+  readonly tag?: string | undefined;
+  readonly pool?: string | undefined;
+  readonly node?: string | undefined;
+  readonly status?: string | undefined;
+  readonly type?: "qemu" | "lxc" | undefined;
+}
+
+/** A row of a list: what /cluster/resources says, with the name to believe. */
+export interface ListedGuest {
+  readonly row: GuestRow;
+  readonly name: string | undefined;
+  readonly lock: string | undefined;
+}
+
+/** Reads guests, VMs and containers alike. */
+export class Guests {
+  readonly #verbs: Verbs;
+  readonly #lookup: Lookup;
+  readonly #tasks: Tasks;
+
+  constructor(verbs: Verbs, lookup: Lookup, tasks: Tasks) {
+    this.#verbs = verbs;
+    this.#lookup = lookup;
+    this.#tasks = tasks;
+  }
+
+  /**
+   * One guest by name or vmid: two requests cold, one when the inventory is warm, none again; one more where its row can't be
+   * trusted. A guest on a silent node is answered from its row. Throws `not_found`, `ambiguous`, `invalid_input` (other kind).
+   */
+  async view(reference: string, kind: GuestKind, call: Call): Promise<GuestView> {
+    const view = await this.#verbs.consistent(call, () => this.#compose(reference, kind, call, 2));
+    this.#lookup.names.tell(view.row, view.name);
+    return view;
+  }
+
+  /** The guests that match all of the filter, in the order of their vmids: one request for any number, then none. */
+  async list(filter: GuestFilter, call: Call): Promise<readonly ListedGuest[]> {
+    const inventory = await this.#lookup.inventory(call);
+    const fits = matcher(filter);
+    return inventory.guests.map((row) => this.#listed(row)).filter(fits);
+  }
+
+  /** An answer shows these guests: later changes by vmid are held against what it says. */
+  tell(guests: readonly ListedGuest[]): void {
+    for (const { row, name } of guests) this.#lookup.names.tell(row, name);
+  }
+
+  async #compose(
+    reference: string,
+    kind: GuestKind,
+    call: Call,
+    tries: number,
+  ): Promise<GuestView> {
+    const found = await this.#lookup.guest(reference, kind, call);
+    const { last } = this.#lookup;
+    if (isOffline(last, found.row.node)) {
+      return this.#fromRow(found, `node ${found.row.node} is offline: this is what was last known`);
+    }
+    try {
+      const view = await this.#fromNode(found, reference, call);
+      if (view) return view;
+    } catch (error) {
+      if (isProblem(error, "unreachable")) {
+        return this.#fromRow(
+          found,
+          `node ${found.row.node} does not answer: this is what its row says`,
+        );
+      }
+      if (tries === 0 || !isMissing(error)) throw error;
+      const pending = this.#lookup.expected(found.row.vmid);
+      if (pending) return this.#fromRow({ row: pending, name: found.name }, undefined);
+      await this.#verbs.cache.invalidate([tags.inventory, tags.guest(found.row)]);
+    }
+    // Moved, destroyed or renamed behind our back: look again with what is known now.
+    return this.#compose(reference, kind, call, tries - 1);
+  }
+
+  /** Undefined where the guest turns out to have another name than it was looked up by. */
+  async #fromNode(found: Found, reference: string, call: Call): Promise<GuestView | undefined> {
+    const { row } = found;
+    // While a task of ours works on it, its end may be noticed some seconds late: until then nothing is served from memory.
+    const ask = this.#runningTask(row) === undefined ? "observe" : "live";
+    const [config, current] = await Promise.all([
+      this.#verbs[ask](call, configQuestion(row)),
+      this.#needsStatus(found, call)
+        ? this.#verbs[ask](call, statusQuestion(row))
+        : Promise.resolve(undefined),
+    ]);
+    learnName(this.#lookup.names, row, config);
+    const other =
+      config.name !== undefined && config.name.toLowerCase() !== reference.toLowerCase();
+    if (other && !isVmid(reference, row)) return undefined;
+    return this.#lay(found, config, current);
+  }
+
+  #lay(found: Found, config: GuestConfig, current: GuestStatus | undefined): GuestView {
+    const { row, name } = found;
+    return {
+      row,
+      name: config.name ?? name,
+      status: current?.status ?? row.status,
+      lock: config.lock ?? current?.lock,
+      template: config.template,
+      tags: config.tags,
+      config,
+      current,
+      upid: this.#runningTask(row),
+      degraded: undefined,
+    };
+  }
+
+  #fromRow({ row, name }: Found, degraded: string | undefined): GuestView {
+    return {
+      row,
+      name,
+      status: row.status,
+      lock: row.lock,
+      template: row.template,
+      tags: row.tags,
+      config: undefined,
+      current: undefined,
+      upid: this.#runningTask(row),
+      degraded,
+    };
+  }
+
+  #listed(row: GuestRow): ListedGuest {
+    const { last, names } = this.#lookup;
+    const destroying = this.#tasks.running(tags.guest(row), "qmdestroy", "vzdestroy");
+    return {
+      row,
+      name: last ? names.nameOf(row, last) : row.name,
+      lock: destroying ? "destroyed" : row.lock,
+    };
+  }
+
+  #needsStatus({ row, name }: Found, call: Call): boolean {
+    return (
+      call.maxAgeMs === 0 ||
+      row.status === "unknown" ||
+      row.name === undefined ||
+      name === undefined ||
+      this.#tasks.isActive(tags.guest(row), rowSettlesMs)
+    );
+  }
+
+  #runningTask(row: GuestRow): string | undefined {
+    return this.#tasks.running(tags.guest(row));
+  }
+}
+
+/** PVE says the guest has no configuration on the node where it was looked for. */
+export function isMissing(error: unknown): error is Problem {
+  return isProblem(error, "not_found") && error.facts["missingConfig"] === true;
+}
+
+function matcher(filter: GuestFilter): (guest: ListedGuest) => boolean {
+  const glob = filter.name?.toLowerCase();
+  const tag = filter.tag?.toLowerCase();
+  return ({ row, name }) =>
+    (glob === undefined || matchesGlob((name ?? "").toLowerCase(), glob)) &&
+    (tag === undefined || row.tags.some((own) => own.toLowerCase() === tag)) &&
+    (filter.pool === undefined || row.pool === filter.pool) &&
+    (filter.node === undefined || row.node === filter.node) &&
+    (filter.status === undefined || row.status === filter.status) &&
+    (filter.type === undefined || row.type === filter.type);
+}
+
+/** `*` is any text, `?` any one character. Goes back to the last star only, so no pattern can make it slow. */
+export function matchesGlob(word: string, glob: string): boolean {
+  let at = 0;
+  let pattern = 0;
+  let star = -1;
+  let mark = 0;
+  while (at < word.length) {
+    if (glob[pattern] === "*") {
+      star = pattern++;
+      mark = at;
+    } else if (glob[pattern] === "?" || glob[pattern] === word[at]) {
+      pattern++;
+      at++;
+    } else if (star >= 0) {
+      pattern = star + 1;
+      at = ++mark;
+    } else return false;
+  }
+  while (glob[pattern] === "*") pattern++;
+  return pattern === glob.length;
+}

@@ -1,0 +1,157 @@
+import {
+  flag,
+  type GuestId,
+  type GuestType,
+  number,
+  records,
+  tagList,
+  text,
+  type Wire,
+} from "./values.ts";
+
+/** A guest as its row in /cluster/resources has it. Name, status, template and figures lag up to 10 s; the rest is live. */
+export interface GuestRow extends GuestId {
+  readonly node: string;
+  readonly name?: string;
+  readonly status: string;
+  readonly lock?: string;
+  readonly tags: readonly string[];
+  readonly pool?: string;
+  readonly template: boolean;
+  readonly ha?: string;
+  /** Fraction of all its cores, 0..1. */
+  readonly cpu?: number;
+  readonly cores?: number;
+  readonly memoryUsedBytes?: number;
+  readonly memoryBytes?: number;
+  /** Containers only: PVE does not know how full a VM's disks are. */
+  readonly diskUsedBytes?: number;
+  readonly diskBytes?: number;
+  readonly uptimeS?: number;
+}
+
+export interface NodeRow {
+  readonly node: string;
+  /** `online`, `offline`, or `unknown` while a host has not reported yet. */
+  readonly status: string;
+  readonly cpu?: number;
+  readonly cores?: number;
+  readonly memoryUsedBytes?: number;
+  readonly memoryBytes?: number;
+  readonly uptimeS?: number;
+}
+
+export interface StorageRow {
+  readonly storage: string;
+  readonly node: string;
+  readonly status: string;
+  readonly shared: boolean;
+  readonly content: readonly string[];
+  readonly usedBytes?: number;
+  readonly sizeBytes?: number;
+}
+
+/** One answer of /cluster/resources, indexed, never changed afterwards. */
+export interface Inventory {
+  /** Clock time in ms at which it was asked for. */
+  readonly beganAt: number;
+  /** In the order of their vmids: PVE's own order differs from answer to answer. */
+  readonly guests: readonly GuestRow[];
+  readonly byVmid: ReadonlyMap<number, GuestRow>;
+  /** Rows by the name they carry, in lower case. */
+  readonly byName: ReadonlyMap<string, readonly GuestRow[]>;
+  /** Rows that carry no name: new guests, and guests of a host that went silent. */
+  readonly nameless: readonly GuestRow[];
+  readonly nodes: ReadonlyMap<string, NodeRow>;
+  readonly storages: readonly StorageRow[];
+}
+
+/** Sorts the rows of one answer into an Inventory. PVE: GET /cluster/resources */
+export function readInventory(data: unknown, beganAt: number): Inventory {
+  const guests: GuestRow[] = [];
+  const nodes = new Map<string, NodeRow>();
+  const storages: StorageRow[] = [];
+  for (const row of records(data)) {
+    const type = row["type"];
+    if (type === "qemu" || type === "lxc") guests.push(guestRow(row, type));
+    else if (type === "node") nodes.set(text(row["node"]) ?? "", nodeRow(row));
+    else if (type === "storage") storages.push(storageRow(row));
+  }
+  guests.sort((a, b) => a.vmid - b.vmid);
+  const byVmid = new Map(guests.map((guest) => [guest.vmid, guest]));
+  const byName = new Map<string, GuestRow[]>();
+  for (const guest of guests) {
+    if (guest.name === undefined) continue;
+    const key = guest.name.toLowerCase();
+    const same = byName.get(key);
+    if (same) same.push(guest);
+    else byName.set(key, [guest]);
+  }
+  const nameless = guests.filter((guest) => guest.name === undefined);
+  return { beganAt, guests, byVmid, byName, nameless, nodes, storages };
+}
+
+/** Whether a host is known to be away. An unknown one is asked: it may only not have reported yet. */
+export function isOffline(inventory: Inventory | undefined, node: string): boolean {
+  return inventory?.nodes.get(node)?.status === "offline";
+}
+
+function guestRow(row: Wire, type: GuestType): GuestRow {
+  return {
+    type,
+    vmid: number(row["vmid"]) ?? 0,
+    node: text(row["node"]) ?? "",
+    status: text(row["status"]) ?? "unknown",
+    tags: tagList(row["tags"]),
+    template: flag(row["template"]) ?? false,
+    ...given({
+      name: text(row["name"]),
+      lock: text(row["lock"]),
+      pool: text(row["pool"]),
+      ha: text(row["hastate"]),
+      cpu: number(row["cpu"]),
+      cores: number(row["maxcpu"]),
+      memoryUsedBytes: number(row["mem"]),
+      memoryBytes: number(row["maxmem"]),
+      diskUsedBytes: type === "lxc" ? number(row["disk"]) : undefined,
+      diskBytes: number(row["maxdisk"]),
+      uptimeS: number(row["uptime"]),
+    }),
+  };
+}
+
+function nodeRow(row: Wire): NodeRow {
+  return {
+    node: text(row["node"]) ?? "",
+    status: text(row["status"]) ?? "unknown",
+    ...given({
+      cpu: number(row["cpu"]),
+      cores: number(row["maxcpu"]),
+      memoryUsedBytes: number(row["mem"]),
+      memoryBytes: number(row["maxmem"]),
+      uptimeS: number(row["uptime"]),
+    }),
+  };
+}
+
+function storageRow(row: Wire): StorageRow {
+  return {
+    storage: text(row["storage"]) ?? "",
+    node: text(row["node"]) ?? "",
+    status: text(row["status"]) ?? "unknown",
+    shared: flag(row["shared"]) ?? false,
+    content: (text(row["content"]) ?? "")
+      .split(",")
+      .filter((kind) => kind !== "")
+      .sort(),
+    ...given({ usedBytes: number(row["disk"]), sizeBytes: number(row["maxdisk"]) }),
+  };
+}
+
+/** Only what is there: absent is absent, never undefined. */
+export function given<T extends Readonly<Record<string, unknown>>>(
+  fields: T,
+): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const present = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(present) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}

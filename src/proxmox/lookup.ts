@@ -1,0 +1,251 @@
+import { LRUCache } from "lru-cache";
+import { path } from "../http/path.ts";
+import { isProblem, Problem } from "../problem.ts";
+import type { Call } from "./call.ts";
+import { fresh, tags } from "./freshness.ts";
+import { type GuestConfig, readConfig } from "./guest-config.ts";
+import { type GuestRow, given, type Inventory, isOffline, readInventory } from "./inventory.ts";
+import type { Names } from "./names.ts";
+import { notFound } from "./near-miss.ts";
+import { type GuestId, type GuestType, guestWords, kindWord } from "./values.ts";
+import type { Question, Verbs } from "./verbs.ts";
+
+/** Which guests a reference may mean. */
+export type GuestKind = GuestType | "any";
+
+/** A guest that a reference has led to: its row, and the name to believe (a row's own may lag). */
+export interface Found {
+  readonly row: GuestRow;
+  readonly name: string | undefined;
+}
+
+interface Miss {
+  readonly at: number;
+  readonly inventory: Inventory;
+}
+
+/** A name missed once is not asked for again for this long, unless a newer inventory has come. */
+const missMs = 10_000;
+/** An unknown name refreshes an inventory older than this, and at most once in this time. */
+const refreshMs = 2_000;
+/** Nameless rows whose configurations are read before a name is called unknown. */
+const maxNameless = 5;
+
+/** Finds guests by name or vmid in one inventory that serves everyone. PVE: GET /cluster/resources */
+export class Lookup {
+  readonly names: Names;
+  readonly #verbs: Verbs;
+  readonly #misses = new LRUCache<string, Miss>({ max: 1_000 });
+  /** Guests of ours that PVE has accepted but not listed yet. */
+  readonly #expected = new Map<number, GuestRow & { readonly name: string }>();
+  #last: Inventory | undefined;
+  #lastMissRefresh = Number.NEGATIVE_INFINITY;
+
+  constructor(verbs: Verbs, names: Names) {
+    this.#verbs = verbs;
+    this.names = names;
+  }
+
+  /** The inventory of the whole cluster, as fresh as the call asks. */
+  async inventory(call: Call): Promise<Inventory> {
+    return this.#adopt(await this.#verbs.observe(call, inventoryQuestion));
+  }
+
+  /** The last inventory seen, whatever its age. */
+  get last(): Inventory | undefined {
+    return this.#last;
+  }
+
+  /** The inventory as it is now. */
+  async liveInventory(call: Call): Promise<Inventory> {
+    return this.#adopt(await this.#verbs.live(call, inventoryQuestion));
+  }
+
+  /**
+   * The one guest that `reference` means: a name (exactly, else without regard to case) or a vmid.
+   * Throws `not_found` with the closest names, `ambiguous` with the candidates, and `invalid_input` when the reference means a
+   * guest of the other kind.
+   */
+  async guest(reference: string, kind: GuestKind, call: Call): Promise<Found> {
+    const inventory = await this.inventory(call);
+    return (
+      this.#match(reference, kind, inventory) ??
+      (await this.#missing(reference, kind, inventory, call))
+    );
+  }
+
+  /** PVE has accepted the creation of this guest: it is found by its name at once, though no row shows it yet. */
+  expect(row: GuestRow & { readonly name: string }): void {
+    this.#expected.set(row.vmid, row);
+    this.names.learn(row, row.name);
+  }
+
+  /** The creation is over, one way or the other: from now on only rows count. */
+  unexpect(vmid: number): void {
+    this.#expected.delete(vmid);
+  }
+
+  /** Whether PVE has accepted this vmid of ours without showing it yet. */
+  expected(vmid: number): GuestRow | undefined {
+    return this.#expected.get(vmid);
+  }
+
+  /** The guest of ours under this name that PVE has accepted without showing it yet. */
+  expectedByName(name: string): GuestRow | undefined {
+    const wanted = name.toLowerCase();
+    return [...this.#expected.values()].find((row) => row.name.toLowerCase() === wanted);
+  }
+
+  found(row: GuestRow, inventory: Inventory): Found {
+    return { row, name: this.names.nameOf(row, inventory) };
+  }
+
+  #match(reference: string, kind: GuestKind, inventory: Inventory): Found | undefined {
+    const all = this.#candidates(reference, inventory);
+    const fitting = all.filter(({ row }) => kind === "any" || row.type === kind);
+    const exact = fitting.filter(({ row, name }) => name === reference || isVmid(reference, row));
+    const matches = exact.length > 0 ? exact : fitting;
+    if (matches.length > 1) throw ambiguous(reference, matches);
+    if (matches[0]) return matches[0];
+    if (all[0]) throw otherKind(reference, kind, all[0]);
+    return undefined;
+  }
+
+  #candidates(reference: string, inventory: Inventory): readonly Found[] {
+    const rows = new Set(this.names.find(reference, inventory));
+    const [, type, vmid] = /^(?:(qemu|lxc)\/)?([0-9]+)$/.exec(reference) ?? [];
+    const row = inventory.byVmid.get(Number(vmid)) ?? this.#expected.get(Number(vmid));
+    if (row && (type === undefined || type === row.type)) rows.add(row);
+    const expected = this.expectedByName(reference);
+    if (expected && !inventory.byVmid.has(expected.vmid)) rows.add(expected);
+    return [...rows].map((row) => this.found(row, inventory));
+  }
+
+  async #missing(
+    reference: string,
+    kind: GuestKind,
+    inventory: Inventory,
+    call: Call,
+  ): Promise<Found> {
+    const key = `${kind} ${reference.toLowerCase()}`;
+    const now = this.#verbs.clock.now();
+    const missed = this.#misses.get(key);
+    const known = missed && missed.inventory === inventory && now - missed.at < missMs;
+    if (known) throw this.#notFound(reference, kind, inventory);
+    const newer = await this.#newer(inventory, call);
+    const match =
+      this.#match(reference, kind, newer) ??
+      (await this.#amongNameless(reference, kind, newer, call));
+    if (match) return match;
+    this.#misses.set(key, { at: this.#verbs.clock.now(), inventory: newer });
+    throw this.#notFound(reference, kind, newer);
+  }
+
+  /** An inventory that is young enough to call a name unknown. */
+  async #newer(inventory: Inventory, call: Call): Promise<Inventory> {
+    const now = this.#verbs.clock.now();
+    const young = now - inventory.beganAt <= refreshMs || now - this.#lastMissRefresh < refreshMs;
+    if (young) return inventory;
+    this.#lastMissRefresh = now;
+    return this.liveInventory(call);
+  }
+
+  /** A guest that others made a moment ago has no name in its row yet; its configuration has. */
+  async #amongNameless(
+    reference: string,
+    kind: GuestKind,
+    inventory: Inventory,
+    call: Call,
+  ): Promise<Found | undefined> {
+    const rows = this.names
+      .nameless(inventory)
+      .filter((row) => kind === "any" || row.type === kind)
+      .filter(
+        (row) => !isOffline(inventory, row.node) && row.lock !== "clone" && row.lock !== "create",
+      )
+      .slice(0, maxNameless);
+    await Promise.all(rows.map((row) => this.#learnName(row, call)));
+    return rows.length === 0 ? undefined : this.#match(reference, kind, inventory);
+  }
+
+  async #learnName(row: GuestRow, call: Call): Promise<void> {
+    try {
+      const config = await this.#verbs.observe(call, configQuestion(row));
+      learnName(this.names, row, config);
+    } catch (error) {
+      // It may be gone by now, or not ours to see: then it is not the guest that is looked for.
+      if (!isProblem(error, "not_found", "forbidden", "unreachable", "timeout")) throw error;
+    }
+  }
+
+  /** A new inventory is compared with the one before: who vanished or was replaced leaves nothing behind. */
+  async #adopt(inventory: Inventory): Promise<Inventory> {
+    const before = this.#last;
+    if (before && before.beganAt >= inventory.beganAt) return inventory;
+    this.#last = inventory;
+    if (before && before !== inventory) {
+      const gone = before.guests.filter((row) => inventory.byVmid.get(row.vmid)?.type !== row.type);
+      for (const row of gone) this.names.bury(row);
+      await this.#verbs.cache.invalidate(gone.map((row) => tags.guest(row)));
+    }
+    return inventory;
+  }
+
+  #notFound(reference: string, kind: GuestKind, inventory: Inventory): Problem {
+    const named = inventory.guests
+      .filter((row) => kind === "any" || row.type === kind)
+      .map((row) => this.found(row, inventory));
+    const silent = this.names.nameless(inventory).filter((row) => isOffline(inventory, row.node));
+    return notFound(reference, kind, named, silent);
+  }
+}
+
+/** PVE: GET /cluster/resources, unfiltered: guests, nodes, storages and pools in one answer. */
+const inventoryQuestion: Question<Inventory> = {
+  path: path`/cluster/resources`,
+  freshness: fresh("inventory", tags.inventory),
+  parse: (data, { beganAt }) => readInventory(data, beganAt),
+};
+
+/** A configuration's word on its guest's name counts, unless the guest is only half there: then PVE gives or invents none. */
+export function learnName(names: Names, id: GuestId, config: GuestConfig): void {
+  if (config.name !== undefined) names.learn(id, config.name, config.beganAt);
+}
+
+/** PVE: GET /nodes/{node}/{qemu|lxc}/{vmid}/config */
+export function configQuestion(row: GuestId & { readonly node: string }) {
+  return {
+    path: path`/nodes/${row.node}/${row.type}/${row.vmid}/config`,
+    freshness: fresh("guestConfig", tags.guest(row)),
+    parse: (data: unknown, { beganAt }: { readonly beganAt: number }) =>
+      readConfig(data, row, beganAt),
+  };
+}
+
+/** `101`, or `qemu/101` as PVE writes a guest's id: the way out where some guest is named 101. */
+export function isVmid(reference: string, row: GuestId): boolean {
+  return reference === String(row.vmid) || reference === `${row.type}/${row.vmid}`;
+}
+
+function ambiguous(reference: string, matches: readonly Found[]): Problem {
+  const words = matches.map(({ row, name }) => `${guestWords(row, name)} on ${row.node}`);
+  return new Problem("ambiguous", `"${reference}" may mean ${words.join(" or ")}.`, {
+    next: `Repeat the call with the id of the one you mean: ${matches.map(({ row }) => (/^[0-9]+$/.test(reference) ? `${row.type}/${row.vmid}` : row.vmid)).join(" or ")}.`,
+    facts: { candidates: matches.map(candidate) },
+  });
+}
+
+/** A guest as the facts of an error show it. */
+export function candidate({ row, name }: Found): Readonly<Record<string, unknown>> {
+  return { vmid: row.vmid, type: row.type, node: row.node, ...given({ name }) };
+}
+
+function otherKind(reference: string, kind: GuestKind, found: Found): Problem {
+  const { row, name } = found;
+  const asked = kind === "qemu" ? "VM" : "container";
+  const subject = guestWords(row, name);
+  return new Problem("invalid_input", `"${reference}" is ${subject}, not a ${asked}.`, {
+    next: `Use the tool for ${kindWord(row.type)}s (get_${row.type === "qemu" ? "vm" : "container"}, clone_${row.type === "qemu" ? "vm" : "container"}).`,
+    facts: candidate(found),
+  });
+}

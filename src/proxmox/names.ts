@@ -1,0 +1,121 @@
+import { LRUCache } from "lru-cache";
+import type { GuestRow, Inventory } from "./inventory.ts";
+import type { GuestId, GuestType } from "./values.ts";
+
+/** A row's name may be this old: hosts publish every 10 s, and workers keep their own copy for some more. */
+const rowLagMs = 15_000;
+
+interface Known {
+  readonly vmid: number;
+  readonly type: GuestType;
+  readonly name: string;
+  readonly at: number;
+}
+
+/** A guest as an answer of ours has shown it. */
+export interface Told {
+  readonly type: GuestType;
+  readonly name: string;
+}
+
+/**
+ * What we know of names beside the rows of /cluster/resources, which lag: names read from configurations, names of guests that
+ * we made ourselves, and vmids whose row may still carry a dead guest's name.
+ */
+export class Names {
+  readonly #now: () => number;
+  readonly #known: LRUCache<string, Known>;
+  /** Keys of `#known` by name in lower case. */
+  readonly #byName = new Map<string, Set<string>>();
+  /** vmid → time until which its row's name is not believed. */
+  readonly #doubtful = new Map<number, number>();
+  readonly #told = new LRUCache<number, Told>({ max: 20_000 });
+
+  constructor(now: () => number) {
+    this.#now = now;
+    this.#known = new LRUCache<string, Known>({
+      max: 20_000,
+      onInsert: (known, id) => this.#index(known.name, id),
+      dispose: (known, id) => this.#unindex(known.name, id),
+    });
+  }
+
+  /** This guest's configuration has said its name, or we have just given it one. `at`: when that was true, in ms. */
+  learn(id: GuestId, name: string, at: number = this.#now()): void {
+    const newer = this.#known.peek(key(id));
+    if (newer && newer.at > at) return;
+    this.#known.set(key(id), { type: id.type, vmid: id.vmid, name, at });
+  }
+
+  /** This guest is gone, and whoever takes its vmid next will carry its name in the row for a while. */
+  bury(id: GuestId): void {
+    this.#known.delete(key(id));
+    this.#doubtful.set(id.vmid, this.#now() + rowLagMs);
+  }
+
+  /** The name to believe: what a configuration said beats a row that may be older; a doubtful row is not believed at all. */
+  nameOf(row: GuestRow, inventory: Inventory): string | undefined {
+    const known = this.#known.peek(key(row));
+    if (known && (row.name === undefined || inventory.beganAt < known.at + rowLagMs)) {
+      return known.name;
+    }
+    return this.#isDoubtful(row.vmid) ? undefined : row.name;
+  }
+
+  /** Rows whose believed name equals `name` without regard to case; the rows are not scanned. */
+  find(name: string, inventory: Inventory): readonly GuestRow[] {
+    const wanted = name.toLowerCase();
+    const rows = new Set(inventory.byName.get(wanted) ?? []);
+    for (const id of this.#byName.get(wanted) ?? []) {
+      const known = this.#known.peek(id);
+      const row = known && inventory.byVmid.get(known.vmid);
+      if (row?.type === known?.type && row) rows.add(row);
+    }
+    return [...rows].filter((row) => this.nameOf(row, inventory)?.toLowerCase() === wanted);
+  }
+
+  /** Rows of which no name is believed. */
+  nameless(inventory: Inventory): readonly GuestRow[] {
+    const rows = new Set(inventory.nameless);
+    for (const vmid of this.#doubtful.keys()) {
+      const row = this.#isDoubtful(vmid) ? inventory.byVmid.get(vmid) : undefined;
+      if (row) rows.add(row);
+    }
+    return [...rows].filter((row) => this.nameOf(row, inventory) === undefined);
+  }
+
+  /** An answer of ours shows this guest under this name; a later change by vmid is held against it. */
+  tell(id: GuestId, name: string | undefined): void {
+    if (name !== undefined) this.#told.set(id.vmid, { type: id.type, name });
+  }
+
+  /** Under what name and kind our answers have last shown this vmid. */
+  told(vmid: number): Told | undefined {
+    return this.#told.get(vmid);
+  }
+
+  #index(name: string, id: string): void {
+    const wanted = name.toLowerCase();
+    const ids = this.#byName.get(wanted) ?? new Set();
+    this.#byName.set(wanted, ids.add(id));
+  }
+
+  #unindex(name: string, id: string): void {
+    const wanted = name.toLowerCase();
+    const ids = this.#byName.get(wanted);
+    ids?.delete(id);
+    if (ids?.size === 0) this.#byName.delete(wanted);
+  }
+
+  #isDoubtful(vmid: number): boolean {
+    const until = this.#doubtful.get(vmid);
+    if (until === undefined) return false;
+    if (this.#now() < until) return true;
+    this.#doubtful.delete(vmid);
+    return false;
+  }
+}
+
+function key(id: GuestId): string {
+  return `${id.type}/${id.vmid}`;
+}

@@ -1,0 +1,60 @@
+import { Problem } from "../problem.ts";
+import { closest } from "../text.ts";
+import type { GuestRow } from "./inventory.ts";
+import type { Found } from "./lookup.ts";
+import { guestWords } from "./values.ts";
+
+/** `not_found` with the closest names, and with the rows that may be it but whose host is silent. */
+export function notFound(
+  reference: string,
+  kind: "qemu" | "lxc" | "any",
+  guests: readonly Found[],
+  silent: readonly GuestRow[],
+): Problem {
+  const kindName = kind === "qemu" ? "VM" : kind === "lxc" ? "container" : "guest";
+  const what = /^[0-9]+$/.test(reference) ? `with vmid ${reference}` : `named "${reference}"`;
+  const near = nearest(reference, guests);
+  const closestWords = near
+    .map(({ row, name }) => `${name ?? "(no name)"} (${row.vmid})`)
+    .join(", ");
+  const hints = [
+    ...(near.length > 0 ? [`Closest: ${closestWords}.`] : []),
+    ...(silent.length > 0
+      ? [`Not known by name, their node is offline: ${silentWords(silent)}.`]
+      : []),
+  ];
+  return new Problem("not_found", [`There is no ${kindName} ${what}.`, ...hints].join(" "), {
+    next: nextStep(guests.length, near.length, kindName),
+    facts: {
+      reference,
+      closest: near.map(({ row, name }) => ({
+        vmid: row.vmid,
+        name,
+        type: row.type,
+        node: row.node,
+      })),
+    },
+  });
+}
+
+function nextStep(visible: number, near: number, kindName: string): string {
+  if (visible === 0) {
+    return `These credentials see no ${kindName} at all: get_connection_status says what they may do.`;
+  }
+  return near > 0 ? "Use one of these, or search with list_guests." : "Search with list_guests.";
+}
+
+function nearest(reference: string, guests: readonly Found[]): readonly Found[] {
+  const names = new Map<string, Found>();
+  for (const guest of guests) {
+    names.set(guest.name ?? String(guest.row.vmid), guest);
+    if (/^[0-9]+$/.test(reference)) names.set(String(guest.row.vmid), guest);
+  }
+  const found = closest(reference, [...names.keys()], 3).map((name) => names.get(name));
+  return [...new Set(found.filter((guest) => guest !== undefined))];
+}
+
+function silentWords(rows: readonly GuestRow[]): string {
+  const words = rows.slice(0, 3).map((row) => `${guestWords(row)} on ${row.node}`);
+  return rows.length > 3 ? `${words.join(", ")} and ${rows.length - 3} more` : words.join(", ");
+}

@@ -1,0 +1,105 @@
+import type { Tag } from "../cache/store.ts";
+import { path } from "../http/path.ts";
+import { Problem } from "../problem.ts";
+import type { Call, Progress } from "./call.ts";
+import { parseUpid, record, records, text, type Upid } from "./values.ts";
+import type { Question } from "./verbs.ts";
+
+/** `ok`, `warnings` (a success with remarks) and `failed` are ends; `unknown`: PVE lost the task, or could not be asked any more. */
+export type TaskState = "running" | "ok" | "warnings" | "failed" | "unknown";
+
+/** What is known of a task. */
+export interface TaskReport {
+  readonly upid: string;
+  readonly node: string;
+  readonly type: string;
+  readonly state: TaskState;
+  /** PVE's own word: `OK`, `WARNINGS: 2`, or the error. */
+  readonly exitstatus?: string;
+  /** Warnings of a success, or the last lines of a failure. */
+  readonly log?: readonly string[];
+  /** What we have to say of it: a step after it that could not be done. */
+  readonly remarks?: readonly string[];
+}
+
+export interface SettleOptions {
+  readonly signal?: AbortSignal;
+  /** How long to wait, in ms. */
+  readonly timeoutMs: number;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** The call that waits, and so pays for the polls. */
+  readonly call?: Call;
+}
+
+/** What follows the end of a task, whether or not anybody waits; its own task, if any, is followed in its turn. */
+export type FollowUp = (report: TaskReport, call: Call) => Promise<TaskReport>;
+
+/** A task of ours: followed to its end, whether or not anybody waits. */
+export interface Task {
+  readonly upid: string;
+  /** Waits; answers `running` when the time runs out or the signal aborts, and the task goes on. */
+  settle(options: SettleOptions): Promise<TaskReport>;
+}
+
+export interface FollowOptions {
+  /** Invalidated when the task ends, before anybody hears of it. */
+  readonly touches: readonly Tag[];
+  /** Called when the task ended well. */
+  readonly followUp?: FollowUp;
+  /** Called when all is over, well or not. */
+  readonly onEnd?: () => void;
+}
+
+/** PVE: GET /nodes/{node}/tasks/{upid}/status */
+export function statusQuestion(upid: Upid): Question<TaskReport> {
+  return {
+    path: path`/nodes/${upid.node}/tasks/${upid.upid}/status`,
+    freshness: { trustedMs: 0, keptMs: 0, tags: [] },
+    parse: (data) => readStatus(data, upid),
+  };
+}
+
+/** PVE: GET /nodes/{node}/tasks/{upid}/log; `start` is the number of lines to skip. */
+export function logQuestion(upid: Upid, start: number, limit: number) {
+  return {
+    path: path`/nodes/${upid.node}/tasks/${upid.upid}/log`,
+    params: { start, limit },
+    freshness: { trustedMs: 0, keptMs: 0, tags: [] },
+    parse: (data: unknown, { total = 0 }: { readonly total?: number }) => ({
+      total,
+      lines: records(data).map((line) => text(line["t"]) ?? ""),
+    }),
+  };
+}
+
+function readStatus(data: unknown, upid: Upid): TaskReport {
+  const wire = record(data);
+  if (text(wire["status"]) === "running") return { ...identity(upid), state: "running" };
+  const exitstatus = text(wire["exitstatus"]) ?? "unexpected status";
+  return { ...identity(upid), state: stateOf(exitstatus), exitstatus };
+}
+
+/** PVE: pve-common src/PVE/UPID.pm, upid_normalize_status_type: warnings are success. */
+export function stateOf(exitstatus: string): "ok" | "warnings" | "failed" {
+  if (exitstatus === "OK") return "ok";
+  return /^WARNINGS: [0-9]+$/.test(exitstatus) ? "warnings" : "failed";
+}
+
+/** What a report says of any task. */
+export function identity(upid: Upid) {
+  return { upid: upid.upid, node: upid.node, type: upid.type };
+}
+
+/** PVE does not know the task any more, or could not be asked for long. */
+export function lost(upid: Upid): TaskReport {
+  return { ...identity(upid), state: "unknown" };
+}
+
+/** The parts of a UPID that somebody gave; `invalid_input` where it is none. */
+export function known(upid: string): Upid {
+  const parsed = parseUpid(upid);
+  if (parsed) return parsed;
+  throw new Problem("invalid_input", `"${upid.slice(0, 80)}" is not a UPID.`, {
+    next: "Give upid as an answer has shown it (UPID:node:…:), or leave it out to list tasks.",
+  });
+}

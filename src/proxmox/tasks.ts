@@ -1,0 +1,236 @@
+import { LRUCache } from "lru-cache";
+import type { Tag } from "../cache/store.ts";
+import { isProblem, Problem } from "../problem.ts";
+import { Call, type Progress } from "./call.ts";
+import { given } from "./inventory.ts";
+import {
+  type FollowOptions,
+  identity,
+  known,
+  logQuestion,
+  lost,
+  type SettleOptions,
+  statusQuestion,
+  type Task,
+  type TaskReport,
+} from "./task.ts";
+import { number, parseUpid, type Upid } from "./values.ts";
+import type { Verbs } from "./verbs.ts";
+
+/** Pause before each look, in ms; the last one repeats. Short tasks are seen ended soon, long ones cost little. */
+const pausesMs = [300, 500, 800, 1_200, 2_000, 3_000, 5_000];
+/** A host that cannot be asked for this many looks in a row (about 10 minutes) has lost the task for us. */
+const maxFailures = 120;
+/** PVE may not find a task for a moment after it has answered its UPID. */
+const maxMissing = 10;
+const tailLines = 10;
+
+interface Watched extends Upid {
+  payer: Call | undefined;
+  onProgress: ((progress: Progress) => void) | undefined;
+  seenLines: number;
+}
+
+/** Follows tasks. PVE: GET /nodes/{node}/tasks/{upid}/status and /log */
+export class Tasks {
+  readonly #verbs: Verbs;
+  /** Tag → when the last task that touches it ended, in ms, or Infinity while one runs. */
+  readonly #activity = new Map<Tag, { running: Set<string>; endedAt: number }>();
+
+  readonly #own = new Map<string, Task>();
+  /** A stopped task never changes again. */
+  readonly #ended = new LRUCache<string, TaskReport>({ max: 500 });
+
+  constructor(verbs: Verbs) {
+    this.#verbs = verbs;
+  }
+
+  /** Follows the task that PVE has answered with. Throws `upstream` where the answer is no UPID. */
+  follow(answer: unknown, options: FollowOptions): Task {
+    const upid = typeof answer === "string" ? parseUpid(answer) : undefined;
+    if (!upid) {
+      throw new Problem("upstream", "Proxmox accepted the request but named no task.", {
+        next: "Check the outcome with get_tasks.",
+      });
+    }
+    const watched: Watched = { ...upid, payer: undefined, onProgress: undefined, seenLines: 0 };
+    const end = this.#watch(watched, options);
+    const task: Task = {
+      upid: upid.upid,
+      settle: (wait) => this.#settle(watched, end, wait),
+    };
+    this.#own.set(upid.upid, task);
+    const forget = () => this.#own.delete(upid.upid);
+    end.then(forget, forget); // whoever waits gets the rejection from settle; nobody may be waiting
+    return task;
+  }
+
+  /** Whether a task of ours that touches this runs or ended less than `ms` ago: then rows lag behind. */
+  isActive(tag: Tag, ms: number): boolean {
+    const activity = this.#activity.get(tag);
+    if (!activity) return false;
+    return activity.running.size > 0 || this.#verbs.clock.now() - activity.endedAt < ms;
+  }
+
+  /** The UPID of a task of ours of one of these types that touches this and still runs. */
+  running(tag: Tag, ...types: readonly string[]): string | undefined {
+    const upids = [...(this.#activity.get(tag)?.running ?? [])];
+    return upids.find((upid) => types.includes(parseUpid(upid)?.type ?? ""));
+  }
+
+  /** A task's state now; `not_found` where PVE does not know it. */
+  async report(upid: string, call: Call): Promise<TaskReport> {
+    const kept = this.#ended.get(upid);
+    if (kept) return kept;
+    const report = await this.#verbs.observe(call, statusQuestion(known(upid)));
+    if (report.state !== "running") this.#ended.set(upid, report);
+    return report;
+  }
+
+  /** Waits for any task, ours or not; answers `running` when the time runs out. Looks only while it waits. */
+  async wait(upid: string, options: SettleOptions & { readonly call: Call }): Promise<TaskReport> {
+    const own = this.#own.get(upid);
+    if (own) return own.settle(options);
+    const { clock } = this.#verbs;
+    const until = clock.now() + options.timeoutMs;
+    for (let look = 0; ; look++) {
+      const report = await this.report(upid, options.call);
+      const left = until - clock.now();
+      if (report.state !== "running" || left <= 0) return report;
+      await clock.sleep(Math.min(pause(look), left), { signal: options.call.signal });
+    }
+  }
+
+  /** The last `lines` lines of a task's log. */
+  async log(upid: string, lines: number, call: Call): Promise<readonly string[]> {
+    const parsed = known(upid);
+    const first = await this.#verbs.live(call, logQuestion(parsed, 0, 1));
+    const start = Math.max(0, first.total - lines);
+    return (await this.#verbs.live(call, logQuestion(parsed, start, lines))).lines;
+  }
+
+  async #settle(
+    watched: Watched,
+    end: Promise<TaskReport>,
+    wait: SettleOptions,
+  ): Promise<TaskReport> {
+    const stop = new AbortController();
+    const giveUp = () => stop.abort();
+    wait.signal?.addEventListener("abort", giveUp, { once: true });
+    if (wait.signal?.aborted) giveUp();
+    watched.payer = wait.call;
+    watched.onProgress = wait.onProgress;
+    const running: TaskReport = { ...identity(watched), state: "running" };
+    const timeout = this.#verbs.clock.sleep(wait.timeoutMs, { signal: stop.signal }).then(
+      () => running,
+      () => running,
+    );
+    try {
+      return await Promise.race([end, timeout]);
+    } finally {
+      stop.abort();
+      wait.signal?.removeEventListener("abort", giveUp);
+      watched.payer = undefined;
+      watched.onProgress = undefined;
+    }
+  }
+
+  async #watch(watched: Watched, options: FollowOptions): Promise<TaskReport> {
+    this.#begin(watched.upid, options.touches);
+    try {
+      const report = await this.#end(watched);
+      // Before anybody hears of the end, and before what follows it reads: whoever reads from now on reads the new state.
+      await this.#verbs.cache.invalidate(options.touches);
+      const succeeded = report.state === "ok" || report.state === "warnings";
+      if (!options.followUp || !succeeded) return report;
+      return await options.followUp(report, this.#caller(watched));
+    } finally {
+      this.#finish(watched.upid, options.touches);
+      options.onEnd?.();
+      await this.#verbs.cache.invalidate(options.touches);
+    }
+  }
+
+  /** Looks until the task has ended. */
+  async #end(watched: Watched): Promise<TaskReport> {
+    let failures = 0;
+    let missing = 0;
+    for (let look = 0; ; look++) {
+      await this.#verbs.clock.sleep(pause(look), { background: true });
+      try {
+        const report = await this.#verbs.live(this.#caller(watched), statusQuestion(watched));
+        if (report.state !== "running") return await this.#conclude(watched, report);
+        failures = 0;
+        if (watched.onProgress) await this.#progress(watched, watched.onProgress);
+      } catch (error) {
+        if (isProblem(error, "not_found") && ++missing > maxMissing) return lost(watched);
+        if (!isProblem(error) || ++failures > maxFailures) return lost(watched);
+      }
+    }
+  }
+
+  /** A task may be stopped a moment before its last line is written; then one more look tells the truth. */
+  async #conclude(watched: Watched, report: TaskReport): Promise<TaskReport> {
+    const early = /^unexpected status|^unable to get last line/.test(report.exitstatus ?? "");
+    const caller = this.#caller(watched);
+    if (early) {
+      await this.#verbs.clock.sleep(1_000, { background: true });
+      const again = await this.#verbs.live(caller, statusQuestion(watched));
+      return again.state === "ok" ? again : this.#withLog(again, caller);
+    }
+    return report.state === "ok" ? report : this.#withLog(report, caller);
+  }
+
+  async #withLog(report: TaskReport, call: Call): Promise<TaskReport> {
+    const lines = await this.log(report.upid, report.state === "failed" ? tailLines : 200, call);
+    const log = report.state === "warnings" ? lines.filter((line) => /^WARN/i.test(line)) : lines;
+    return log.length === 0 ? report : { ...report, log };
+  }
+
+  async #progress(watched: Watched, tell: (progress: Progress) => void): Promise<void> {
+    const question = logQuestion(watched, watched.seenLines, 100);
+    const { lines } = await this.#verbs.live(this.#caller(watched), question);
+    if (lines.length === 0 || (lines.length === 1 && lines[0] === "no content")) return;
+    watched.seenLines += lines.length;
+    const message = lines.at(-1) ?? "";
+    const percent = /\(([0-9]+(?:\.[0-9]+)?)%\)|([0-9]+(?:\.[0-9]+)?)%/.exec(message);
+    const value = number(percent?.[1] ?? percent?.[2]);
+    tell({ message, ...given({ done: value === undefined ? undefined : value / 100 }) });
+  }
+
+  /** Polls are paid for by the call that waits; when none does, by nobody. */
+  #caller(watched: Watched): Call {
+    const caller = new Call();
+    caller.sent = () => watched.payer?.sent();
+    return caller;
+  }
+
+  #begin(upid: string, touches: readonly Tag[]): void {
+    for (const tag of touches) {
+      const activity = this.#activity.get(tag) ?? { running: new Set(), endedAt: 0 };
+      activity.running.add(upid);
+      this.#activity.set(tag, activity);
+    }
+  }
+
+  #finish(upid: string, touches: readonly Tag[]): void {
+    for (const tag of touches) {
+      const activity = this.#activity.get(tag);
+      activity?.running.delete(upid);
+      if (activity) activity.endedAt = this.#verbs.clock.now();
+    }
+    this.#forget();
+  }
+
+  /** What ended minutes ago says nothing about rows any more. */
+  #forget(): void {
+    const old = this.#verbs.clock.now() - 60_000;
+    for (const [tag, activity] of this.#activity) {
+      if (activity.running.size === 0 && activity.endedAt < old) this.#activity.delete(tag);
+    }
+  }
+}
+
+function pause(look: number): number {
+  return pausesMs[Math.min(look, pausesMs.length - 1)] ?? 5_000;
+}

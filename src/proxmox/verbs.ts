@@ -1,0 +1,110 @@
+import type { Fetched, Freshness, Part, ReadCache } from "../cache/cache.ts";
+import type { Tag } from "../cache/store.ts";
+import type { Clock } from "../clock.ts";
+import type { ApiClient } from "../http/client.ts";
+import type { ApiPath } from "../http/path.ts";
+import type { Method } from "../http/transport.ts";
+import { Problem } from "../problem.ts";
+import type { Call } from "./call.ts";
+
+export type Params = Readonly<
+  Record<string, string | number | boolean | readonly string[] | undefined>
+>;
+
+/** A question to PVE: where, how long its answer is good, and what the answer means. */
+export interface Question<T> {
+  readonly path: ApiPath;
+  readonly params?: Params;
+  readonly freshness: Freshness;
+  readonly parse: (data: unknown, at: { readonly beganAt: number; readonly total?: number }) => T;
+}
+
+/** A request that changes something. */
+export interface ChangeRequest {
+  readonly method: Exclude<Method, "GET">;
+  readonly path: ApiPath;
+  readonly params?: Params;
+}
+
+/** What was composed of several reads and kept being overtaken is given up after this many tries. */
+const maxTries = 5;
+
+/** The two verbs that every resource API stands on: observe (cache, then wire) and change (wire, then invalidate). */
+export class Verbs {
+  readonly api: ApiClient;
+  readonly cache: ReadCache;
+  readonly clock: Clock;
+
+  constructor(api: ApiClient, cache: ReadCache, clock: Clock) {
+    this.api = api;
+    this.cache = cache;
+    this.clock = clock;
+  }
+
+  /** Answers from memory where that is fresh enough for the call, else asks PVE, once for all who ask at the same time. */
+  observe<T>(call: Call, question: Question<T>): Promise<T> {
+    return this.cache.read(keyOf(question), question.freshness, call, this.#fetch(call, question));
+  }
+
+  /** Asks PVE, whatever memory says; the answer is kept for others. For reads that a change stands on. */
+  live<T>(call: Call, question: Question<T>): Promise<T> {
+    return this.cache.live(keyOf(question), question.freshness, call, this.#fetch(call, question));
+  }
+
+  /**
+   * Sends a change once and invalidates what it touches as soon as it is answered, also when the answer was lost.
+   * Resolves to PVE's answer: a UPID, or null for synchronous changes.
+   */
+  async change(call: Call, request: ChangeRequest, touches: readonly Tag[]): Promise<unknown> {
+    try {
+      const { params, ...rest } = request;
+      const reply = await this.api.request({
+        ...rest,
+        ...(params && { params }),
+        signal: call.signal,
+        onSend: () => call.sent(),
+      });
+      return reply.data;
+    } finally {
+      await this.cache.invalidate(touches);
+    }
+  }
+
+  /** Runs `compose` again until nothing it has read was overtaken by a change while it ran. */
+  async consistent<T>(call: Call, compose: () => Promise<T>): Promise<T> {
+    const before = call.parts;
+    for (let attempt = 0; attempt < maxTries; attempt++) {
+      const parts: Part[] = [];
+      call.parts = parts;
+      const result = await compose();
+      call.parts = [...before, ...parts];
+      if (await this.cache.holds(parts)) return result;
+    }
+    throw new Problem("busy", "What was read kept changing while it was being read.", {
+      next: "Try again in a few seconds.",
+    });
+  }
+
+  #fetch<T>(call: Call, question: Question<T>): (signal: AbortSignal) => Promise<Fetched<T>> {
+    return async (signal) => {
+      const beganAt = this.clock.now();
+      const reply = await this.api.request({
+        method: "GET",
+        path: question.path,
+        ...(question.params && { params: question.params }),
+        signal,
+        onSend: () => call.sent(),
+      });
+      const total = reply.total === undefined ? {} : { total: reply.total };
+      return { value: question.parse(reply.data, { beganAt, ...total }), bytes: reply.bytes };
+    };
+  }
+}
+
+/** One connection has one cache, so path and query name an answer; the query's order does not matter. */
+function keyOf(question: { readonly path: ApiPath; readonly params?: Params }): string {
+  const params = Object.entries(question.params ?? {})
+    .filter(([, value]) => value !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return params.length === 0 ? question.path : `${question.path}?${JSON.stringify(params)}`;
+}

@@ -1,0 +1,67 @@
+import { Mutex } from "async-mutex";
+import { path } from "../http/path.ts";
+import { Problem } from "../problem.ts";
+import type { Call } from "./call.ts";
+import type { Lookup } from "./lookup.ts";
+import { guestWords, number } from "./values.ts";
+import type { Verbs } from "./verbs.ts";
+
+/**
+ * Hands out free vmids. PVE's nextid reserves nothing, and a clone takes its vmid only when its worker runs, so what we have
+ * handed out is remembered until it is in use or given back. PVE: GET /cluster/nextid
+ */
+export class VmidPool {
+  readonly #verbs: Verbs;
+  readonly #lookup: Lookup;
+  readonly #taken = new Set<number>();
+  readonly #mutex = new Mutex();
+
+  constructor(verbs: Verbs, lookup: Lookup) {
+    this.#verbs = verbs;
+    this.#lookup = lookup;
+  }
+
+  /** The wished vmid if it is free (`conflict` if not), else the lowest free one. */
+  async take(wished: number | undefined, call: Call): Promise<number> {
+    const vmid = wished ?? (await this.#mutex.runExclusive(() => this.#next(call)));
+    if (wished !== undefined) await this.#assertFree(wished, call);
+    this.#taken.add(vmid);
+    return vmid;
+  }
+
+  /** In use, or not needed after all. */
+  free(vmid: number): void {
+    this.#taken.delete(vmid);
+  }
+
+  async #next(call: Call): Promise<number> {
+    const answer = await this.#verbs.live(call, {
+      path: path`/cluster/nextid`,
+      freshness: { trustedMs: 0, keptMs: 0, tags: [] },
+      parse: number,
+    });
+    if (answer === undefined) {
+      throw new Problem("upstream", "Proxmox named no free vmid.", {
+        next: "Give a vmid yourself.",
+      });
+    }
+    const inventory = await this.#lookup.inventory(call);
+    let vmid = answer;
+    while (this.#taken.has(vmid) || (vmid !== answer && inventory.byVmid.has(vmid))) vmid++;
+    this.#taken.add(vmid);
+    return vmid;
+  }
+
+  async #assertFree(vmid: number, call: Call): Promise<void> {
+    const inventory = await this.#lookup.inventory(call);
+    const row = inventory.byVmid.get(vmid);
+    if (!row && !this.#taken.has(vmid)) return;
+    const whose = row
+      ? `by ${guestWords(row, this.#lookup.names.nameOf(row, inventory))} on ${row.node}`
+      : "by a guest that is being made right now";
+    throw new Problem("conflict", `vmid ${vmid} is taken ${whose}. Nothing was sent.`, {
+      next: "Choose another vmid, or leave vmid out to get the next free one.",
+      facts: { vmid },
+    });
+  }
+}

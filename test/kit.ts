@@ -1,0 +1,126 @@
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { InMemoryTransport } from "@modelcontextprotocol/sdk/inMemory.js";
+import type { Progress } from "@modelcontextprotocol/sdk/types.js";
+import { assemble } from "../src/assembly.ts";
+import { openConnection } from "../src/connections.ts";
+import { apiToken } from "../src/http/auth.ts";
+import type { Transport } from "../src/http/transport.ts";
+import { createLog } from "../src/log.ts";
+import { createSdkServer } from "../src/mcp/sdk-v1.ts";
+import { VirtualClock } from "../src/simulator/clock.ts";
+import { adminToken } from "../src/simulator/demo-credentials.ts";
+import { Simulator, type SimulatorOptions } from "../src/simulator/simulator.ts";
+import type { Tool } from "../src/tool.ts";
+import { toolsets } from "../tools/index.ts";
+import { instructions } from "../tools/instructions.ts";
+
+export interface LabOptions extends Partial<Omit<SimulatorOptions, "clock">> {
+  readonly token?: { readonly tokenId: string; readonly secret: string };
+  readonly readOnly?: boolean;
+  readonly tools?: readonly Tool[];
+  /** The wire, where it is not the simulator in this process: an HTTPS transport, or one that meddles. */
+  readonly wire?: (simulator: Simulator, clock: VirtualClock) => Promise<Transport> | Transport;
+  /** Lets this much time pass first, so that every guest of the demo cluster has its name in its row. Default 15 s. */
+  readonly settleMs?: number;
+}
+
+/** An answer as a client gets it. */
+export interface Answer {
+  readonly text: string;
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly isError: boolean;
+  /** The kind of the error, `""` for none. */
+  readonly kind: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+  readonly meta: Readonly<Record<string, unknown>>;
+}
+
+export interface CallSettings {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** The whole server over a simulated cluster and a clock that stands still, spoken to by a real MCP client. */
+export async function lab(options: LabOptions = {}) {
+  const {
+    token = adminToken,
+    readOnly = false,
+    settleMs = 15_000,
+    tools,
+    wire,
+    ...world
+  } = options;
+  const clock = new VirtualClock();
+  const simulator = new Simulator({ clock, ...world });
+  const transport = wire ? await wire(simulator, clock) : simulator;
+  const logged: string[] = [];
+  const log = createLog({
+    write: (line) => logged.push(line),
+    secrets: [token.secret],
+    level: "debug",
+  });
+  const proxmox = openConnection({
+    hosts: [{ name: "simulator", transport }],
+    auth: apiToken({ id: token.tokenId, secret: token.secret }),
+    clock,
+    random: () => 0.5,
+  });
+  const server = assemble({
+    proxmox,
+    tools: tools ?? toolsets["core"] ?? [],
+    instructions,
+    clock,
+    log,
+    secrets: [token.secret],
+    readOnly,
+  });
+  const sdk = createSdkServer(server, { name: "mcp-server-proxmox", version: "0.0.0" }, log);
+  const client = new Client({ name: "test", version: "0.0.0" });
+  const [clientSide, serverSide] = InMemoryTransport.createLinkedPair();
+  await Promise.all([sdk.connect(serverSide), client.connect(clientSide)]);
+  await clock.advance(settleMs);
+
+  /** Calls without moving the clock: for what must be answered without waiting. */
+  const begin = async (
+    name: string,
+    args: Record<string, unknown> = {},
+    { signal, onProgress }: CallSettings = {},
+  ): Promise<Answer> => {
+    const result = await client.callTool({ name, arguments: args }, undefined, {
+      timeout: 2 ** 31 - 1,
+      ...(signal && { signal }),
+      ...(onProgress && { onprogress: onProgress }),
+    });
+    return readAnswer(result);
+  };
+  /** Calls and lets time pass until the answer is there. */
+  const call = (name: string, args: Record<string, unknown> = {}, settings: CallSettings = {}) =>
+    clock.run(begin(name, args, settings));
+  /** What a call costs in requests that the cluster has seen. */
+  const cost = async (name: string, args: Record<string, unknown> = {}): Promise<number> => {
+    const mark = simulator.log.mark();
+    await call(name, args);
+    return simulator.log.since(mark).length;
+  };
+  const close = async () => {
+    await client.close();
+    await proxmox.close();
+  };
+  return { clock, simulator, proxmox, server, client, logged, begin, call, cost, close };
+}
+
+export type Lab = Awaited<ReturnType<typeof lab>>;
+
+function readAnswer(result: Awaited<ReturnType<Client["callTool"]>>): Answer {
+  const content = result["content"] as readonly { type: string; text: string }[];
+  const meta = (result["_meta"] ?? {}) as Record<string, unknown>;
+  const error = (meta["error"] ?? {}) as { kind?: string; facts?: Record<string, unknown> };
+  return {
+    text: content.map((part) => part.text).join("\n"),
+    data: (result["structuredContent"] ?? {}) as Record<string, unknown>,
+    isError: result["isError"] === true,
+    kind: error.kind ?? "",
+    facts: error.facts ?? {},
+    meta,
+  };
+}

@@ -1,0 +1,280 @@
+import * as z from "zod";
+import { outcome } from "../src/each.ts";
+import { Problem } from "../src/problem.ts";
+import { ifAllowed, type ListedTask } from "../src/proxmox/cluster.ts";
+import type { GuestRow, Inventory, NodeRow, StorageRow } from "../src/proxmox/inventory.ts";
+import { bytes, closest, count, duration, oneLine, percent, table } from "../src/text.ts";
+import { defineTool, type ToolContext } from "../src/tool.ts";
+import * as params from "./params.ts";
+
+const clusterOutput = z.object({
+  name: z.string().optional(),
+  quorate: z.boolean().optional(),
+  nodes: z.array(z.unknown()),
+  guests: z.record(z.string(), z.unknown()),
+  attention: z.array(z.string()),
+});
+
+const nearlyFull = 0.85;
+const maxNamed = 5;
+
+export const getCluster = defineTool({
+  name: "get_cluster",
+  description:
+    "Health of the cluster at a glance: quorum, nodes with version and load, and what needs attention (offline nodes, HA errors, failed tasks, full storages, locked guests).",
+  effect: "read",
+  input: z.object({ ...params.reading }),
+  output: clusterOutput,
+  async run(_args, { proxmox, call }) {
+    const { cluster, lookup } = proxmox;
+    const [inventory, status, ha, tasks] = await Promise.all([
+      lookup.inventory(call),
+      ifAllowed(cluster.status(call)),
+      ifAllowed(cluster.ha(call)),
+      ifAllowed(cluster.recentTasks(call)),
+    ]);
+    const nodes = [...inventory.nodes.values()].toSorted((a, b) => (a.node < b.node ? -1 : 1));
+    const versions = await nodeVersions(nodes, { proxmox, call });
+    const failed = failedSince(tasks ?? [], proxmox.clock.now() - 24 * 3_600_000);
+    const broken = (ha ?? [])
+      .filter(({ state }) => /error|fence/.test(state))
+      .map(({ id, state }) => `HA: ${id} is in state ${state}`);
+    return {
+      ...(status?.name !== undefined && { name: status.name }),
+      ...(status && { quorate: status.quorate }),
+      nodes: nodes.map((row, index) => nodeFields(row, versions[index], inventory)),
+      guests: guestCounts(inventory.guests),
+      attention: [
+        ...(status?.quorate === false
+          ? ["The cluster has no quorum: nothing can be changed."]
+          : []),
+        ...nodes
+          .filter(({ status: state }) => state !== "online")
+          .map(({ node, status: state }) => `Node ${node} is ${state}`),
+        ...broken,
+        ...lockedGuests(inventory.guests),
+        ...fullStorages(inventory.storages),
+        ...failed,
+        ...(status
+          ? []
+          : ["These credentials lack Sys.Audit on /: quorum, HA and tasks can't be seen"]),
+      ],
+    };
+  },
+  show({ name, quorate, nodes, guests, attention }) {
+    const rows = nodes as readonly ReturnType<typeof nodeFields>[];
+    const quorum = quorate === undefined ? "" : quorate ? ", quorate" : ", NO QUORUM";
+    const counts = Object.entries(guests)
+      .map(([state, amount]) => `${amount} ${state}`)
+      .join(", ");
+    return [
+      `${name === undefined ? "Single host" : `Cluster ${name}`}: ${count(rows.length, "node")}${quorum}; guests: ${counts}`,
+      table(rows, nodeColumns),
+      ...(attention.length > 0
+        ? ["Needs attention:", ...attention.map((line) => `- ${line}`)]
+        : ["Nothing needs attention."]),
+    ].join("\n");
+  },
+});
+
+/** A node that does not answer has no version; that is said elsewhere. */
+async function nodeVersions(
+  nodes: readonly NodeRow[],
+  { proxmox, call }: Pick<ToolContext, "proxmox" | "call">,
+): Promise<readonly (string | undefined)[]> {
+  return Promise.all(
+    nodes.map(async ({ node, status }) => {
+      if (status !== "online") return undefined;
+      const version = await outcome(proxmox.cluster.nodeVersion(node, call));
+      return version.ok ? version.value : undefined;
+    }),
+  );
+}
+
+function nodeFields(row: NodeRow, version: string | undefined, { guests }: Inventory) {
+  const own = guests.filter((guest) => guest.node === row.node);
+  return {
+    node: row.node,
+    status: row.status,
+    version,
+    cpu: row.cpu,
+    cores: row.cores,
+    memory_used_bytes: row.memoryUsedBytes,
+    memory_bytes: row.memoryBytes,
+    uptime_s: row.uptimeS,
+    guests: own.length,
+    running: own.filter((guest) => guest.status === "running").length,
+  };
+}
+
+type NodeFields = ReturnType<typeof nodeFields>;
+
+const nodeColumns = [
+  { head: "node", cell: (row: NodeFields) => row.node },
+  { head: "status", cell: (row: NodeFields) => row.status },
+  { head: "version", cell: (row: NodeFields) => row.version },
+  {
+    head: "cpu",
+    cell: (row: NodeFields) =>
+      row.cpu === undefined ? undefined : `${percent(row.cpu)} of ${row.cores}`,
+  },
+  {
+    head: "memory",
+    cell: (row: NodeFields) =>
+      row.memory_bytes === undefined
+        ? undefined
+        : `${bytes(row.memory_used_bytes ?? 0)} of ${bytes(row.memory_bytes)}`,
+  },
+  { head: "up", cell: (row: NodeFields) => (row.uptime_s ? duration(row.uptime_s) : undefined) },
+  { head: "guests", cell: (row: NodeFields) => `${row.running} of ${row.guests} run` },
+];
+
+function guestCounts(guests: readonly GuestRow[]): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = { total: guests.length };
+  for (const { status, template } of guests) {
+    const state = template ? "templates" : status;
+    counts[state] = (counts[state] ?? 0) + 1;
+  }
+  return counts;
+}
+
+function lockedGuests(guests: readonly GuestRow[]): readonly string[] {
+  const locked = guests.filter(({ lock }) => lock !== undefined);
+  return few(
+    locked,
+    ({ vmid, name, lock }) => `${vmid}${name === undefined ? "" : ` (${name})`} ${lock}`,
+    "Locked guests",
+  );
+}
+
+/** A shared storage is one storage, though every node reports it. */
+function fullStorages(storages: readonly StorageRow[]): readonly string[] {
+  const full = new Map<string, string>();
+  for (const { storage, node, shared, usedBytes = 0, sizeBytes = 0 } of storages) {
+    if (sizeBytes > 0 && usedBytes / sizeBytes >= nearlyFull) {
+      full.set(shared ? storage : `${storage} on ${node}`, percent(usedBytes / sizeBytes));
+    }
+  }
+  return few([...full], ([where, use]) => `${where} ${use}`, "Storages nearly full");
+}
+
+function failedSince(tasks: readonly ListedTask[], since: number): readonly string[] {
+  const failed = tasks.filter(
+    ({ exitstatus, startedAt }) =>
+      startedAt >= since &&
+      exitstatus !== undefined &&
+      exitstatus !== "OK" &&
+      !exitstatus.startsWith("WARNINGS"),
+  );
+  return few(
+    failed,
+    ({ type, id, node, exitstatus }) =>
+      `${type}${id === undefined ? "" : ` ${id}`} on ${node}: ${oneLine(exitstatus ?? "", 80)}`,
+    "Failed tasks of the last day",
+  );
+}
+
+function few<T>(items: readonly T[], word: (item: T) => string, title: string): readonly string[] {
+  if (items.length === 0) return [];
+  const named = items.slice(0, maxNamed).map(word).join("; ");
+  return [
+    `${title}: ${named}${items.length > maxNamed ? ` and ${items.length - maxNamed} more` : ""}`,
+  ];
+}
+
+const nodeOutput = z.object({
+  node: z.string(),
+  status: z.string(),
+  version: z.string().optional(),
+  cpu: z.number().optional(),
+  cores: z.int().optional(),
+  memory_used_bytes: z.int().optional(),
+  memory_bytes: z.int().optional(),
+  details: z.record(z.string(), z.unknown()).optional(),
+  storages: z.array(z.unknown()),
+  guests: z.int(),
+  running: z.int(),
+  degraded: z.string().optional(),
+});
+
+export const getNode = defineTool({
+  name: "get_node",
+  description:
+    "One node: version, load, memory, root disk, its storages and how many guests run on it. All nodes at a glance: get_cluster.",
+  effect: "read",
+  input: z.object({ node: params.node, ...params.reading }),
+  output: nodeOutput,
+  async run({ node }, { proxmox, call }) {
+    const inventory = await proxmox.lookup.inventory(call);
+    const row = inventory.nodes.get(node) ?? missingNode(node, inventory);
+    const asked =
+      row.status === "offline" ? undefined : await outcome(proxmox.cluster.nodeStatus(node, call));
+    if (asked && !asked.ok && asked.problem.kind !== "unreachable") throw asked.problem;
+    const status = asked?.ok ? asked.value : undefined;
+    const { uptime_s: _up, ...fields } = nodeFields(row, status?.version, inventory);
+    return {
+      ...fields,
+      ...(status && { details: detailFields(status) }),
+      storages: inventory.storages.filter((storage) => storage.node === node).map(storageFields),
+      ...(status ? {} : { degraded: `node ${node} does not answer: this is what was last known` }),
+    };
+  },
+  show(result) {
+    const details = (result.details ?? {}) as Readonly<Record<string, unknown>>;
+    const storages = result.storages as readonly ReturnType<typeof storageFields>[];
+    return [
+      `Node ${result.node}: ${result.status}${result.version ? `, Proxmox VE ${result.version}` : ""}; ${result.running} of ${count(result.guests, "guest")} run`,
+      ...(result.degraded ? [`Only partly known: ${result.degraded}.`] : []),
+      `cpu ${percent(result.cpu ?? 0)} of ${result.cores ?? "?"} cores, memory ${bytes(result.memory_used_bytes ?? 0)} of ${bytes(result.memory_bytes ?? 0)}`,
+      ...Object.entries(details).map(([name, value]) => `${name}: ${value}`),
+      table(storages, storageColumns),
+    ].join("\n");
+  },
+});
+
+function missingNode(node: string, inventory: Inventory): never {
+  const names = [...inventory.nodes.keys()].sort();
+  const near = closest(node, names, 3);
+  throw new Problem("not_found", `There is no node named "${oneLine(node, 63)}".`, {
+    next:
+      names.length === 0
+        ? "These credentials see no node at all: get_connection_status says what they may do."
+        : `Nodes: ${(near.length > 0 ? near : names.slice(0, 20)).join(", ")}.`,
+    facts: { argument: "node", nodes: names.slice(0, 50) },
+  });
+}
+
+type Status = Awaited<ReturnType<ToolContext["proxmox"]["cluster"]["nodeStatus"]>>;
+
+function detailFields(status: Status) {
+  const { load, kernel, cpuModel, sockets, rootUsedBytes, rootBytes, swapUsedBytes, uptimeS } =
+    status;
+  return {
+    load: load.join(" "),
+    kernel,
+    cpu_model: cpuModel,
+    sockets,
+    root:
+      rootBytes === undefined ? undefined : `${bytes(rootUsedBytes ?? 0)} of ${bytes(rootBytes)}`,
+    swap_used: swapUsedBytes === undefined ? undefined : bytes(swapUsedBytes),
+    up: uptimeS === undefined ? undefined : duration(uptimeS),
+  };
+}
+
+function storageFields({ storage, status, shared, content, usedBytes, sizeBytes }: StorageRow) {
+  return { storage, status, shared, content, used_bytes: usedBytes, size_bytes: sizeBytes };
+}
+
+type StorageFields = ReturnType<typeof storageFields>;
+
+const storageColumns = [
+  { head: "storage", cell: (row: StorageFields) => row.storage },
+  { head: "status", cell: (row: StorageFields) => row.status },
+  {
+    head: "use",
+    cell: (row: StorageFields) =>
+      row.size_bytes ? `${bytes(row.used_bytes ?? 0)} of ${bytes(row.size_bytes)}` : undefined,
+  },
+  { head: "shared", cell: (row: StorageFields) => (row.shared ? "yes" : undefined) },
+  { head: "content", cell: (row: StorageFields) => row.content.join(" ") },
+];

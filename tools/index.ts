@@ -1,0 +1,26 @@
+import type { Tool } from "../src/tool.ts";
+import { cloneContainer, cloneVm } from "./clone.ts";
+import { getCluster, getNode } from "./cluster.ts";
+import { getConnectionStatus } from "./connection.ts";
+import { getContainer, getVm } from "./get-guest.ts";
+import { listGuests } from "./list-guests.ts";
+import { deleteGuest, startGuest, stopGuest } from "./power.ts";
+import { getTasks } from "./tasks.ts";
+
+/** The toolsets that can be served, each a list of tools in the order in which clients see them. */
+export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
+  core: [
+    listGuests,
+    getVm,
+    getContainer,
+    getCluster,
+    getNode,
+    getTasks,
+    getConnectionStatus,
+    cloneVm,
+    cloneContainer,
+    startGuest,
+    stopGuest,
+    deleteGuest,
+  ],
+};

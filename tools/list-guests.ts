@@ -1,0 +1,115 @@
+import * as z from "zod";
+import type { ListedGuest } from "../src/proxmox/guests.ts";
+import { bytes, count, duration, percent, table } from "../src/text.ts";
+import { defineTool } from "../src/tool.ts";
+import { page } from "./page.ts";
+import * as params from "./params.ts";
+
+const input = z.object({
+  name: z.string().min(1).max(100).optional().describe("glob: web-*"),
+  tag: z.string().min(1).max(100).optional(),
+  pool: z.string().min(1).max(100).optional(),
+  node: params.node.optional(),
+  status: z.string().min(1).max(30).optional().describe("running, stopped, paused …"),
+  type: z.enum(["qemu", "lxc"]).optional(),
+  managed: z.boolean().optional().describe("made by this server, or not"),
+  sort: z.enum(["cpu", "memory", "disk", "uptime"]).optional().describe("highest first"),
+  limit: params.limit,
+  cursor: params.cursor,
+  ...params.reading,
+});
+
+const output = z.object({
+  guests: z.array(z.unknown()),
+  total: z.int(),
+  left: z.int(),
+  cursor: z.string().optional(),
+});
+
+/** The figure to sort by; guests without it come last. */
+const figures = {
+  cpu: ({ row }: ListedGuest) => (row.cpu ?? 0) * (row.cores ?? 1),
+  memory: ({ row }: ListedGuest) => row.memoryUsedBytes ?? 0,
+  disk: ({ row }: ListedGuest) => row.diskUsedBytes ?? row.diskBytes ?? 0,
+  uptime: ({ row }: ListedGuest) => row.uptimeS ?? 0,
+};
+
+export const listGuests = defineTool({
+  name: "list_guests",
+  description:
+    "Finds VMs and containers of the whole cluster by name, tag, pool, node, status or type, and sorts them by use. Rows lag up to 10 s; get_vm and get_container give one in detail.",
+  effect: "read",
+  input,
+  output,
+  async run(args, { proxmox, call }) {
+    const { limit, cursor, max_age_s: _age, sort, managed, ...filter } = args;
+    const matching = await proxmox.guests.list(filter, call);
+    const wanted = matching.filter(
+      ({ row }) => managed === undefined || row.tags.includes(proxmox.managedTag) === managed,
+    );
+    const figure = sort && figures[sort];
+    const sorted = figure ? wanted.toSorted((a, b) => figure(b) - figure(a)) : wanted;
+    const { items, total, left, next } = page(sorted, limit, cursor, { ...filter, sort, managed });
+    proxmox.guests.tell(items);
+    return { guests: items.map(fields), total, left, ...(next && { cursor: next }) };
+  },
+  show({ guests, total, left, cursor }) {
+    if (total === 0)
+      return "No guest matches. Without any filter list_guests shows all that these credentials may see.";
+    const rows = guests as readonly ReturnType<typeof fields>[];
+    const more = cursor ? `\n${count(left, "more guest")}: repeat with cursor: "${cursor}".` : "";
+    return `${count(total, "guest")}\n${table(rows, columns)}${more}`;
+  },
+});
+
+function fields({ row, name, lock }: ListedGuest) {
+  return {
+    vmid: row.vmid,
+    name,
+    type: row.type,
+    node: row.node,
+    status: row.status,
+    lock,
+    template: row.template || undefined,
+    tags: row.tags.length > 0 ? row.tags : undefined,
+    pool: row.pool,
+    ha: row.ha,
+    cpu: row.cpu,
+    cores: row.cores,
+    memory_used_bytes: row.memoryUsedBytes,
+    memory_bytes: row.memoryBytes,
+    disk_used_bytes: row.diskUsedBytes,
+    disk_bytes: row.diskBytes,
+    uptime_s: row.uptimeS,
+  };
+}
+
+type Listed = ReturnType<typeof fields>;
+
+const columns = [
+  { head: "vmid", cell: (row: Listed) => String(row.vmid) },
+  { head: "name", cell: (row: Listed) => row.name },
+  { head: "type", cell: (row: Listed) => (row.template ? `${row.type} template` : row.type) },
+  { head: "node", cell: (row: Listed) => row.node },
+  {
+    head: "status",
+    cell: (row: Listed) => (row.lock ? `${row.status}, locked: ${row.lock}` : row.status),
+  },
+  {
+    head: "cpu",
+    cell: (row: Listed) =>
+      row.status === "running" && row.cpu !== undefined
+        ? `${percent(row.cpu)} of ${row.cores}`
+        : undefined,
+  },
+  { head: "memory", cell: memory },
+  { head: "up", cell: (row: Listed) => (row.uptime_s ? duration(row.uptime_s) : undefined) },
+  { head: "tags", cell: (row: Listed) => row.tags?.join(" ") },
+  { head: "pool", cell: (row: Listed) => row.pool },
+];
+
+function memory(row: Listed): string | undefined {
+  if (row.memory_bytes === undefined) return undefined;
+  const used = row.status === "running" ? `${bytes(row.memory_used_bytes ?? 0)} of ` : "";
+  return `${used}${bytes(row.memory_bytes)}`;
+}

@@ -1,0 +1,156 @@
+import * as z from "zod";
+import type { Outcome } from "../src/each.ts";
+import type { Changed } from "../src/proxmox/changes.ts";
+import type { TaskReport } from "../src/proxmox/task.ts";
+import { oneLine } from "../src/text.ts";
+import type { ToolContext } from "../src/tool.ts";
+
+/** Who was changed, in every result of a changing tool. */
+interface Subject {
+  readonly vmid: number;
+  readonly name?: string | undefined;
+  readonly node: string;
+  readonly type: string;
+}
+
+/** The fields of one guest's change that scripts rely on. */
+export const changeFields = {
+  vmid: z.int().optional(),
+  name: z.string().optional(),
+  node: z.string().optional(),
+  type: z.string().optional(),
+  status: z.string().optional(),
+  changed: z.boolean().optional(),
+  upid: z.string().optional(),
+  task: z.record(z.string(), z.unknown()).optional(),
+  plan: z.record(z.string(), z.unknown()).optional(),
+};
+
+export const changeOutput = z.object(changeFields);
+export const changesOutput = z.object({
+  ...changeFields,
+  results: z.array(z.unknown()).optional(),
+});
+
+export type ChangeResult = z.input<typeof changeOutput>;
+
+/** Waits for the task of a change and tells what came of it; `ended` is the state that a success leaves behind. */
+export async function settled<T>(
+  changed: Changed<T>,
+  subject: Subject,
+  states: { readonly before?: string | undefined; readonly after: string },
+  context: ToolContext,
+): Promise<ChangeResult> {
+  const { before, after } = states;
+  const who = identity(subject);
+  if (!changed.task) return unsent(changed, who, before);
+  const report = await context.settle(changed.task);
+  const queued = report.type.startsWith("ha");
+  const status = report.state === "running" || queued ? before : after;
+  return {
+    ...who,
+    ...(status && { status }),
+    changed: true,
+    upid: report.upid,
+    task: taskFields(report),
+  };
+}
+
+/** Nothing was sent: it was not needed, or only the plan was asked for. */
+function unsent<T>(changed: Changed<T>, who: Subject, status: string | undefined): ChangeResult {
+  const { request, says, against } = changed.plan;
+  const base = { ...who, ...(status && { status }), changed: false };
+  if (!request) return base;
+  const requests = [{ method: request.method, path: request.path, params: request.params ?? {} }];
+  const problems = against.map(({ kind, message }) => ({ kind, message }));
+  return { ...base, plan: { says, requests, against: problems } };
+}
+
+function identity({ vmid, name, node, type }: Subject) {
+  return { vmid, ...(name !== undefined && { name }), node, type };
+}
+
+/** A task as results show it. */
+export function taskFields(report: TaskReport) {
+  const { state, exitstatus, log, remarks } = report;
+  const warnings = [...(state === "warnings" ? (log ?? []) : []), ...(remarks ?? [])];
+  return {
+    state,
+    ...(exitstatus !== undefined && { exitstatus }),
+    ...(warnings.length > 0 && { warnings }),
+    ...(report.type.startsWith("ha") && { queued: true }),
+  };
+}
+
+/** One of several: its result, or its error with the guest as it was named. */
+export function results(
+  names: readonly string[],
+  outcomes: readonly Outcome<ChangeResult>[],
+): readonly Readonly<Record<string, unknown>>[] {
+  return outcomes.map((outcome, index) => {
+    if (outcome.ok) return outcome.value;
+    const { kind, message, next, retryable, facts } = outcome.problem;
+    return {
+      guest: names[index],
+      error: { kind, message, ...(next && { next }), retryable, facts },
+    };
+  });
+}
+
+/** The words for one result: `did` is what a success did, `already` what makes a change needless. */
+export function showChange(
+  result: ChangeResult,
+  words: { readonly did: string; readonly doing: string; readonly already: string },
+): string {
+  const who = subject(result);
+  if (result.plan) return showPlan(result);
+  if (!result.changed) return `${who} ${words.already}; nothing was sent.`;
+  const task = result.task ?? {};
+  const next = `get_tasks {upid: "${result.upid}", wait_s: 60}`;
+  if (task["state"] === "running")
+    return `${who} ${words.doing}: the task still runs. Follow it with ${next}.`;
+  if (task["queued"]) {
+    return `HA has taken the request for ${who} and carries it out within about 10 s. Look again then.`;
+  }
+  return [`${who} ${words.did}.`, ...warnings(task)].join("\n");
+}
+
+/** `VM 101 (web-1) on pve1`. */
+export function subject(result: ChangeResult): string {
+  const name = result.name === undefined ? "" : ` (${result.name})`;
+  return `${result.type === "lxc" ? "container" : "VM"} ${result.vmid}${name} on ${result.node}`;
+}
+
+/** The words for several: a line each. */
+export function showResults(
+  all: readonly unknown[],
+  one: (result: ChangeResult) => string,
+): string {
+  return all
+    .map((item) => {
+      const { guest, error } = item as {
+        guest?: string;
+        error?: { kind: string; message: string };
+      };
+      return error ? `${guest}: ${error.kind}: ${error.message}` : one(item as ChangeResult);
+    })
+    .join("\n");
+}
+
+function showPlan(result: ChangeResult): string {
+  const plan = result.plan as {
+    says: string;
+    requests: { method: string; path: string; params: Record<string, unknown> }[];
+    against: { kind: string; message: string }[];
+  };
+  const requests = plan.requests.map(
+    ({ method, path, params }) => `${method} ${path} ${oneLine(JSON.stringify(params), 500)}`,
+  );
+  const against = plan.against.map(({ kind, message }) => `Against it: ${kind}: ${message}`);
+  return [`Nothing was sent. The call ${plan.says}:`, ...requests, ...against].join("\n");
+}
+
+function warnings(task: Readonly<Record<string, unknown>>): readonly string[] {
+  const lines = Array.isArray(task["warnings"]) ? task["warnings"] : [];
+  return lines.slice(0, 10).map((line) => `Warning: ${oneLine(String(line), 300)}`);
+}

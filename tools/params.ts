@@ -1,0 +1,43 @@
+import * as z from "zod";
+
+/** A name or a vmid; a number is taken for a vmid. The JSON schema stays a plain string, which every client understands. */
+const reference = () =>
+  z.preprocess(
+    (value) => (typeof value === "number" ? String(value) : value),
+    z.string().trim().min(1).max(100),
+  );
+
+export const vm = reference().describe("name or vmid");
+export const container = reference().describe("name or vmid");
+export const guest = reference().describe("name or vmid");
+export const guests = z.array(reference()).min(1).max(50).describe("several instead of one");
+export const node = z.string().trim().min(1).max(63);
+export const maxAge = z
+  .number()
+  .min(0)
+  .max(86_400)
+  .optional()
+  .describe("oldest acceptable answer; 0 asks Proxmox now");
+export const wait = z
+  .number()
+  .min(0)
+  .max(3_600)
+  .default(45)
+  .describe("seconds to wait for the task; 0 returns at once, the task goes on");
+export const dryRun = z.boolean().optional().describe("only say what would be sent");
+export const limit = z.int().min(1).max(500).default(25);
+export const cursor = z.string().max(200).optional().describe("from the answer before");
+/** PVE: a dns-name, at most 63 characters a label. */
+export const newName = z
+  .string()
+  .regex(
+    /^(?=.{1,253}$)[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/,
+  )
+  .describe("letters, digits and hyphens, like a host name");
+/** PVE: pve-vmid. */
+export const newVmid = z.int().min(100).max(999_999_999).optional();
+
+/** What every read tool of one guest takes besides the guest. */
+export const reading = { max_age_s: maxAge };
+/** What every tool that changes something takes. */
+export const changing = { wait_s: wait, dry_run: dryRun };
