@@ -98,6 +98,20 @@ export function oneLine(text: string, max: number): string {
   return points.length <= max ? flat : `${points.slice(0, Math.max(0, max - 1)).join("")}…`;
 }
 
+/** The words of a list as people write it: separated by commas, white space or both. */
+export function list(text: string): string[] {
+  return text.split(/[\s,]+/u).filter((word) => word !== "");
+}
+
+/** Without white space and quotes around it; undefined when nothing is left. */
+export function unquoted(text: string | undefined): string | undefined {
+  const inner = text
+    ?.trim()
+    .replace(/^(["'])(.*)\1$/su, "$2")
+    .trim();
+  return inner === "" ? undefined : inner;
+}
+
 /**
  * The at most `limit` candidates that `word` may have meant: those that start alike or are few typing errors away.
  * The best first; ties in the order of the alphabet, so that the same question has the same answer.

@@ -17,12 +17,15 @@ export interface PresentOptions {
   readonly maxAnswerChars?: number;
 }
 
-/** Colours, cursor moves, titles and device strings, in their 7-bit and 8-bit forms. */
+/**
+ * Colours, cursor moves, titles and device strings, in their 7-bit and 8-bit forms. One that is never closed takes its
+ * line with it, but not the lines after it: else a guest could hide the rest of an answer.
+ */
 const ansi = new RegExp(
   [
     "(?:\\u001b\\[|\\u009b)[0-?]*[ -/]*[@-~]",
-    "(?:\\u001b\\]|\\u009d)[^\\u0007\\u001b\\u009c]*(?:\\u0007|\\u001b\\\\|\\u009c)?",
-    "(?:\\u001b[PX^_]|[\\u0090\\u0098\\u009e\\u009f])[^\\u001b\\u009c]*(?:\\u001b\\\\|\\u009c)?",
+    "(?:\\u001b\\]|\\u009d)[^\\u0007\\u001b\\u009c\\n]*(?:\\u0007|\\u001b\\\\|\\u009c)?",
+    "(?:\\u001b[PX^_]|[\\u0090\\u0098\\u009e\\u009f])[^\\u001b\\u009c\\n]*(?:\\u001b\\\\|\\u009c)?",
     "\\u001b[ -/]*[0-~]",
   ].join("|"),
   "gu",

@@ -162,7 +162,8 @@ function success(
 ): CallResult {
   const text = presenter.answer(tool.show(result, input));
   const { ageMs } = freshness;
-  const age = ageNote(ageMs);
+  // A change has read past the memory and speaks of now; only what was looked up can be old.
+  const age = tool.effect === "read" ? ageNote(ageMs) : undefined;
   return {
     content: [{ type: "text", text: age === undefined ? text : `${text}\n${age}` }],
     structuredContent: Object.fromEntries(Object.entries(presenter.value(result) ?? {})),
@@ -179,9 +180,8 @@ function ageNote(ageMs: unknown): string | undefined {
 
 function failure(problem: Problem, freshness: Arguments, presenter: Presenter): CallResult {
   const { kind, message, next, retryable, facts } = problem;
-  const text = presenter.answer(
-    next === undefined ? `${kind}: ${message}` : `${kind}: ${message} ${next}`,
-  );
+  const gap = message.endsWith("\n") ? "" : " ";
+  const text = presenter.answer(`${kind}: ${message}${next === undefined ? "" : gap + next}`);
   const error = presenter.value({ kind, retryable, facts });
   return { isError: true, content: [{ type: "text", text }], _meta: { error, ...freshness } };
 }

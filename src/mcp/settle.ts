@@ -25,8 +25,17 @@ export function settler({ call, clock, waitMs }: Patience): Settle {
       onProgress: call.progress,
     });
     if (report.state === "failed") throw taskFailed(report);
+    if (report.state === "unknown") throw lostTask(report);
     return report;
   };
+}
+
+/** Nobody can say any more how it ended. */
+function lostTask({ upid, node, type }: Report): Problem {
+  return new Problem("outcome_unknown", `Proxmox lost sight of task ${type} on ${node}.`, {
+    next: `Look at what it should have changed, or try get_tasks with upid: "${upid}", before you repeat it.`,
+    facts: { upid, node, type },
+  });
 }
 
 /** The log goes into the text as well: many hosts show a model nothing else. */

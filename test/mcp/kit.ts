@@ -2,9 +2,11 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { InMemoryTransport } from "@modelcontextprotocol/sdk/inMemory.js";
 import * as z from "zod";
 import type { Clock } from "../../src/clock.ts";
-import { createLog } from "../../src/log.ts";
+import { each } from "../../src/each.ts";
+import { confirmByArgument } from "../../src/guard/confirm.ts";
+import { createLog, type Log } from "../../src/log.ts";
 import { createSdkServer } from "../../src/mcp/sdk-v1.ts";
-import { createServer, type ServerOptions } from "../../src/mcp/server.ts";
+import { createServer, type ServerOptions, type ToolServer } from "../../src/mcp/server.ts";
 import { Problem } from "../../src/problem.ts";
 import { Call } from "../../src/proxmox/call.ts";
 import type { ProxmoxClient } from "../../src/proxmox/client.ts";
@@ -50,7 +52,8 @@ export const getGuest = defineTool({
     if (input.guest === "buggy") throw new TypeError(`cannot read ${canary} of undefined`);
     if (input.guest === "liar")
       return Object.assign({ vmid: 1, config: {}, disks: [], data: 1 }, { vmid: "many" });
-    if (input.guest === "old") call.note({ beganAt: now - 7_000, source: "cache" });
+    if (input.guest === "old")
+      call.note({ beganAt: now - 7_000, source: "cache", tags: [], epochs: [] });
     if (input.guest === "slow")
       await new Promise((_, reject) =>
         call.signal.addEventListener("abort", () => reject(call.signal.reason)),
@@ -114,15 +117,18 @@ export const deleteGuest = defineTool({
 
 export const tools: readonly Tool[] = [getGuest, startGuest, deleteGuest];
 
-/** The tools served to the SDK's own client over a pair of transports in memory. */
-export async function lab(overrides: Partial<ServerOptions> = {}) {
-  const lines: string[] = [];
-  const log = createLog({ write: (line) => lines.push(line), secrets: [canary], level: "debug" });
+/** The tools above, without a cluster. */
+export function toolServer(log: Log, overrides: Partial<ServerOptions> = {}): ToolServer {
   // No tool here touches Proxmox; the cast stands in for a client that nothing asks.
   const proxmox = {} as ProxmoxClient;
-  const server = createServer({
+  return createServer({
     tools,
-    makeContext: (options) => ({ proxmox, call: new Call(options) }),
+    makeContext: (options) => ({
+      proxmox,
+      call: new Call(options),
+      confirm: confirmByArgument,
+      each: (items, run) => each(items, 4, run),
+    }),
     clock: still,
     log,
     instructions: "Instructions of the tests.",
@@ -130,6 +136,13 @@ export async function lab(overrides: Partial<ServerOptions> = {}) {
     newReference: () => "ref-1",
     ...overrides,
   });
+}
+
+/** The tools served to the SDK's own client over a pair of transports in memory. */
+export async function lab(overrides: Partial<ServerOptions> = {}) {
+  const lines: string[] = [];
+  const log = createLog({ write: (line) => lines.push(line), secrets: [canary], level: "debug" });
+  const server = toolServer(log, overrides);
   const client = new Client({ name: "test", version: "1" });
   const sdkServer = createSdkServer(server, { name: "mcp-server-proxmox", version: "9.9.9" }, log);
   const [clientSide, serverSide] = InMemoryTransport.createLinkedPair();

@@ -1,0 +1,300 @@
+import { parseArgs } from "node:util";
+import * as z from "zod";
+import { Problem } from "./problem.ts";
+import { closest, count, list, oneLine, unquoted } from "./text.ts";
+
+/** Where a setting comes from and what it is for: what `--help`, the README and the errors are made of. */
+export interface SettingMeta {
+  readonly words: string;
+  readonly env?: string;
+  readonly flag?: string;
+  /** How a value looks. */
+  readonly example?: string;
+  /** Its value never appears anywhere; `<env>_FILE` may name a file that holds it. */
+  readonly secret?: boolean;
+  /** Reserved for a later version: what to do instead. */
+  readonly later?: string;
+}
+
+/** The metadata of each field of `settings`. */
+export const settingMeta: z.core.$ZodRegistry<SettingMeta> = z.registry<SettingMeta>();
+
+function value(meta: SettingMeta) {
+  return z.string().optional().register(settingMeta, meta);
+}
+
+function flag(name: string, words: string) {
+  return z.boolean().default(false).register(settingMeta, { flag: name, words });
+}
+
+const useToken = "use an API token, PROXMOX_TOKEN_ID and PROXMOX_TOKEN_SECRET";
+
+/** Every setting as it is written down; `readConfig` makes a Config of it. */
+export const settings = z.object({
+  url: value({
+    env: "PROXMOX_URL",
+    words: "Address: a URL, a bare host (port 8006), or several hosts of one cluster with commas.",
+    example: "https://pve1.example:8006",
+  }),
+  tokenId: value({ env: "PROXMOX_TOKEN_ID", words: "API token id.", example: "mcp@pve!agent" }),
+  tokenSecret: value({ env: "PROXMOX_TOKEN_SECRET", words: "Its secret.", secret: true }),
+  username: value({ env: "PROXMOX_USERNAME", words: "Password login.", later: useToken }),
+  password: value({ env: "PROXMOX_PASSWORD", words: "", secret: true, later: useToken }),
+  caFile: value({ env: "PROXMOX_CA_FILE", words: "PEM file of the authority to trust." }),
+  fingerprint: value({
+    env: "PROXMOX_FINGERPRINT",
+    words:
+      "SHA-256 fingerprint of a host's certificate as Proxmox VE shows it; several with commas.",
+    example: "AB:CD:…",
+  }),
+  insecure: value({
+    env: "PROXMOX_INSECURE",
+    words: "Takes any certificate: whoever sits between can then read the token.",
+    example: "1",
+  }),
+  demo: flag("--demo", "Serves a simulated cluster; needs no other setting."),
+  readOnly: flag("--read-only", "Offers only tools that change nothing."),
+  toolsets: value({
+    flag: "--toolsets",
+    words: "Toolsets to offer with commas between, or all (default core).",
+    example: "core,disks",
+  }),
+  files: value({ flag: "--files", words: "", later: "leave it out, no tool takes files yet" }),
+  configFile: value({ flag: "--config", words: "", later: "use the PROXMOX_… variables" }),
+  help: flag("--help", "Shows this help."),
+  version: flag("--version", "Shows the version."),
+});
+
+type Settings = z.output<typeof settings>;
+/** A field of `settings`. */
+export type SettingName = keyof Settings;
+
+export interface Tls {
+  /** PEM text. */
+  readonly ca?: string;
+  /** SHA-256, `AA:BB:…` in capitals. */
+  readonly fingerprints: readonly string[];
+  readonly insecure: boolean;
+}
+
+export interface Connection {
+  /** Origins of the hosts of one cluster, such as `https://pve1:8006`. */
+  readonly urls: readonly [string, ...string[]];
+  readonly token: { readonly id: string; readonly secret: string };
+  readonly tls: Tls;
+}
+
+export interface Config {
+  /** `help` and `version` want a line printed and nothing else. */
+  readonly mode: "serve" | "help" | "version";
+  readonly demo: boolean;
+  readonly readOnly: boolean;
+  readonly toolsets: readonly string[];
+  /** Absent with `--demo`, `--help` and `--version`. */
+  readonly connection?: Connection;
+  /** Not wrong enough to stop for; one sentence each. */
+  readonly warnings: readonly string[];
+  /** For the log and the presenter: none of these may leave the process. */
+  readonly secrets: readonly string[];
+}
+
+export interface ConfigSource {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Without the runtime and the script. */
+  readonly argv: readonly string[];
+  readonly readFile: (path: string) => string;
+  /** Names of the toolsets there are; others are refused. */
+  readonly toolsets?: readonly string[];
+}
+
+/** Takes a complaint and lets the parser go on, so that all of them are told at once. */
+type Refuse = (problem: string) => undefined;
+
+/** Reads flags and environment. Throws one invalid_input that names every wrong or missing setting and its remedy. */
+export function readConfig(source: ConfigSource): Config {
+  const problems: string[] = [];
+  const refuse: Refuse = (problem) => void problems.push(problem);
+  const { demo, readOnly, help, version, ...flags } = readFlags(source.argv, refuse);
+  const mode = help ? "help" : version ? "version" : "serve";
+  const toolsets = readToolsets(flags.toolsets, source.toolsets, refuse);
+  const named = { mode, demo, readOnly, toolsets } as const;
+  if (mode !== "serve") return { ...named, warnings: [], secrets: [] };
+  const connection = demo ? undefined : readConnection(source, refuse);
+  const warnings = demo ? [] : warningsOf(source.env, connection);
+  if (problems.length > 0) throw refusal(problems, warnings);
+  if (connection === undefined) return { ...named, warnings, secrets: [] };
+  return { ...named, connection, warnings, secrets: [connection.token.secret] };
+}
+
+function refusal(problems: readonly string[], warnings: readonly string[]): Problem {
+  const lines = [...problems, ...warnings].map((line) => `\n  - ${line}`).join("");
+  const next =
+    "Set them where your MCP client starts this server; --demo starts it without a cluster.";
+  const message = `${count(problems.length, "setting")} to put right:${lines}\n`;
+  return new Problem("invalid_input", message, { next, facts: { problems, warnings } });
+}
+
+/** What is known of a setting. */
+export function metaOf(name: SettingName): SettingMeta {
+  return settingMeta.get(settings.shape[name]) ?? { words: "" };
+}
+
+const names: readonly SettingName[] = settings.keyof().options;
+
+function readFlags(argv: readonly string[], refuse: Refuse): Settings {
+  const known = new Map(names.map((name) => [metaOf(name).flag ?? "", name]));
+  const types = [...known].map(([word, name]) => [word.slice(2), { type: flagType(name) }]);
+  const options = Object.fromEntries(types.filter(([word]) => word !== ""));
+  const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true });
+  const found: Partial<Record<SettingName, string | boolean>> = {};
+  for (const token of tokens) {
+    // The word itself is not repeated: it may be a secret that was put in the wrong place.
+    if (token.kind === "positional") refuse(`Argument ${token.index + 1} belongs to no flag.`);
+    if (token.kind !== "option") continue;
+    const name = known.get(token.rawName);
+    const { later, example } = name === undefined ? {} : metaOf(name);
+    const valued = name !== undefined && flagType(name) === "string";
+    if (name === undefined) refuse(unknownFlag(token.rawName, [...known.keys()]));
+    else if (later !== undefined) refuse(`${token.rawName} is for a later version: ${later}.`);
+    else if (valued && list(token.value ?? "").length === 0)
+      refuse(`${token.rawName} needs a value, such as ${example}.`);
+    else if (!valued && token.value !== undefined) refuse(`${token.rawName} takes no value.`);
+    else found[name] = token.value ?? true;
+  }
+  return settings.catch(settings.parse({})).parse(found);
+}
+
+function flagType(name: SettingName): "string" | "boolean" {
+  return settings.shape[name] instanceof z.ZodOptional ? "string" : "boolean";
+}
+
+function unknownFlag(raw: string, known: readonly string[]): string {
+  const [near = "--help"] = closest(raw, known, 1);
+  return `There is no flag ${oneLine(raw, 40)}; try ${near}.`;
+}
+
+function readToolsets(raw = "core", known: readonly string[] = [], refuse: Refuse): string[] {
+  const wanted = [...new Set(list(raw))];
+  const all = ["all", ...known];
+  const strangers = known.length === 0 ? [] : wanted.filter((name) => !all.includes(name));
+  for (const name of strangers) {
+    refuse(`--toolsets: there is no ${oneLine(name, 40)}. There are ${all.join(", ")}.`);
+  }
+  return wanted;
+}
+
+type Read = (name: SettingName) => string | undefined;
+
+function readConnection(source: ConfigSource, refuse: Refuse): Connection | undefined {
+  const read: Read = (name) => readSetting(metaOf(name), source, refuse);
+  const urls = readUrls(read("url"), refuse);
+  const token = readToken(read("tokenId"), read("tokenSecret"), refuse);
+  const tls = readTls(read, source, refuse);
+  const { PROXMOX_USERNAME: user, PROXMOX_PASSWORD: password } = source.env;
+  if (token === undefined && (user || password)) {
+    refuse(`PROXMOX_USERNAME with PROXMOX_PASSWORD is for a later version: ${useToken}.`);
+  }
+  const [first, ...rest] = urls;
+  if (first === undefined || token === undefined) return undefined;
+  return { urls: [first, ...rest], token, tls };
+}
+
+/** Trimmed, without quotes around it; an empty value and an unexpanded `${…}` count as missing. */
+function readSetting(meta: SettingMeta, source: ConfigSource, refuse: Refuse): string | undefined {
+  const { env: name = "", secret = false } = meta;
+  const given = unquoted(source.env[name]);
+  const file = secret ? unquoted(source.env[`${name}_FILE`]) : undefined;
+  const [where, raw] = given === undefined ? [`${name}_FILE`, file] : [name, given];
+  if (given !== undefined && file !== undefined) refuse(`Set ${name} or ${name}_FILE, not both.`);
+  if (raw === undefined) return undefined;
+  if (/\$\{[^}]*\}/u.test(raw)) {
+    return refuse(`${where} holds an unexpanded \${…}: write the value itself.`);
+  }
+  return given ?? unquoted(readText(where, raw, source, refuse));
+}
+
+function readText(name: string, path: string, source: ConfigSource, refuse: Refuse) {
+  try {
+    const text = source.readFile(path).trim();
+    return text === "" ? refuse(`${name}: ${path} is empty.`) : text;
+  } catch (error) {
+    const why = error instanceof Error && "code" in error ? ` (${error.code})` : "";
+    return refuse(`${name}: ${path} cannot be read${why}.`);
+  }
+}
+
+function readUrls(raw: string | undefined, refuse: Refuse): string[] {
+  const hosts = list(raw ?? "");
+  if (hosts.length === 0) refuse("PROXMOX_URL is missing: set it to https://<host>:8006.");
+  return [...new Set(hosts.flatMap((host) => readUrl(host, refuse) ?? []))];
+}
+
+/** A path pasted from a browser or from other tools is harmless; a login in the address is not. */
+function readUrl(raw: string, refuse: Refuse): string | undefined {
+  const usage = "write https://<host>:8006 or just the host";
+  if (raw.includes("@")) return refuse(`PROXMOX_URL must not hold a login: ${useToken}.`);
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//iu.exec(raw)?.[1]?.toLowerCase();
+  if (scheme !== undefined && scheme !== "https") {
+    return refuse(`PROXMOX_URL: ${scheme}:// would send the token in the clear; ${usage}.`);
+  }
+  const host = /^[0-9a-f]*:[0-9a-f:]*:[0-9a-f:.]*$/iu.test(raw) ? `[${raw}]` : raw;
+  const address = scheme === undefined ? `https://${host}` : raw;
+  const url = URL.canParse(address) ? new URL(address) : null;
+  const known = url !== null && /^\/(?:api2\/json\/?)?$/u.test(url.pathname) && url.search === "";
+  if (!known) return refuse(`PROXMOX_URL: ${oneLine(raw, 60)} is not an address; ${usage}.`);
+  const bare = scheme === undefined && !/:[0-9]+(?:\/|$)/u.test(host.replace(/^\[.*\]/u, ""));
+  return bare ? `https://${url.hostname}:8006` : url.origin;
+}
+
+const tokenId = /^[^\s@!/:=]+@[\w.-]+![\w.-]+$/u;
+
+/** Some write id and secret as one, as the header does: `user@realm!name=secret`, in either place. */
+function readToken(rawId: string | undefined, rawSecret: string | undefined, refuse: Refuse) {
+  const whole = /^(?:PVEAPIToken=)?([^\s=]+@[^\s=]+!?[^\s=]*)=(\S+)$/u;
+  const [pairOfId, pairOfSecret] = [whole.exec(rawId ?? ""), whole.exec(rawSecret ?? "")];
+  // A backslash before the exclamation mark is left over from a shell.
+  const id = (pairOfId?.[1] ?? rawId ?? pairOfSecret?.[1])?.replace("\\!", "!");
+  const secret = pairOfSecret?.[2] ?? rawSecret ?? pairOfId?.[2];
+  if ((pairOfSecret?.[1] ?? id) !== id || (pairOfId?.[2] ?? secret) !== secret) {
+    return refuse("PROXMOX_TOKEN_ID and PROXMOX_TOKEN_SECRET name different tokens.");
+  }
+  if (id === undefined) refuse("PROXMOX_TOKEN_ID is missing: set it to user@realm!name.");
+  else if (!tokenId.test(id)) refuse("PROXMOX_TOKEN_ID must be user@realm!name: mcp@pve!agent.");
+  if (secret === undefined) refuse("PROXMOX_TOKEN_SECRET is missing: set it, or …_SECRET_FILE.");
+  else if (!/^[\x21-\x7e]+$/u.test(secret)) refuse("PROXMOX_TOKEN_SECRET is not a token's secret.");
+  return id === undefined || secret === undefined ? undefined : { id, secret };
+}
+
+function readTls(read: Read, source: ConfigSource, refuse: Refuse): Tls {
+  const file = read("caFile");
+  const ca = file && readText("PROXMOX_CA_FILE", file, source, refuse);
+  if (ca && !ca.includes("-----BEGIN CERTIFICATE-----"))
+    refuse(`PROXMOX_CA_FILE: no certificate in ${file}.`);
+  const given = list(read("fingerprint") ?? "");
+  const fingerprints = given.flatMap((item) => readFingerprint(item, refuse) ?? []);
+  const word = read("insecure")?.toLowerCase() ?? "0";
+  if (!/^(?:[01]|true|false|yes|no|on|off)$/u.test(word))
+    refuse("PROXMOX_INSECURE must be 1 or 0.");
+  const insecure = /^(?:1|true|yes|on)$/u.test(word) && fingerprints.length === 0;
+  return { ...(ca && { ca }), fingerprints, insecure };
+}
+
+function readFingerprint(raw: string, refuse: Refuse): string | undefined {
+  const digits = raw.replace(/^sha-?256[:=]|:/giu, "").toUpperCase();
+  if (/^[0-9A-F]{64}$/u.test(digits)) return digits.replace(/..(?!$)/gu, "$&:");
+  return refuse("PROXMOX_FINGERPRINT must be 32 pairs of hex digits (SHA-256).");
+}
+
+/** Other variables of that prefix are likely meant for another program, or are a slip. */
+function warningsOf(given: ConfigSource["env"], connection: Connection | undefined): string[] {
+  const known = names
+    .map((name) => metaOf(name))
+    .flatMap(({ env = "", secret }) => (secret ? [env, `${env}_FILE`] : env));
+  const strangers = Object.keys(given).filter(
+    (name) => name.startsWith("PROXMOX_") && !known.includes(name),
+  );
+  const warnings = strangers.map((name) => `${name} is not read by this server.`);
+  const bare =
+    "PROXMOX_INSECURE: the host's certificate is not checked; PROXMOX_FINGERPRINT is safer.";
+  return connection?.tls.insecure ? [bare, ...warnings] : warnings;
+}
