@@ -34,7 +34,7 @@ export function host(options: Omit<SimulatorOptions, "clock"> = {}) {
   ): Promise<Answer> {
     const query = method === "GET" || method === "DELETE";
     const text = new URLSearchParams(
-      Object.entries(form).map(([key, value]) => [key, String(value)]),
+      Object.entries(form).map(([key, value]): [string, string] => [key, String(value)]),
     ).toString();
     const reply = await clock.run(
       simulator.send({
@@ -78,5 +78,12 @@ export function host(options: Omit<SimulatorOptions, "clock"> = {}) {
     return data.map((line: { t: string }) => line.t);
   }
 
-  return { clock, simulator, request, get, post, put, del, row, settle, lines };
+  /** The exit status of a started task, after all that happened. */
+  async function outcome(answer: Promise<Answer>): Promise<string> {
+    const { status, data, reason } = await answer;
+    if (status !== 200) throw new Error(`${status} ${reason}`);
+    return settle(data);
+  }
+
+  return { clock, simulator, request, get, post, put, del, row, settle, lines, outcome };
 }
