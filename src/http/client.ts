@@ -175,6 +175,7 @@ export class ApiClient {
       what: `${request.method} ${cleanText(decodeURIComponent(request.path))}`,
       node: nodeOf(request.path),
       host: this.#hosts.name,
+      hosts: this.#hosts.names,
       principal: auth.principal,
       scrub: (text) => auth.scrub(text),
     };

@@ -7,8 +7,10 @@ import type { Method, WireFault, WireReply } from "./transport.ts";
 export interface Failed extends Refused {
   readonly method: Method;
   readonly node: string | undefined;
-  /** The host that was asked last. */
+  /** The host in use. */
   readonly host: string;
+  /** All hosts of the connection: what could not be sent was tried on each. */
+  readonly hosts: readonly string[];
 }
 
 /** The Problem that an attempt without success ends in, once it is not repeated any more. */
@@ -68,10 +70,12 @@ function broken(fault: WireFault, failed: Failed): Problem {
       fault,
     );
   }
-  const sent = fault.sent ? "" : " Nothing was sent.";
+  const where = fault.sent
+    ? `The connection to ${failed.host} broke (${fault.code})`
+    : `${failed.hosts.join(", ")} cannot be reached (${fault.code}), nothing was sent`;
   return new Problem(
     "unreachable",
-    `Host ${failed.host} could not be asked ${failed.what} (${fault.code}): ${said}.${sent}`,
+    `${where}: ${failed.what} was not answered. The reason given: ${said}`,
     {
       next: "Check that the host is up and that PROXMOX_URL names it and its port (8006).",
       facts: facts(failed),

@@ -25,6 +25,10 @@ export class Hosts {
     return this.#at(this.#current).name;
   }
 
+  get names(): readonly string[] {
+    return this.#hosts.map((host) => host.name);
+  }
+
   /**
    * Sends through the host in use; if the request provably did not leave, through the next, each host once at most.
    * Throws what the last one threw. A certificate that is not trusted ends it at once.

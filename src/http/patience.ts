@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Clock } from "../clock.ts";
 
 /** How long a request may take in all: until its caller gives up or its time is over, whichever comes first. */
@@ -14,6 +15,8 @@ export class Patience {
     this.#caller = caller;
     this.#endsAt = clock.now() + deadlineMs;
     if (caller?.aborted) this.#controller.abort(caller.reason);
+    // One caller may have any number of requests under way; Node 20 takes more than ten listeners for a leak and says so.
+    if (caller) setMaxListeners(0, caller);
     caller?.addEventListener("abort", this.#leave, { once: true });
     clock.sleep(deadlineMs, { signal: this.#timer.signal, background: true }).then(
       () => {
