@@ -118,9 +118,10 @@ export function disksOf(type: GuestType, config: Config): Disk[] {
 
 /** Boot disk for a VM, root file system for a container; the figure that rows and status call maxdisk. */
 export function maxDiskBytes(guest: Guest): number {
-  const disks = disksOf(guest.type, guest.config).filter((disk) => !disk.cdrom);
   const wanted = guest.type === "lxc" ? "rootfs" : bootDisk(guest.config);
-  return (disks.find((disk) => disk.key === wanted) ?? disks[0])?.sizeBytes ?? 0;
+  const value = wanted === undefined ? undefined : guest.config[wanted];
+  if (value !== undefined) return readSize(/(?:^|,)size=([^,]+)/.exec(value)?.[1] ?? "0") ?? 0;
+  return disksOf(guest.type, guest.config).find((disk) => !disk.cdrom)?.sizeBytes ?? 0;
 }
 
 function bootDisk(config: Config): string | undefined {

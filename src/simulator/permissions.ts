@@ -1,6 +1,5 @@
 import { forbidden } from "./refusal.ts";
 import type { AclEntry, Token, User, World } from "./world.ts";
-import { poolOf } from "./world.ts";
 
 /** Privilege → whether it propagates below the path. */
 export type Privileges = ReadonlyMap<string, boolean>;
@@ -35,6 +34,7 @@ export class Access {
   readonly #world: World;
   readonly #acl = new Map<string, AclEntry[]>();
   readonly #known = new Map<string, Privileges>();
+  #pools: ReadonlyMap<string, string> | undefined;
 
   constructor(world: World, identity: Identity) {
     this.#world = world;
@@ -72,10 +72,11 @@ export class Access {
   }
 
   privileges(path: string): Privileges {
-    const known = this.#known.get(path);
+    const key = this.#sameAs(path);
+    const known = this.#known.get(key);
     if (known) return known;
     const privileges = this.#effective(path);
-    this.#known.set(path, privileges);
+    this.#known.set(key, privileges);
     return privileges;
   }
 
@@ -152,14 +153,26 @@ export class Access {
     return roles;
   }
 
-  #poolOf(path: string): string | undefined {
-    const vmid = /^\/vms\/(\d+)$/.exec(path)?.[1];
-    if (vmid !== undefined) return poolOf(this.#world, Number(vmid));
-    const storage = /^\/storage\/([^/]+)$/.exec(path)?.[1];
-    if (storage === undefined) return undefined;
-    for (const pool of this.#world.pools.values()) if (pool.storages.has(storage)) return pool.id;
-    return undefined;
+  /** Thousands of guests without entries of their own and without a pool share what they inherit. */
+  #sameAs(path: string): string {
+    const at = path.lastIndexOf("/");
+    const special = at <= 0 || this.#acl.has(path) || !validPath.test(path);
+    return special || this.#poolOf(path) !== undefined ? path : `${path.slice(0, at)}/*`;
   }
+
+  #poolOf(path: string): string | undefined {
+    this.#pools ??= poolsByPath(this.#world);
+    return this.#pools.get(path);
+  }
+}
+
+function poolsByPath(world: World): ReadonlyMap<string, string> {
+  const pools = new Map<string, string>();
+  for (const pool of world.pools.values()) {
+    for (const vmid of pool.vmids) pools.set(`/vms/${vmid}`, pool.id);
+    for (const storage of pool.storages) pools.set(`/storage/${storage}`, pool.id);
+  }
+  return pools;
 }
 
 const validPath = /^\/[A-Za-z0-9._@\-/]*$/;

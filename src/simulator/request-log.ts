@@ -1,8 +1,8 @@
-import type { Method } from "../http/transport.ts";
+import type { Method, WireReply } from "../http/transport.ts";
 import type { Given } from "./request.ts";
 
 /** One request and what became of it. */
-export interface LoggedRequest {
+export class LoggedRequest {
   /** Milliseconds since the epoch when it was sent. */
   readonly at: number;
   readonly method: Method;
@@ -14,15 +14,50 @@ export interface LoggedRequest {
   readonly auth: string;
   readonly contentType: string;
   /** Whether the world carried it out; the client may not know. */
-  arrived: boolean;
+  arrived = false;
   /** 0 when no answer came back. */
-  status: number;
-  reason: string;
-  /** The parsed body, or its text where it is no JSON. */
-  response: unknown;
+  status = 0;
+  reason = "";
   /** `retry-after`, `content-type`, `connection`. */
-  headersOfInterest: Readonly<Record<string, string>>;
+  headersOfInterest: Readonly<Record<string, string>> = {};
+  #text = "";
+
+  constructor(
+    request: Pick<
+      LoggedRequest,
+      "at" | "method" | "path" | "query" | "body" | "auth" | "contentType"
+    >,
+  ) {
+    this.at = request.at;
+    this.method = request.method;
+    this.path = request.path;
+    this.query = request.query;
+    this.body = request.body;
+    this.auth = request.auth;
+    this.contentType = request.contentType;
+  }
+
+  /** The parsed body, its text where it is no JSON, null where it is empty. */
+  get response(): unknown {
+    if (this.#text === "") return null;
+    try {
+      return JSON.parse(this.#text);
+    } catch {
+      return this.#text; // a proxy's page
+    }
+  }
+
+  /** Called by the simulator when the answer goes out. */
+  conclude(reply: WireReply): void {
+    this.status = reply.status;
+    this.reason = reply.reason;
+    this.#text = reply.body;
+    const shown = Object.entries(reply.headers).filter(([name]) => interesting.has(name));
+    this.headersOfInterest = Object.fromEntries(shown);
+  }
 }
+
+const interesting: ReadonlySet<string> = new Set(["content-type", "connection", "retry-after"]);
 
 export interface RequestFilter {
   readonly method?: Method;
@@ -35,11 +70,21 @@ export interface RequestFilter {
 
 /** Every request that reached the simulator, in the order of sending: figures are counted here, not asserted by hand. */
 export class RequestLog {
-  readonly #entries: LoggedRequest[] = [];
+  readonly #capacity: number;
+  #entries: LoggedRequest[] = [];
+  #dropped = 0;
 
-  /** Called by the simulator; the entry is completed when the answer goes out. */
+  /** `capacity`: how many requests are kept, the oldest being forgotten first. */
+  constructor(capacity = Number.POSITIVE_INFINITY) {
+    this.#capacity = capacity;
+  }
+
+  /** Called by the simulator. */
   add(entry: LoggedRequest): void {
     this.#entries.push(entry);
+    if (this.#entries.length <= this.#capacity) return;
+    this.#entries.shift();
+    this.#dropped++;
   }
 
   get entries(): readonly LoggedRequest[] {
@@ -48,12 +93,12 @@ export class RequestLog {
 
   /** The place where the log ends now. */
   mark(): number {
-    return this.#entries.length;
+    return this.#dropped + this.#entries.length;
   }
 
   /** What came after a mark. */
   since(mark: number): readonly LoggedRequest[] {
-    return this.#entries.slice(mark);
+    return this.#entries.slice(Math.max(0, mark - this.#dropped));
   }
 
   filter(filter: RequestFilter = {}): readonly LoggedRequest[] {
@@ -75,13 +120,16 @@ export class RequestLog {
   }
 
   clear(): void {
-    this.#entries.length = 0;
+    this.#dropped += this.#entries.length;
+    this.#entries = [];
   }
 
   /** One JSON object a line: method, path, query, body, status, response; requests without an answer are left out. */
   toJsonLines(): string {
     const answered = this.#entries.filter((entry) => entry.status > 0);
-    return answered.map((entry) => `${JSON.stringify(entry)}\n`).join("");
+    return answered
+      .map((entry) => `${JSON.stringify({ ...entry, response: entry.response })}\n`)
+      .join("");
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Cluster } from "./cluster.ts";
 import { haManaged } from "./guests.ts";
 import type { Access } from "./permissions.ts";
-import { storageUsedBytes } from "./usage.ts";
+import { StorageUsage } from "./usage.ts";
 import { onNode } from "./volumes.ts";
 import type { Guest, Node } from "./world.ts";
 import { serviceId } from "./world.ts";
@@ -87,6 +87,7 @@ export function nodeRow(cluster: Cluster, access: Access, node: Node): Row {
 /** One row a node and enabled storage; a shared storage repeats. */
 function storageRows(cluster: Cluster, access: Access): Row[] {
   const rows: Row[] = [];
+  const usage = new StorageUsage(cluster.world);
   for (const storage of cluster.world.storages.values()) {
     if (storage.disabled || !access.has(`/storage/${storage.id}`, "Datastore.Audit")) continue;
     for (const node of cluster.world.nodes.values()) {
@@ -104,7 +105,7 @@ function storageRows(cluster: Cluster, access: Access): Row[] {
       if (cluster.stats.node(node.name, cluster.now)) {
         row["status"] = "available";
         row["maxdisk"] = storage.totalBytes;
-        row["disk"] = storageUsedBytes(cluster.world, storage, node.name);
+        row["disk"] = usage.of(storage, node.name);
       }
       rows.push(row);
     }

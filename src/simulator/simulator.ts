@@ -7,7 +7,7 @@ import { answer } from "./host.ts";
 import { Outside } from "./outside.ts";
 import { seededRandom } from "./random.ts";
 import { parseForm, parseRequest } from "./request.ts";
-import { type LoggedRequest, RequestLog } from "./request-log.ts";
+import { LoggedRequest, RequestLog } from "./request-log.ts";
 import { RouteTable } from "./route.ts";
 import { allRoutes } from "./routes/all.ts";
 import type { World } from "./world.ts";
@@ -23,11 +23,13 @@ export interface SimulatorOptions {
   readonly latencyMs?: number;
   /** How many workers answer in turn from their own copy of the figures, up to 2 s old; 0 (the default) has no copies. */
   readonly workers?: number;
+  /** How many requests the log keeps; all without it. A long-running demo should set it. */
+  readonly logCapacity?: number;
 }
 
 /** A Proxmox cluster in this process. To everything above the transport it is a host; it is never kinder than a real one. */
 export class Simulator implements Transport {
-  readonly log = new RequestLog();
+  readonly log: RequestLog;
   readonly faults = new Faults();
   /** Another administrator. */
   readonly outside: Outside;
@@ -44,6 +46,7 @@ export class Simulator implements Transport {
       version: options.version ?? "9.1",
       workers: options.workers ?? 0,
     });
+    this.log = new RequestLog(options.logCapacity);
     this.outside = new Outside(this.#cluster);
     this.#routes = new RouteTable(allRoutes());
     this.#latencyMs = options.latencyMs ?? 0;
@@ -92,7 +95,7 @@ export class Simulator implements Transport {
 
   #enter(request: WireRequest): LoggedRequest {
     const [path = "", query = ""] = request.path.split("?");
-    const entry: LoggedRequest = {
+    const entry = new LoggedRequest({
       at: this.#cluster.clock.now(),
       method: request.method,
       path: decodePath(path),
@@ -100,12 +103,7 @@ export class Simulator implements Transport {
       body: parseForm(request.body ?? ""),
       auth: /^PVEAPIToken[= ]([^=]+)=/.exec(request.headers["authorization"] ?? "")?.[1] ?? "",
       contentType: request.headers["content-type"] ?? "",
-      arrived: false,
-      status: 0,
-      reason: "",
-      response: null,
-      headersOfInterest: {},
-    };
+    });
     this.log.add(entry);
     return entry;
   }
@@ -121,22 +119,8 @@ function decodePath(path: string): string {
 }
 
 function conclude(entry: LoggedRequest, reply: WireReply): WireReply {
-  entry.status = reply.status;
-  entry.reason = reply.reason;
-  entry.response = parsedBody(reply.body);
-  const shown = ["content-type", "connection", "retry-after"];
-  entry.headersOfInterest = Object.fromEntries(
-    Object.entries(reply.headers).filter(([name]) => shown.includes(name)),
-  );
+  entry.conclude(reply);
   return reply;
-}
-
-function parsedBody(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return body; // empty, or a proxy's page
-  }
 }
 
 function cut(): WireFault {

@@ -1,6 +1,6 @@
 import { cpusOf, isTemplate, maxDiskBytes, memoryBytes, nameOf } from "./guest-config.ts";
 import { steadyFigure } from "./random.ts";
-import { guestUsage, type NodeUsage, nodeUsage } from "./usage.ts";
+import { guestUsage, type NodeUsage, nodeUsages } from "./usage.ts";
 import type { Guest, World } from "./world.ts";
 
 /** Milliseconds from one round of pvestatd to the next. */
@@ -57,15 +57,10 @@ export class Stats {
       if (at === undefined || (guest.traits.bornAt ?? at) > at) continue;
       this.#guests.set(guest.vmid, { at, fields: guestFields(guest, at) });
     }
-    for (const [name, at] of due) {
-      const node = this.#world.nodes.get(name);
-      if (node) this.#nodes.set(name, { at, ...nodeUsage(this.#world, node, at) });
+    const nodes = [...this.#world.nodes.values()].filter((node) => due.has(node.name));
+    for (const [name, usage] of nodeUsages(this.#world, nodes, now)) {
+      this.#nodes.set(name, { at: due.get(name) ?? now, ...usage });
     }
-  }
-
-  /** A guest that came into being after its node's last round has no figures yet. */
-  forget(vmid: number): void {
-    this.#guests.delete(vmid);
   }
 
   /** The figures as the worker whose turn it is sees them; call once a request. */
@@ -103,6 +98,7 @@ export function lastRound(node: string, now: number): number {
 /** As PVE::Service::pvestatd update_qemu_status and update_lxc_status put it together. */
 function guestFields(guest: Guest, now: number): Record<string, string | number> {
   const usage = guestUsage(guest, now);
+  const maxdisk = maxDiskBytes(guest);
   return {
     name: nameOf(guest),
     status: guest.run.qmpstatus === "stopped" ? "stopped" : guest.run.qmpstatus,
@@ -113,8 +109,8 @@ function guestFields(guest: Guest, now: number): Record<string, string | number>
     maxmem: memoryBytes(guest),
     mem: usage.memBytes,
     memhost: guest.type === "qemu" ? usage.memBytes : 0,
-    maxdisk: maxDiskBytes(guest),
-    disk: guest.type === "qemu" ? 0 : Math.floor(maxDiskBytes(guest) * (usage.uptimeS ? 0.3 : 0)),
+    maxdisk,
+    disk: guest.type === "qemu" ? 0 : Math.floor(maxdisk * (usage.uptimeS ? 0.3 : 0)),
     netin: usage.netin,
     netout: usage.netout,
     diskread: usage.diskread,

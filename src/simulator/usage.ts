@@ -52,34 +52,53 @@ export interface NodeUsage {
   readonly uptimeS: number;
 }
 
-/** A node uses what its running guests use and a little for itself. */
-export function nodeUsage(world: World, node: Node, now: number): NodeUsage {
-  let cpus = 0.01 * node.cpus;
-  let memBytes = 2.5 * 1024 ** 3;
+/** What nodes use: what their running guests use, and a little for themselves. One walk over all guests serves them all. */
+export function nodeUsages(
+  world: World,
+  nodes: Iterable<Node>,
+  now: number,
+): Map<string, NodeUsage> {
+  const load = new Map<string, { cpus: number; memBytes: number }>();
+  for (const node of nodes)
+    load.set(node.name, { cpus: 0.01 * node.cpus, memBytes: 2.5 * 1024 ** 3 });
   for (const guest of world.guests.values()) {
-    if (guest.node !== node.name || guest.run.status !== "running") continue;
+    const sum = load.get(guest.node);
+    if (!sum || guest.run.status !== "running") continue;
     const usage = guestUsage(guest, now);
-    cpus += usage.cpu * cpusOf(guest);
-    memBytes += usage.memBytes;
+    sum.cpus += usage.cpu * cpusOf(guest);
+    sum.memBytes += usage.memBytes;
   }
-  return {
-    cpu: round(Math.min(0.99, cpus / node.cpus), 10_000),
-    memBytes: Math.min(Math.floor(memBytes), Math.floor(node.memoryBytes * 0.97)),
-    rootBytes: Math.floor(node.rootBytes * (0.08 + 0.1 * steadyFigure(node.name))),
-    uptimeS: Math.max(0, Math.floor((now - node.bootedAt) / 1000)),
-  };
+  const usages = new Map<string, NodeUsage>();
+  for (const node of nodes) {
+    const { cpus = 0, memBytes = 0 } = load.get(node.name) ?? {};
+    usages.set(node.name, {
+      cpu: round(Math.min(0.99, cpus / node.cpus), 10_000),
+      memBytes: Math.min(Math.floor(memBytes), Math.floor(node.memoryBytes * 0.97)),
+      rootBytes: Math.floor(node.rootBytes * (0.08 + 0.1 * steadyFigure(node.name))),
+      uptimeS: Math.max(0, Math.floor((now - node.bootedAt) / 1000)),
+    });
+  }
+  return usages;
 }
 
-/** Bytes used on a storage as one node sees it. */
-export function storageUsedBytes(world: World, storage: Storage, node: string): number {
-  let used = storage.totalBytes * 0.02;
-  for (const volume of world.volumes.values()) {
-    if (!volume.volid.startsWith(`${storage.id}:`)) continue;
-    if (!storage.shared && volume.node !== node) continue;
-    used +=
-      volume.sizeBytes * (volume.content === "images" || volume.content === "rootdir" ? 0.4 : 1);
+/** Bytes used on storages; one walk over all volumes serves every row of an answer. */
+export class StorageUsage {
+  /** By storage and home node (empty for shared ones), separated by a slash. */
+  readonly #used = new Map<string, number>();
+
+  constructor(world: World) {
+    for (const { volid, node, content, sizeBytes } of world.volumes.values()) {
+      const key = `${volid.slice(0, volid.indexOf(":"))}/${node}`;
+      const share = content === "images" || content === "rootdir" ? 0.4 : 1;
+      this.#used.set(key, (this.#used.get(key) ?? 0) + sizeBytes * share);
+    }
   }
-  return Math.min(Math.floor(used), storage.totalBytes);
+
+  /** As one node sees it. */
+  of(storage: Storage, node: string): number {
+    const used = this.#used.get(`${storage.id}/${storage.shared ? "" : node}`) ?? 0;
+    return Math.min(Math.floor(storage.totalBytes * 0.02 + used), storage.totalBytes);
+  }
 }
 
 function round(value: number, factor: number): number {

@@ -194,9 +194,3 @@ export function stoppedGuest(
     traits: guest.traits ?? {},
   };
 }
-
-/** The pool that holds a guest: at most one. */
-export function poolOf(world: World, vmid: number): string | undefined {
-  for (const pool of world.pools.values()) if (pool.vmids.has(vmid)) return pool.id;
-  return undefined;
-}

@@ -1,6 +1,6 @@
 import { nodeRow } from "../resources.ts";
 import { type Call, needs, type Route } from "../route.ts";
-import { nodeUsage } from "../usage.ts";
+import { nodeUsages } from "../usage.ts";
 
 /** PVE::API2::Nodes and PVE::API2. */
 export function nodeRoutes(): Route[] {
@@ -40,7 +40,8 @@ function nodes({ cluster, access }: Call): unknown[] {
 function status({ cluster, values }: Call): unknown {
   const node = cluster.world.nodes.get(values["node"] ?? "");
   if (!node) return null;
-  const usage = nodeUsage(cluster.world, node, cluster.now);
+  const usage = nodeUsages(cluster.world, [node], cluster.now).get(node.name);
+  if (!usage) return null;
   const { version: number, repoid, kernel } = releases[cluster.version];
   const build = `#1 SMP PREEMPT_DYNAMIC PMX ${kernel}`;
   const load = usage.cpu * node.cpus;

@@ -2,7 +2,7 @@ import { storageIdFormat } from "../formats.ts";
 import { badParameters } from "../refusal.ts";
 import { type Call, needs, needsAny, type Route, vmidParameter } from "../route.ts";
 import { TaskFailure } from "../tasks.ts";
-import { storageUsedBytes } from "../usage.ts";
+import { StorageUsage } from "../usage.ts";
 import { onNode } from "../volumes.ts";
 import { type Storage, type Volume, volumeKey } from "../world.ts";
 
@@ -92,7 +92,7 @@ function figures({ cluster, values }: Call, storage: Storage): Record<string, un
   const { type, shared, disabled, totalBytes: total } = storage;
   const fixed = { type, content: storage.content.join(","), shared: shared ? 1 : 0 };
   if (disabled) return { ...fixed, enabled: 0, active: 0, total: 0, used: 0, avail: 0 };
-  const used = storageUsedBytes(cluster.world, storage, values["node"] ?? "");
+  const used = new StorageUsage(cluster.world).of(storage, values["node"] ?? "");
   const used_fraction = used / total;
   return { ...fixed, enabled: 1, active: 1, total, used, avail: total - used, used_fraction };
 }

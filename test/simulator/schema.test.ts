@@ -1,0 +1,88 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { adminToken, authorization } from "../../src/simulator/demo-credentials.ts";
+import { addToken, largeWorld } from "../../src/simulator/world-builder.ts";
+import { host } from "./host.ts";
+
+const checker = fileURLToPath(new URL("../../../shared/pve/check-requests.mjs", import.meta.url));
+const reason = "the schema checker does not lie beside the repository";
+
+test("requests and answers hold against the published schema", async (context) => {
+  if (!existsSync(checker)) return context.skip(reason);
+  const pve = host();
+  const settled = (answer: ReturnType<typeof pve.post>) => pve.outcome(answer);
+  for (const path of [
+    "/version",
+    "/nodes",
+    "/nodes/pve1/status",
+    "/cluster/resources",
+    "/cluster/status",
+    "/cluster/options",
+    "/cluster/backup",
+    "/cluster/replication",
+    "/cluster/ha/status/current",
+    "/cluster/ha/resources",
+    "/cluster/nextid",
+    "/pools",
+    "/storage",
+    "/access/permissions",
+    "/nodes/pve1/storage",
+    "/nodes/pve1/storage/local/status",
+    "/nodes/pve1/storage/nfs-shared/content",
+    "/nodes/pve1/qemu",
+    "/nodes/pve1/lxc",
+    "/nodes/pve1/qemu/151/config",
+    "/nodes/pve1/qemu/151/pending",
+    "/nodes/pve1/qemu/151/snapshot",
+    "/nodes/pve1/qemu/151/snapshot/clean-install/config",
+    "/nodes/pve1/qemu/151/status/current",
+    "/nodes/pve1/qemu/151/agent/network-get-interfaces",
+    "/nodes/pve1/qemu/151/agent/get-osinfo",
+    "/nodes/pve1/lxc/200/config",
+    "/nodes/pve1/lxc/200/status/current",
+    "/nodes/pve1/lxc/200/interfaces",
+    "/nodes/pve3/lxc/311/interfaces",
+  ]) {
+    expect([path, (await pve.get(path)).status]).toEqual([path, 200]);
+  }
+  await pve.get("/pools", { poolid: "production" });
+  await pve.get("/nodes/pve1/qemu", { full: 1 });
+  await settled(pve.post("/nodes/pve1/qemu/9000/clone", { newid: 500, name: "x", full: 1 }));
+  await settled(pve.post("/nodes/pve2/lxc/9001/clone", { newid: 501, hostname: "y" }));
+  await settled(pve.post("/nodes/pve1/qemu/500/status/start"));
+  await settled(pve.post("/nodes/pve1/qemu/500/status/stop"));
+  await pve.put("/nodes/pve1/qemu/500/config", { memory: 1024, net1: "virtio,bridge=vmbr0" });
+  await settled(pve.del("/nodes/pve1/qemu/500", { purge: 1 }));
+  await pve.get("/nodes/pve1/tasks", { source: "all", limit: 10 });
+  await pve.get("/cluster/tasks");
+  await pve.get("/cluster/log", { max: 20 });
+  const file = join(mkdtempSync(join(tmpdir(), "simulator-")), "requests.jsonl");
+  writeFileSync(file, pve.simulator.log.toJsonLines());
+  const output = execFileSync(process.execPath, [checker, "--responses", file], {
+    encoding: "utf8",
+  });
+  expect(output).toMatch(/\b0 violations\b|no violation/i);
+});
+
+test("5,000 guests on 50 nodes cost well under 50 ms of processor time", async () => {
+  const now = Date.UTC(2026, 0, 1, 12);
+  const world = largeWorld(now, { nodes: 50, guests: 5000 });
+  const { tokenId: id, secret } = adminToken;
+  addToken(world, { id, secret, roles: { "/": "Administrator" } });
+  const pve = host({ world });
+  const headers = { authorization: authorization(adminToken) };
+  const took: number[] = [];
+  for (let round = 0; round < 8; round++) {
+    await pve.clock.advance(10_000);
+    const before = process.cpuUsage();
+    await pve.simulator.send({ method: "GET", path: "/api2/json/cluster/resources", headers });
+    const { user, system } = process.cpuUsage(before);
+    took.push((user + system) / 1000);
+  }
+  expect((await pve.get("/cluster/resources")).data.length).toBe(5200);
+  expect(Math.min(...took)).toBeLessThan(50);
+});
