@@ -8,7 +8,6 @@ export interface SettingMeta {
   readonly words: string;
   readonly env?: string;
   readonly flag?: string;
-  /** How a value looks. */
   readonly example?: string;
   /** Its value never appears anywhere; `<env>_FILE` may name a file that holds it. */
   readonly secret?: boolean;
@@ -173,14 +172,15 @@ function unknownFlag(raw: string, known: readonly string[]): string {
   return `There is no flag ${oneLine(raw, 40)}; try ${near}.`;
 }
 
+/** What runs commands in guests is never part of `all`: it must be asked for by name. */
 function readToolsets(raw = "core", known: readonly string[] = [], refuse: Refuse): string[] {
-  const wanted = [...new Set(list(raw))];
-  const all = ["all", ...known];
-  const strangers = known.length === 0 ? [] : wanted.filter((name) => !all.includes(name));
-  for (const name of strangers) {
-    refuse(`--toolsets: there is no ${oneLine(name, 40)}. There are ${all.join(", ")}.`);
+  const all = known.length === 0 ? ["all"] : known.filter((name) => name !== "agent");
+  const wanted = new Set(list(raw).flatMap((name) => (name === "all" ? all : name)));
+  for (const name of known.length === 0 ? [] : wanted) {
+    if (known.includes(name)) continue;
+    refuse(`--toolsets: there is no ${oneLine(name, 40)}. There are all, ${known.join(", ")}.`);
   }
-  return wanted;
+  return [...wanted];
 }
 
 type Read = (name: SettingName) => string | undefined;
@@ -260,7 +260,7 @@ function readToken(rawId: string | undefined, rawSecret: string | undefined, ref
   }
   if (id === undefined) refuse("PROXMOX_TOKEN_ID is missing: set it to user@realm!name.");
   else if (!tokenId.test(id)) refuse("PROXMOX_TOKEN_ID must be user@realm!name: mcp@pve!agent.");
-  if (secret === undefined) refuse("PROXMOX_TOKEN_SECRET is missing: set it, or …_SECRET_FILE.");
+  if (secret === undefined) refuse("PROXMOX_TOKEN_SECRET or PROXMOX_TOKEN_SECRET_FILE is missing.");
   else if (!/^[\x21-\x7e]+$/u.test(secret)) refuse("PROXMOX_TOKEN_SECRET is not a token's secret.");
   return id === undefined || secret === undefined ? undefined : { id, secret };
 }

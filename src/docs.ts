@@ -23,18 +23,21 @@ export function configurationTable(): string {
   return markdownTable(["Setting", "What it does", "Example"], rows);
 }
 
-/** What `--help` prints. */
-export function helpText(): string {
+/** What `--help` prints: the settings, and the toolsets with their tools. */
+export function usage(toolsets: Readonly<Record<string, readonly Tool[]>>): string {
   const entries = current().map((meta) => [names(meta).join(", "), meta.words] as const);
-  const width = Math.max(...entries.map(([name]) => name.length));
-  const lines = entries.map(([name, words]) => `  ${name.padEnd(width)}  ${words}`);
+  const sets = Object.entries(toolsets).map(
+    ([name, tools]) => [name, tools.map((tool) => tool.name).join(", ")] as const,
+  );
+  const width = Math.max(...[...entries, ...sets].map(([name]) => name.length));
+  const line = ([name, words]: readonly [string, string]) => `  ${name.padEnd(width)}  ${words}\n`;
   return [
-    "mcp-server-proxmox: Proxmox VE for AI agents, over MCP on stdin and stdout.",
-    "",
-    "Usage: mcp-server-proxmox [flags]",
-    "",
-    ...lines,
-  ].join("\n");
+    "mcp-server-proxmox: Proxmox VE for AI agents, over MCP on stdin and stdout.\n",
+    "\nUsage: mcp-server-proxmox [flags]\n\n",
+    ...entries.map(line),
+    "\nToolsets:\n",
+    ...sets.map(line),
+  ].join("");
 }
 
 /**

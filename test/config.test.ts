@@ -28,7 +28,7 @@ function read(env: Record<string, string | undefined>, argv: readonly string[] =
       if (text === undefined) throw Object.assign(new Error(`ENOENT: ${path}`), { code: "ENOENT" });
       return text;
     },
-    toolsets: ["core", "disks"],
+    toolsets: ["core", "disks", "agent"],
   });
 }
 
@@ -122,7 +122,7 @@ test.each([
   ],
   [
     { PROXMOX_TOKEN_SECRET: undefined },
-    /PROXMOX_TOKEN_SECRET is missing: set it, or …_SECRET_FILE/,
+    /PROXMOX_TOKEN_SECRET or PROXMOX_TOKEN_SECRET_FILE is missing/,
   ],
   [{ PROXMOX_TOKEN_SECRET: `${secret}\r\nX: y` }, /PROXMOX_TOKEN_SECRET is not a token's secret/],
   [{ PROXMOX_TOKEN_SECRET: `\${X:-${secret}}` }, /PROXMOX_TOKEN_SECRET holds an unexpanded/],
@@ -184,7 +184,7 @@ test("everything wrong is told at once, and variables of another name are pointe
   for (const part of [
     "PROXMOX_URL is missing",
     "TOKEN_ID is missing",
-    "TOKEN_SECRET is missing",
+    "TOKEN_SECRET_FILE is missing",
     "PROXMOX_INSECURE",
     "--redonly; try --read-only",
     "PROXMOX_HOST is not read",
@@ -196,7 +196,8 @@ test("everything wrong is told at once, and variables of another name are pointe
 test("flags: what they are and what is refused", () => {
   const config = read(whole, ["--read-only", "--toolsets", "core,disks,core"]);
   expect(config).toMatchObject({ readOnly: true, toolsets: ["core", "disks"] });
-  expect(read(whole, ["--toolsets=all"]).toolsets).toEqual(["all"]);
+  expect(read(whole, ["--toolsets=all"]).toolsets).toEqual(["core", "disks"]);
+  expect(read(whole, ["--toolsets=agent,all"]).toolsets).toEqual(["agent", "core", "disks"]);
   expect(read({}, ["--demo"])).toEqual({
     mode: "serve",
     demo: true,
@@ -211,7 +212,7 @@ test("flags: what they are and what is refused", () => {
 
 test.each([
   [["--toolsets"], /--toolsets needs a value, such as core,disks/],
-  [["--toolsets", "disk"], /there is no disk\. There are all, core, disks\./],
+  [["--toolsets", "disk"], /there is no disk\. There are all, core, disks, agent\./],
   [["--toolsets", ","], /--toolsets needs a value/],
   [["--demo=yes"], /--demo takes no value/],
   [["-x"], /There is no flag -x; try --help/],

@@ -35,7 +35,7 @@ function refusal(tool: Tool, given: Arguments, issues: readonly z.core.$ZodIssue
   );
   const complaints = issues
     .filter((issue) => issue.code !== "unrecognized_keys")
-    .map((issue) => complaint(issue, given));
+    .map((issue) => complaint(issue, given, tool));
   const strangers = unknown.map((name) => stranger(name, known));
   const sentences = [...strangers, ...complaints.map(sentence)];
   return new Problem("invalid_input", `${tool.name}: ${sentences.join(" ")}`, {
@@ -69,13 +69,14 @@ function sentence({ argument, given, expected }: Complaint): string {
     : `${argument} must be ${expected}, not ${given}.`;
 }
 
-function complaint(issue: z.core.$ZodIssue, given: Arguments): Complaint {
+function complaint(issue: z.core.$ZodIssue, given: Arguments, tool: Tool): Complaint {
   const argument = nameOf(issue.path);
   const value = issue.path.reduce<unknown>(
     (at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined),
     given,
   );
-  const expected = expectation(issue);
+  const words = tool.input.shape[String(issue.path[0])]?.description;
+  const expected = expectation(issue, words);
   return value === undefined
     ? { argument, expected }
     : { argument, given: shown(argument, value), expected };
@@ -101,7 +102,8 @@ const typeWords: Readonly<Record<string, string>> = {
   record: "an object of names and values",
 };
 
-function expectation(issue: z.core.$ZodIssue): string {
+/** `words` describe the argument: they are the best there is where zod only knows that a pattern does not match. */
+function expectation(issue: z.core.$ZodIssue, words = "of another form"): string {
   switch (issue.code) {
     case "invalid_type":
       return typeWords[issue.expected] ?? `of type ${issue.expected}`;
@@ -125,7 +127,7 @@ function expectation(issue: z.core.$ZodIssue): string {
       // The words of our own refinements ("must be …" is said already); zod has none of its own for them.
       return issue.message;
     default:
-      return "of the form that its description says";
+      return words;
   }
 }
 

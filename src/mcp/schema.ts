@@ -6,7 +6,10 @@ export interface JsonSchema {
   readonly [keyword: string]: unknown;
 }
 
-/** The keywords a caller profits from; lengths and the like are checked by us and would only cost tokens. */
+/**
+ * The keywords a caller profits from. Lengths and the like are checked by us and would only cost tokens; patterns with
+ * look-ahead are refused by clients whose regular expressions have none.
+ */
 const inputKeywords: ReadonlySet<string> = new Set([
   "type",
   "description",
@@ -16,7 +19,6 @@ const inputKeywords: ReadonlySet<string> = new Set([
   "maximum",
   "exclusiveMinimum",
   "exclusiveMaximum",
-  "pattern",
   "minItems",
   "maxItems",
   "items",

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { configurationTable, helpText, replaceSection, toolsTable } from "../../src/docs.ts";
+import { configurationTable, replaceSection, toolsTable, usage } from "../../src/docs.ts";
 import { tools } from "./kit.ts";
 
 test("the table of tools has the first sentence and marks what is optional", () => {
@@ -7,17 +7,23 @@ test("the table of tools has the first sentence and marks what is optional", () 
     "| Tool | Effect | What it does | Arguments |",
     "| --- | --- | --- | --- |",
     "| `get_guest` | read | Tells about one guest. | `guest` `include?` `limit?` `max_age_s?` |",
-    "| `start_guest` | change | Starts a guest. | `guest` `wait_s?` `fail?` |",
-    "| `delete_guest` | destroy | Deletes a guest. | `guest` `confirm?` `set?` |",
+    "| `start_guest` | change | Starts a guest. | `guest` `wait_s?` `ends?` |",
+    "| `delete_guest` | destroy | Deletes a guest. | `guest` `confirm?` `set?` `vmid?` `tag?` |",
   ]);
 });
 
 test("settings are listed with the file that may hold a secret, without those of a later version", () => {
-  for (const text of [configurationTable(), helpText()]) {
+  for (const text of [configurationTable(), usage({ core: tools })]) {
     expect(text).toContain("PROXMOX_TOKEN_SECRET_FILE");
     expect(text).toContain("--toolsets core,disks");
     expect(text).not.toMatch(/PROXMOX_USERNAME|PROXMOX_PASSWORD|--files|--config/);
   }
+});
+
+test("the help lists the toolsets with their tools", () => {
+  expect(usage({ core: tools })).toMatch(
+    /\nToolsets:\n {2}core +get_guest, start_guest, delete_guest\n$/,
+  );
 });
 
 test("a section is replaced between its markers, and a missing one is an error", () => {

@@ -79,10 +79,10 @@ export const startGuest = defineTool({
   input: z.object({
     guest,
     wait_s: z.number().min(0).max(3600).default(45),
-    fail: z.boolean().default(false),
+    ends: z.enum(["ok", "failed", "unknown"]).default("ok"),
   }),
   output: z.object({ state: z.string(), waited: z.number() }),
-  async run({ fail }, { settle }) {
+  async run({ ends }, { settle }) {
     let waited = -1;
     const task: Task = {
       upid: "UPID:pve1:1",
@@ -90,9 +90,8 @@ export const startGuest = defineTool({
         waited = timeoutMs;
         for (const done of [0.1, 0.5, 0.5, 0.3]) onProgress?.({ done, message: `at ${done}` });
         const what = { upid: "UPID:pve1:1", node: "pve1", type: "qmstart" };
-        return fail
-          ? { ...what, state: "failed", exitstatus: "no space", log: ["line one", "line two"] }
-          : { ...what, state: "ok", exitstatus: "OK" };
+        const log = ends === "failed" ? ["line one", "line two"] : [];
+        return { ...what, state: ends, exitstatus: ends === "ok" ? "OK" : "no space", log };
       },
     };
     const { state } = await settle(task);
@@ -109,6 +108,12 @@ export const deleteGuest = defineTool({
     guest,
     confirm: z.string().optional(),
     set: z.record(z.string(), z.string()).optional(),
+    vmid: z.int().optional(),
+    tag: z
+      .string()
+      .regex(/^(?=[a-z])[a-z-]+$/)
+      .optional()
+      .describe("small letters and hyphens"),
   }),
   output: z.object({ vmid: z.int() }),
   run: () => Promise.resolve({ vmid: 1 }),

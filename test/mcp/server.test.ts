@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { canary, errorOf, lab, textOf } from "./kit.ts";
+import * as z from "zod";
+import { canary, errorOf, getGuest, lab, textOf } from "./kit.ts";
 
 test("a call answers with structured content, one text and how fresh it is", async () => {
   const { client } = await lab();
@@ -72,6 +73,30 @@ test.each([
   expect(JSON.stringify(result)).not.toMatch(/MCP error|Invalid input|expected.*received/);
 });
 
+test("where only a pattern is known, the words that describe the argument say what is expected", async () => {
+  const { client } = await lab();
+  const result = await client.callTool({
+    name: "delete_guest",
+    arguments: { guest: 1, tag: "A_B" },
+  });
+  expect(textOf(result)).toContain('tag must be small letters and hyphens, not "A_B".');
+});
+
+test("a value under a telling name is not repeated", async () => {
+  const secretive = {
+    ...getGuest,
+    input: getGuest.input.extend({ password: z.string().max(3).optional() }),
+  };
+  const { client } = await lab({ tools: [secretive] });
+  const result = await client.callTool({
+    name: "get_guest",
+    arguments: { guest: 1, password: "hunter2" },
+  });
+  expect(textOf(result)).toContain(
+    "password must be at most 3 characters long, not a string of 7 characters.",
+  );
+});
+
 test("what a client adds under _meta is no argument", async () => {
   const { client } = await lab();
   const result = await client.callTool({
@@ -138,7 +163,7 @@ test("waiting for a task keeps to wait_s and a failed task is a problem with its
   expect(started.structuredContent).toEqual({ state: "ok", waited: 3000 });
   const failed = await client.callTool({
     name: "start_guest",
-    arguments: { guest: "a", fail: true },
+    arguments: { guest: "a", ends: "failed" },
   });
   expect(textOf(failed)).toBe(
     "task_failed: Task qmstart on pve1 failed: no space.\nLast lines of its log:\n  line one\n  line two\n" +
@@ -147,6 +172,18 @@ test("waiting for a task keeps to wait_s and a failed task is a problem with its
   expect(errorOf(failed)).toMatchObject({
     kind: "task_failed",
     facts: { upid: "UPID:pve1:1", node: "pve1" },
+  });
+});
+
+test("a task that Proxmox lost sight of is no success", async () => {
+  const { client } = await lab();
+  const result = await client.callTool({
+    name: "start_guest",
+    arguments: { guest: "a", ends: "unknown" },
+  });
+  expect(errorOf(result)).toMatchObject({
+    kind: "outcome_unknown",
+    facts: { upid: "UPID:pve1:1" },
   });
 });
 
