@@ -47,10 +47,19 @@ export function undiciTransport(options: UndiciTransportOptions): Transport {
         const exchange = new Exchange(request.signal, { resolve, reject });
         pool.dispatch(dispatchOptions(request), exchange);
       });
+      await reusable();
       return decoded(answer);
     },
     close: () => pool.destroy(),
   };
+}
+
+/**
+ * undici frees a connection one turn of the event loop after its answer; who asks again before that pays for a new one.
+ * The first turn lets undici's own begin, the second comes after it.
+ */
+async function reusable(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 function dispatchOptions({ method, path, headers, body }: WireRequest): Dispatcher.DispatchOptions {

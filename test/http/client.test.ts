@@ -2,7 +2,17 @@ import { describe, expect, test } from "vitest";
 import type { RequestEvent } from "../../src/http/client.ts";
 import { path } from "../../src/http/path.ts";
 import { WireFault } from "../../src/http/transport.ts";
-import { answers, client, cuts, hangs, refuses, ScriptedHost, says, secret } from "./fake.ts";
+import {
+  answers,
+  client,
+  cuts,
+  hangs,
+  refuses,
+  ScriptedHost,
+  type Step,
+  says,
+  secret,
+} from "./fake.ts";
 
 const version = { method: "GET", path: path`/version` } as const;
 const start = { method: "POST", path: path`/nodes/${"pve1"}/qemu/${101}/status/start` } as const;
@@ -174,17 +184,12 @@ describe("a change", () => {
 
 describe("waiting for a place", () => {
   test("can be cancelled: of fifty none is sent, and the next gets its turn", async () => {
-    let answer: () => void = () => undefined;
-    const host = new ScriptedHost(
-      ...Array.from({ length: 4 }, () => async () => {
-        await new Promise<void>((resolve) => {
-          const before = answer;
-          answer = () => [before(), resolve()];
-        });
-        return answers("first")(host.seen[0] as never);
-      }),
-      answers("next"),
-    );
+    let open: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const gated: Step = async (request) => gate.then(() => answers("first")(request));
+    const host = new ScriptedHost(gated, gated, gated, gated, answers("next"));
     const { api } = client([host]);
     const first = Array.from({ length: 4 }, () => api.request(start));
     const giveUp = new AbortController();
@@ -198,7 +203,7 @@ describe("waiting for a place", () => {
       fifty.map(() => expect.objectContaining({ kind: "cancelled" })),
     );
     expect(host.seen).toHaveLength(4);
-    answer();
+    open();
     expect((await next).data).toBe("next");
     expect(await Promise.all(first)).toHaveLength(4);
     expect(host.seen).toHaveLength(5);
