@@ -32,7 +32,7 @@ export const getConnectionStatus = defineTool({
       version,
       auth: proxmox.principal,
       ...(lastLatencyMs !== undefined && { latency_ms: Math.round(lastLatencyMs) }),
-      permissions: grouped(permissions),
+      permissions: [...grouped(permissions)],
       cache: { ...cache.counters, ...cache.size() },
       requests: Object.fromEntries(proxmox.requests),
     };

@@ -1,6 +1,6 @@
 import { channel } from "node:diagnostics_channel";
 import { Problem } from "../problem.ts";
-import type { CacheStore, Tag } from "./store.ts";
+import type { CacheStore, Entry, Tag } from "./store.ts";
 
 /** How long a kind of answer may be served, and what makes it invalid before that. */
 export interface Freshness {
@@ -174,8 +174,8 @@ export class ReadCache {
     }
     const flight = this.#board(key, tags, epochs, fetch, allowedMs);
     const value = await this.#wait(key, flight, reader);
-    if (!equal(await this.#store.epochs(tags), flight.epochs)) return undefined;
-    reader.note({ beganAt: flight.beganAt, source: "live", tags, epochs: flight.epochs });
+    if (!equal(await this.#store.epochs(tags), epochs)) return undefined;
+    reader.note({ beganAt: flight.beganAt, source: "live", tags, epochs });
     return { value };
   }
 
@@ -197,7 +197,10 @@ export class ReadCache {
     const beganAt = this.#now();
     const promise = fetch(controller.signal).then(
       async (fetched) => {
-        await this.#keep(key, { ...fetched, beganAt, tags, epochs });
+        // The newest flight of a key is the one on record: an older one that lands later must not replace what it brought.
+        if (this.#flights.get(key) === flight) {
+          await this.#keep(key, { ...fetched, beganAt, tags, epochs });
+        }
         return fetched.value;
       },
       (error: unknown) => {
@@ -212,23 +215,12 @@ export class ReadCache {
     return flight;
   }
 
-  async #keep(
-    key: string,
-    entry: {
-      value: unknown;
-      bytes: number;
-      beganAt: number;
-      tags: readonly Tag[];
-      epochs: readonly number[];
-    },
-  ): Promise<void> {
+  async #keep(key: string, entry: Entry): Promise<void> {
     if (!equal(await this.#store.epochs(entry.tags), entry.epochs)) {
       this.#count("lateFillsDropped", { type: "late", key });
       return;
     }
-    const other = await this.#store.get(key);
-    const newer = other && other.beganAt > entry.beganAt && equal(other.epochs, entry.epochs);
-    if (!newer) await this.#store.set(key, entry);
+    await this.#store.set(key, entry);
   }
 
   async #wait(key: string, flight: Flight, reader: Reader): Promise<unknown> {

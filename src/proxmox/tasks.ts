@@ -137,17 +137,16 @@ export class Tasks {
 
   async #watch(watched: Watched, options: FollowOptions): Promise<TaskReport> {
     this.#begin(watched.upid, options.touches);
+    const { cache } = this.#verbs;
     try {
-      const report = await this.#end(watched);
-      // Before anybody hears of the end, and before what follows it reads: whoever reads from now on reads the new state.
-      await this.#verbs.cache.invalidate(options.touches);
+      // Before anybody hears of the end: whoever reads from now on reads the new state.
+      const report = await this.#end(watched).finally(() => cache.invalidate(options.touches));
       const succeeded = report.state === "ok" || report.state === "warnings";
       if (!options.followUp || !succeeded) return report;
       return await options.followUp(report, this.#caller(watched));
     } finally {
       this.#finish(watched.upid, options.touches);
       options.onEnd?.();
-      await this.#verbs.cache.invalidate(options.touches);
     }
   }
 
@@ -163,8 +162,9 @@ export class Tasks {
         failures = 0;
         if (watched.onProgress) await this.#progress(watched, watched.onProgress);
       } catch (error) {
-        if (isProblem(error, "not_found") && ++missing > maxMissing) return lost(watched);
-        if (!isProblem(error) || ++failures > maxFailures) return lost(watched);
+        if (!isProblem(error)) throw error;
+        if (error.kind === "not_found") missing++;
+        if (missing > maxMissing || ++failures > maxFailures) return lost(watched);
       }
     }
   }
