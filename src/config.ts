@@ -16,7 +16,7 @@ export interface SettingMeta {
 }
 
 /** The metadata of each field of `settings`. */
-export const settingMeta: z.core.$ZodRegistry<SettingMeta> = z.registry<SettingMeta>();
+const settingMeta = z.registry<SettingMeta>();
 
 function value(meta: SettingMeta) {
   return z.string().optional().register(settingMeta, meta);
