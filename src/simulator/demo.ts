@@ -84,7 +84,7 @@ function addAwkward(world: World, now: number): void {
     diskGib: 32,
     runningSince: now - 5 * day,
     config: { parent: "before-upgrade" },
-    traits: inside(171),
+    ...inside(171),
   });
   const { parent: _, ...before } = wiki.config;
   wiki.snapshots.push(
@@ -109,7 +109,7 @@ function addAwkward(world: World, now: number): void {
     tags: "ha;infra",
     runningSince: now - 12 * day,
     storage: "nfs-shared",
-    traits: inside(172),
+    ...inside(172),
   });
   world.ha.set("vm:152", { sid: "vm:152", request: "started", maxRestart: 1, maxRelocate: 1 });
   // created a second ago: the next round of pvestatd gives its row a name

@@ -57,6 +57,6 @@ export function listOf(item: Format): Format {
   };
 }
 
-export function splitList(value: string): string[] {
+function splitList(value: string): string[] {
   return value.split(/[,;\s\0]+/).filter((piece) => piece !== "");
 }

@@ -50,7 +50,7 @@ export function switchOff(guest: Guest): void {
 }
 
 /** What waited for a cold start becomes the config. */
-export function applyPending(guest: Guest): void {
+function applyPending(guest: Guest): void {
   guest.config = { ...guest.config, ...guest.pending };
   for (const key of guest.pendingDelete) delete guest.config[key];
   guest.pending = {};
@@ -63,7 +63,7 @@ export function isAlive(cluster: Cluster, guest: Guest): boolean {
 }
 
 /** The volumes that a guest's config and snapshots name. */
-export function volumesOf(cluster: Cluster, guest: Guest): Volume[] {
+function volumesOf(cluster: Cluster, guest: Guest): Volume[] {
   const found = new Set<Volume>();
   const configs = [guest.config, ...guest.snapshots.map((snapshot) => snapshot.config)];
   for (const config of configs) {

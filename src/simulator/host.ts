@@ -8,7 +8,7 @@ import type { Given, ParsedRequest } from "./request.ts";
 import { type Match, Page, type RouteTable } from "./route.ts";
 
 /** How long a host keeps a 401 back (PVE::APIServer::AnyEvent). */
-export const unauthorizedDelayMs = 3000;
+const unauthorizedDelayMs = 3000;
 
 /** Decodes a request; a request that the HTTP server itself refuses throws. */
 export type Parse = () => ParsedRequest;

@@ -12,7 +12,7 @@ export interface Identity {
 }
 
 /** `user@realm` or `user@realm!token`, as UPIDs and logs have it. */
-export function identityName(identity: Identity): string {
+function identityName(identity: Identity): string {
   return identity.token ? `${identity.user.id}!${identity.token.name}` : identity.user.id;
 }
 

@@ -10,7 +10,7 @@ export function seededRandom(seed = 1): () => number {
 }
 
 /** `digits` hex digits, lower case. */
-export function randomHex(random: () => number, digits: number): string {
+function randomHex(random: () => number, digits: number): string {
   let text = "";
   while (text.length < digits) text += Math.floor(random() * 16).toString(16);
   return text;

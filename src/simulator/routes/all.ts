@@ -8,6 +8,7 @@ import { guestInsideRoutes } from "./guest-inside.ts";
 import { guestReadRoutes } from "./guest-read.ts";
 import { nodeRoutes } from "./nodes.ts";
 import { powerRoutes } from "./power.ts";
+import { snapshotRoutes } from "./snapshots.ts";
 import { storageRoutes } from "./storage.ts";
 import { taskRoutes } from "./tasks.ts";
 
@@ -25,5 +26,6 @@ export function allRoutes(): Route[] {
     ...powerRoutes(),
     ...cloneRoutes(),
     ...deleteRoutes(),
+    ...snapshotRoutes(),
   ];
 }

@@ -57,18 +57,7 @@ function status({ cluster, values }: Call): unknown {
     kversion: `Linux ${kernel} ${build}`,
     "current-kernel": { sysname: "Linux", release: kernel, version: build, machine: "x86_64" },
     "boot-info": { mode: "efi", secureboot: 0 },
-    cpuinfo: {
-      model: "AMD EPYC 9354 32-Core Processor",
-      vendor: "AuthenticAMD",
-      family: "25",
-      sockets: 1,
-      cores: node.cpus / 2,
-      cpus: node.cpus,
-      mhz: "3250.000",
-      user_hz: 100,
-      hvm: "1",
-      flags: "fpu vme de pse tsc msr sse4_2 svm avx2",
-    },
+    cpuinfo: cpuInfo(node.cpus),
     memory: {
       total,
       used: usage.memBytes,
@@ -83,5 +72,20 @@ function status({ cluster, values }: Call): unknown {
       avail: Math.floor((root.total - root.used) * 0.95),
     },
     pveversion: `pve-manager/${number}/${repoid}`,
+  };
+}
+
+function cpuInfo(cpus: number): Record<string, unknown> {
+  return {
+    model: "AMD EPYC 9354 32-Core Processor",
+    vendor: "AuthenticAMD",
+    family: "25",
+    sockets: 1,
+    cores: cpus / 2,
+    cpus,
+    mhz: "3250.000",
+    user_hz: 100,
+    hvm: "1",
+    flags: "fpu vme de pse tsc msr sse4_2 svm avx2",
   };
 }
