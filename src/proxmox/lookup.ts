@@ -183,12 +183,19 @@ export class Lookup {
     const before = this.#last;
     if (before && before.beganAt >= inventory.beganAt) return inventory;
     this.#last = inventory;
-    if (before && before !== inventory) {
-      const gone = before.guests.filter((row) => inventory.byVmid.get(row.vmid)?.type !== row.type);
-      for (const row of gone) this.names.bury(row);
-      await this.#verbs.cache.invalidate(gone.map((row) => tags.guest(row)));
-    }
+    if (!before) return inventory;
+    const gone = before.guests.filter((row) => inventory.byVmid.get(row.vmid)?.type !== row.type);
+    for (const row of gone) this.names.bury(row);
+    for (const row of inventory.nameless) this.#keepName(row, before);
+    await this.#verbs.cache.invalidate(gone.map((row) => tags.guest(row)));
     return inventory;
+  }
+
+  /** A row that has lost its name (its node went silent) goes on under the name it had; who reads it will see whether that holds. */
+  #keepName(row: GuestRow, before: Inventory): void {
+    const older = before.byVmid.get(row.vmid);
+    const name = older?.type === row.type ? this.names.nameOf(older, before) : undefined;
+    if (name !== undefined) this.names.learn(row, name, before.beganAt);
   }
 
   #notFound(reference: string, kind: GuestKind, inventory: Inventory): Problem {
