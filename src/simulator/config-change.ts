@@ -101,7 +101,7 @@ function freeUnused(guest: Guest): string {
 }
 
 /** The normal form that PVE writes into the config; also used by create. */
-function normalValue(cluster: Cluster, guest: Guest, key: string, value: string): string {
+export function normalValue(cluster: Cluster, guest: Guest, key: string, value: string): string {
   if (key === "tags") return normalTags(value);
   if (/^net\d+$/.test(key))
     return guest.type === "qemu" ? vmNet(cluster, value) : containerNet(cluster, value);

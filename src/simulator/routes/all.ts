@@ -3,8 +3,10 @@ import { accessRoutes } from "./access.ts";
 import { clusterRoutes } from "./cluster.ts";
 import { cloneRoutes } from "./guest-clone.ts";
 import { configRoutes } from "./guest-config.ts";
+import { createRoutes } from "./guest-create.ts";
 import { deleteRoutes } from "./guest-delete.ts";
 import { guestInsideRoutes } from "./guest-inside.ts";
+import { moveRoutes } from "./guest-move.ts";
 import { guestReadRoutes } from "./guest-read.ts";
 import { nodeRoutes } from "./nodes.ts";
 import { powerRoutes } from "./power.ts";
@@ -25,6 +27,8 @@ export function allRoutes(): Route[] {
     ...configRoutes(),
     ...powerRoutes(),
     ...cloneRoutes(),
+    ...createRoutes(),
+    ...moveRoutes(),
     ...deleteRoutes(),
     ...snapshotRoutes(),
   ];

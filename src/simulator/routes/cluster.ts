@@ -41,17 +41,30 @@ export function clusterRoutes(): Route[] {
     },
     { method: "GET", path: "/cluster/backup", permission: audit, handle: backupJobs },
     { method: "GET", path: "/cluster/replication", handle: () => [] },
-    { method: "GET", path: "/cluster/ha/status/current", permission: audit, handle: haStatus },
-    { method: "GET", path: "/cluster/ha/resources", permission: audit, handle: haResources },
-    {
-      method: "GET",
-      path: "/pools",
-      parameters: {
-        poolid: { type: "string", optional: true, format: poolIdFormat },
-        type: { type: "string", optional: true, enum: ["qemu", "lxc", "storage"] },
-      },
-      handle: pools,
+    ...haRoutes(),
+    poolRoute(),
+  ];
+}
+
+/** PVE::API2::Pool. */
+function poolRoute(): Route {
+  return {
+    method: "GET",
+    path: "/pools",
+    parameters: {
+      poolid: { type: "string", optional: true, format: poolIdFormat },
+      type: { type: "string", optional: true, enum: ["qemu", "lxc", "storage"] },
     },
+    handle: pools,
+  };
+}
+
+/** PVE::API2::HA::Status and Resources. */
+function haRoutes(): Route[] {
+  const permission = needs("/", "Sys.Audit");
+  return [
+    { method: "GET", path: "/cluster/ha/status/current", permission, handle: haStatus },
+    { method: "GET", path: "/cluster/ha/resources", permission, handle: haResources },
   ];
 }
 
