@@ -32,3 +32,13 @@ export async function outcome<T>(promise: Promise<T>): Promise<Outcome<T>> {
     throw error;
   }
 }
+
+/** The answer, or undefined where these credentials may not see it. */
+export async function ifAllowed<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isProblem(error, "forbidden")) return undefined;
+    throw error;
+  }
+}

@@ -1,9 +1,10 @@
 import type { Tool } from "../src/tool.ts";
 import { cloneContainer, cloneVm } from "./clone.ts";
-import { getCluster, getNode } from "./cluster.ts";
+import { getCluster } from "./cluster.ts";
 import { getConnectionStatus } from "./connection.ts";
 import { getContainer, getVm } from "./get-guest.ts";
 import { listGuests } from "./list-guests.ts";
+import { getNode } from "./node.ts";
 import { deleteGuest, startGuest, stopGuest } from "./power.ts";
 import { getTasks } from "./tasks.ts";
 

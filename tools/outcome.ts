@@ -116,7 +116,7 @@ export function showChange(
 }
 
 /** `VM 101 (web-1) on pve1`. */
-export function subject(result: ChangeResult): string {
+export function subject(result: Pick<ChangeResult, "vmid" | "name" | "node" | "type">): string {
   const name = result.name === undefined ? "" : ` (${result.name})`;
   return `${result.type === "lxc" ? "container" : "VM"} ${result.vmid}${name} on ${result.node}`;
 }

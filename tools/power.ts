@@ -1,6 +1,5 @@
 import * as z from "zod";
 import { Problem } from "../src/problem.ts";
-import { guestWords } from "../src/proxmox/values.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import {
   type ChangeResult,
@@ -9,6 +8,7 @@ import {
   settled,
   showChange,
   showResults,
+  subject,
 } from "./outcome.ts";
 import * as params from "./params.ts";
 
@@ -118,10 +118,9 @@ export const deleteGuest = defineTool({
       purge,
       dryRun,
       confirm: async (found) => {
-        const subject = `${guestWords(found, found.name)} on ${found.node}`;
         const expected = found.name ?? String(found.vmid);
         const lost = await proxmox.deletion.losses(found, purge, call);
-        await context.confirm({ subject, expected, given: confirm, lost });
+        await context.confirm({ subject: subject(found), expected, given: confirm, lost });
       },
     });
     const states = { before: changed.guest.status?.status, after: "deleted" };

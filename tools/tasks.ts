@@ -1,6 +1,7 @@
 import * as z from "zod";
+import { ifAllowed } from "../src/each.ts";
 import { Problem } from "../src/problem.ts";
-import { ifAllowed, type ListedTask } from "../src/proxmox/cluster.ts";
+import type { ListedTask } from "../src/proxmox/cluster.ts";
 import type { TaskReport } from "../src/proxmox/task.ts";
 import { duration, oneLine, table } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";

@@ -1,5 +1,4 @@
 import { path } from "../http/path.ts";
-import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { fresh, tags } from "./freshness.ts";
 import { given } from "./inventory.ts";
@@ -131,16 +130,6 @@ export class Cluster {
   /** What these credentials may do: ACL path → privileges. PVE: GET /access/permissions */
   permissions(call: Call): Promise<ReadonlyMap<string, readonly string[]>> {
     return this.#verbs.observe(call, permissionsQuestion);
-  }
-}
-
-/** The answer, or undefined where these credentials may not see it. */
-export async function ifAllowed<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (isProblem(error, "forbidden")) return undefined;
-    throw error;
   }
 }
 

@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest";
+import { rules } from "./architecture/rules.ts";
+import { circle, parse, read } from "./architecture/sources.ts";
+
+/** Where a rule does not hold, and why. One that is not needed any more fails. */
+const exceptions: readonly (readonly [rule: string, where: string, reason: string])[] = [
+  ["console", "src/mcp/stdio.ts:protectStdout", "takes console away from dependencies"],
+  ["any", "test/simulator/host.ts:Answer", "answers of many shapes, looked into by tests"],
+  ["time", "src/log.ts:createLog", "a default that tests replace"],
+  ["function length", "src/simulator/demo.ts:addAwkward", "one list of guests"],
+  ["function length", "src/simulator/demo.ts:addFiles", "one list of files"],
+  ["function length", "src/simulator/routes/cluster.ts:clusterRoutes", "one list of routes"],
+  ["function length", "src/simulator/routes/storage.ts:storageRoutes", "one list of routes"],
+];
+
+const folders = ["src", "tools", "test"] as const;
+const sources = folders.flatMap(read);
+
+describe("the house", () => {
+  it.each([
+    ...folders,
+    "src/http",
+    "src/cache",
+    "src/proxmox",
+    "src/guard",
+    "src/mcp",
+    "src/simulator",
+  ])("was seen: %s", (folder) => {
+    expect(sources.filter(({ path }) => path.startsWith(`${folder}/`)).length).toBeGreaterThan(0);
+  });
+
+  it.each(rules)("keeps its rule on $name", (rule) => {
+    const broken = sources.filter(({ path }) => rule.holds.test(path)).flatMap(rule.find);
+    const excused = exceptions.filter(([name]) => name === rule.name).map(([, where]) => where);
+    expect(broken.filter((where) => !excused.includes(where))).toEqual([]);
+    expect(excused.filter((where) => !broken.includes(where))).toEqual([]);
+  });
+
+  it.each(
+    rules.flatMap((rule) =>
+      rule.planted.map(([path, text]) => ({ rule, path, text, name: rule.name })),
+    ),
+  )("would see $path break the rule on $name: $text", ({ rule, path, text }) => {
+    expect(rule.holds.test(path)).toBe(true);
+    expect(rule.find(parse(path, text))).not.toEqual([]);
+  });
+
+  it("has no circular imports, and would see one", () => {
+    const [a, b] = [parse("src/a.ts", 'import "./b.ts";'), parse("src/b.ts", 'import "./a.ts";')];
+    expect(circle([a, b])).toEqual(["src/a.ts", "src/b.ts", "src/a.ts"]);
+    expect(circle(sources)).toBeUndefined();
+  });
+
+  it("gives every exception a reason and a rule that exists", () => {
+    const names = rules.map(({ name }) => name);
+    expect(exceptions.filter(([rule, , why]) => !names.includes(rule) || why === "")).toEqual([]);
+  });
+});
