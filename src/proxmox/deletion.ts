@@ -95,6 +95,7 @@ export class Deletion {
       follow: {
         followUp: async (report) => {
           this.#lookup.names.bury(id);
+          this.#lookup.names.forget(id);
           return report;
         },
       },

@@ -18,6 +18,9 @@ import type { Verbs } from "./verbs.ts";
 /** After a task of its, a guest's row is not believed for this long: its node publishes every 10 s, plus collection time. */
 export const rowSettlesMs = 15_000;
 
+/** Tasks that destroy guests. */
+const destroyTypes = ["qmdestroy", "vzdestroy"];
+
 /** One guest, laid together from its row, its configuration and, where the row can't be trusted, its live state. */
 export interface GuestView {
   readonly row: GuestRow;
@@ -77,7 +80,9 @@ export class Guests {
 
   /** The guests that match all of the filter, in the order of their vmids: one request for any number, then none. */
   async list(filter: GuestFilter, call: Call): Promise<readonly ListedGuest[]> {
-    const inventory = await this.#lookup.inventory(call);
+    // A destruction of ours may have ended without our having looked: then the rows in memory show a guest that is gone.
+    const destroying = this.#tasks.running(tags.inventory, ...destroyTypes) !== undefined;
+    const inventory = await this.#lookup[destroying ? "liveInventory" : "inventory"](call);
     const fits = matcher(filter);
     return inventory.guests.map((row) => this.#listed(row)).filter(fits);
   }
@@ -168,7 +173,7 @@ export class Guests {
 
   #listed(row: GuestRow): ListedGuest {
     const { last, names } = this.#lookup;
-    const destroying = this.#tasks.running(tags.guest(row), "qmdestroy", "vzdestroy");
+    const destroying = this.#tasks.running(tags.guest(row), ...destroyTypes);
     return {
       row,
       name: last ? names.nameOf(row, last) : row.name,

@@ -1,9 +1,9 @@
-import { Problem } from "../problem.ts";
+import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import type { GuestConfig } from "./guest-config.ts";
 import { type GuestStatus, statusQuestion } from "./guest-status.ts";
 import { isMissing } from "./guests.ts";
-import type { GuestRow } from "./inventory.ts";
+import type { GuestRow, Inventory } from "./inventory.ts";
 import {
   candidate,
   configQuestion,
@@ -38,17 +38,22 @@ export class Identity {
   }
 
   /**
-   * The guest that the reference means, as lookups know it. Throws what a lookup throws, and `identity_changed` when a vmid that
-   * an answer of ours has shown as a guest of one kind has been given to one of the other.
+   * The guest that the reference means, as lookups know it. Throws what a lookup throws, and `identity_changed` when an answer of
+   * ours has shown another guest under this vmid or name: whoever saw it means that one, not its successor.
    */
   async find(reference: string, kind: GuestKind, call: Call): Promise<Found> {
     const told = this.#told(reference);
-    if (!told) return this.#lookup.guest(reference, kind, call);
-    const found = await this.#lookup.guest(reference, "any", call);
-    if (isVmid(reference, found.row) && told.type !== found.row.type) {
-      throw this.#changed({ row: { ...found.row, type: told.type }, name: told.name }, found);
+    if (told.length === 0) return this.#lookup.guest(reference, kind, call);
+    let found: Found;
+    try {
+      found = await this.#lookup.guest(reference, kind, call);
+    } catch (error) {
+      if (!isProblem(error, "not_found", "invalid_input")) throw error;
+      throw (await this.#succeeded(told, call)) ?? error;
     }
-    return this.#lookup.guest(reference, kind, call);
+    const same = told.find(({ vmid }) => vmid === found.row.vmid);
+    if (same?.type === found.row.type) return found;
+    throw this.#changed(asFound(same ?? told[0], found), found);
   }
 
   /**
@@ -64,17 +69,47 @@ export class Identity {
   ): Promise<Identified> {
     const { row, config, status } = await this.#read(found, reference, state, call);
     learnName(this.#lookup.names, row, config);
-    const expected = this.#told(reference)?.name ?? found.name;
+    const byVmid = isVmid(reference, row) ? this.#lookup.names.told(row.vmid) : undefined;
+    const expected = byVmid?.name ?? found.name;
     if (expected !== undefined && config.name !== undefined && expected !== config.name) {
       throw this.#changed({ ...found, name: expected }, { row, name: config.name });
     }
     const name = config.name ?? found.name;
+    // Whatever becomes of the change, its answer names the guest.
+    this.#lookup.names.tell(row, name);
     return { type: row.type, vmid: row.vmid, node: row.node, name, row, config, status };
   }
 
-  /** By name the agent means whoever bears it; by vmid it means whom it was shown. */
-  #told(reference: string): Told | undefined {
-    return /^[0-9]+$/.test(reference) ? this.#lookup.names.told(Number(reference)) : undefined;
+  /** The guests that our answers have shown under this vmid or this name. */
+  #told(reference: string): readonly Told[] {
+    const { names } = this.#lookup;
+    const [, vmid] = /^(?:(?:qemu|lxc)\/)?([0-9]+)$/.exec(reference) ?? [];
+    const byVmid = vmid === undefined ? undefined : names.told(Number(vmid));
+    return [...(byVmid ? [byVmid] : []), ...names.toldAs(reference)];
+  }
+
+  /** Where a guest that we have shown is not found as such: who has its vmid or its name now, if anybody. */
+  async #succeeded(told: readonly Told[], call: Call): Promise<Problem | undefined> {
+    const inventory = await this.#lookup.inventory(call);
+    for (const old of told) {
+      const row = inventory.byVmid.get(old.vmid) ?? this.#lookup.names.find(old.name, inventory)[0];
+      if (!row) continue;
+      const now = await this.#named(row, inventory, call);
+      const same = row.type === old.type && row.vmid === old.vmid && now.name === old.name;
+      if (!same) return this.#changed(asFound(old, now), now);
+    }
+    return undefined;
+  }
+
+  /** The row with its true name: that of a vmid that changed hands may still be the dead guest's. */
+  async #named(row: GuestRow, inventory: Inventory, call: Call): Promise<Found> {
+    try {
+      const config = await this.#verbs.live(call, configQuestion(row));
+      learnName(this.#lookup.names, row, config);
+    } catch (error) {
+      if (!isProblem(error) || error.kind === "cancelled") throw error;
+    }
+    return this.#lookup.found(row, inventory);
   }
 
   async #read(found: Found, reference: string, state: boolean, call: Call) {
@@ -87,12 +122,10 @@ export class Identity {
       if (row?.type === found.row.type && row.node !== found.row.node) {
         return this.#readAt(row, state, call);
       }
-      const successors = row
-        ? [this.#lookup.found(row, inventory)]
-        : this.#lookup.names
-            .find(reference, inventory)
-            .map((same) => this.#lookup.found(same, inventory));
-      if (successors[0]) throw this.#changed(found, successors[0]);
+      const successor = row ?? this.#lookup.names.find(found.name ?? reference, inventory)[0];
+      if (successor) {
+        throw this.#changed(found, await this.#named(successor, inventory, call));
+      }
       throw gone(found, error);
     }
   }
@@ -119,6 +152,11 @@ export class Identity {
       },
     );
   }
+}
+
+/** What we have shown, in the shape of what a lookup finds; the other fields of the row are not looked at. */
+function asFound(told: Told | undefined, other: Found): Found {
+  return told ? { row: { ...other.row, ...told }, name: told.name } : other;
 }
 
 function gone(found: Found, cause: unknown): Problem {

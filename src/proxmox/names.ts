@@ -13,8 +13,8 @@ interface Known {
 }
 
 /** A guest as an answer of ours has shown it. */
-export interface Told {
-  readonly type: GuestType;
+export interface Told extends GuestId {
+  readonly node: string;
   readonly name: string;
 }
 
@@ -29,14 +29,21 @@ export class Names {
   readonly #byName = new Map<string, Set<string>>();
   /** vmid → time until which its row's name is not believed. */
   readonly #doubtful = new Map<number, number>();
-  readonly #told = new LRUCache<number, Told>({ max: 20_000 });
+  readonly #told: LRUCache<number, Told>;
+  /** vmids of `#told` by name in lower case. */
+  readonly #toldByName = new Map<string, Set<number>>();
 
   constructor(now: () => number) {
     this.#now = now;
     this.#known = new LRUCache<string, Known>({
       max: 20_000,
-      onInsert: (known, id) => this.#index(known.name, id),
-      dispose: (known, id) => this.#unindex(known.name, id),
+      onInsert: (known, id) => index(this.#byName, known.name, id),
+      dispose: (known, id) => unindex(this.#byName, known.name, id),
+    });
+    this.#told = new LRUCache<number, Told>({
+      max: 20_000,
+      onInsert: (told, vmid) => index(this.#toldByName, told.name, vmid),
+      dispose: (told, vmid) => unindex(this.#toldByName, told.name, vmid),
     });
   }
 
@@ -84,27 +91,26 @@ export class Names {
     return [...rows].filter((row) => this.nameOf(row, inventory) === undefined);
   }
 
-  /** An answer of ours shows this guest under this name; a later change by vmid is held against it. */
-  tell(id: GuestId, name: string | undefined): void {
-    if (name !== undefined) this.#told.set(id.vmid, { type: id.type, name });
+  /** An answer of ours shows this guest under this name; a later change by vmid or name is held against it. */
+  tell(guest: GuestId & { readonly node: string }, name: string | undefined): void {
+    const { type, vmid, node } = guest;
+    if (name !== undefined) this.#told.set(vmid, { type, vmid, node, name });
   }
 
-  /** Under what name and kind our answers have last shown this vmid. */
+  /** We have destroyed it ourselves: nobody means it any more. */
+  forget(id: GuestId): void {
+    this.#told.delete(id.vmid);
+  }
+
+  /** How our answers have last shown this vmid. */
   told(vmid: number): Told | undefined {
     return this.#told.get(vmid);
   }
 
-  #index(name: string, id: string): void {
-    const wanted = name.toLowerCase();
-    const ids = this.#byName.get(wanted) ?? new Set();
-    this.#byName.set(wanted, ids.add(id));
-  }
-
-  #unindex(name: string, id: string): void {
-    const wanted = name.toLowerCase();
-    const ids = this.#byName.get(wanted);
-    ids?.delete(id);
-    if (ids?.size === 0) this.#byName.delete(wanted);
+  /** The guests that our answers have shown under this name, without regard to case. */
+  toldAs(name: string): readonly Told[] {
+    const vmids = [...(this.#toldByName.get(name.toLowerCase()) ?? [])];
+    return vmids.map((vmid) => this.#told.get(vmid)).filter((told) => told !== undefined);
   }
 
   #isDoubtful(vmid: number): boolean {
@@ -114,6 +120,19 @@ export class Names {
     this.#doubtful.delete(vmid);
     return false;
   }
+}
+
+function index<T>(byName: Map<string, Set<T>>, name: string, id: T): void {
+  const wanted = name.toLowerCase();
+  const ids = byName.get(wanted) ?? new Set();
+  byName.set(wanted, ids.add(id));
+}
+
+function unindex<T>(byName: Map<string, Set<T>>, name: string, id: T): void {
+  const wanted = name.toLowerCase();
+  const ids = byName.get(wanted);
+  ids?.delete(id);
+  if (ids?.size === 0) byName.delete(wanted);
 }
 
 function key(id: GuestId): string {

@@ -72,10 +72,10 @@ export class Tasks {
     return activity.running.size > 0 || this.#verbs.clock.now() - activity.endedAt < ms;
   }
 
-  /** The UPID of a task of ours of one of these types that touches this and still runs. */
+  /** The UPID of a task of ours, of one of these types if some are given, that touches this and still runs. */
   running(tag: Tag, ...types: readonly string[]): string | undefined {
     const upids = [...(this.#activity.get(tag)?.running ?? [])];
-    return upids.find((upid) => types.includes(parseUpid(upid)?.type ?? ""));
+    return upids.find((upid) => types.length === 0 || types.includes(parseUpid(upid)?.type ?? ""));
   }
 
   /** A task's state now; `not_found` where PVE does not know it. */

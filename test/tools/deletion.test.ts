@@ -1,0 +1,141 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Lab, lab } from "../kit.ts";
+
+let server: Lab;
+
+beforeEach(async () => {
+  server = await lab();
+});
+
+afterEach(() => server.close());
+
+const target = { guest: "build-2", confirm: "build-2" };
+
+/** One guest of a list, by its vmid. */
+async function listed(vmid: number) {
+  const { data } = await server.call("list_guests", { limit: 100 });
+  return (data["guests"] as { vmid: number; lock?: string }[]).find((row) => row.vmid === vmid);
+}
+
+describe("after delete_guest has ended", () => {
+  test.each(["build-2", "212", "qemu/212"])("get_vm %s is not_found", async (vm) => {
+    await server.call("get_vm", { vm: "build-2" });
+    await server.call("list_guests");
+    const deleted = await server.call("delete_guest", target);
+    expect(deleted.data).toMatchObject({ vmid: 212, status: "deleted", changed: true });
+    expect((await server.begin("get_vm", { vm })).kind).toBe("not_found");
+    expect(await listed(212)).toBeUndefined();
+  });
+
+  test("the other guests' answers stay right and in memory", async () => {
+    await server.call("get_vm", { vm: "build-1" });
+    await server.call("delete_guest", target);
+    const mark = server.simulator.log.mark();
+    const { data } = await server.call("get_vm", { vm: "build-1" });
+    expect(data).toMatchObject({ vmid: 211, name: "build-1", status: "running" });
+    expect(server.simulator.log.paths(mark)).not.toContain("GET /nodes/pve3/qemu/211/config");
+  });
+
+  test("a guest that takes the vmid is shown with its own name", async () => {
+    await server.call("get_vm", { vm: "build-2" });
+    await server.call("delete_guest", target);
+    server.simulator.outside.create({ vmid: 212, name: "other", node: "pve3", type: "lxc" });
+    await server.clock.advance(10_001);
+    expect((await server.call("get_container", { container: 212 })).data["name"]).toBe("other");
+    expect((await server.call("get_vm", { vm: "build-2" })).kind).toBe("not_found");
+  });
+});
+
+describe("a lookup that was under way when the deletion was accepted", () => {
+  test.each([
+    ["configuration", /qemu\/212\/config$/],
+    ["rows", /^\/cluster\/resources$/],
+  ])("does not answer with the %s from before", async (_, path) => {
+    await server.call("list_guests");
+    await server.clock.advance(1_000);
+    server.simulator.faults.delay(4_000, { method: "GET", path, times: 1 });
+    const lookup = server.begin("get_vm", { vm: "build-2", max_age_s: 0 });
+    await server.clock.advance(0);
+    const deleted = server.begin("delete_guest", target);
+    const [late, done] = await server.clock.run(Promise.all([lookup, deleted]));
+    expect(done.data["status"]).toBe("deleted");
+    expect(late.kind).toBe("not_found");
+    expect((await server.begin("get_vm", { vm: "build-2" })).kind).toBe("not_found");
+  });
+
+  test("and whoever joins it afterwards is not answered from it either", async () => {
+    await server.call("list_guests");
+    server.simulator.faults.hang({ method: "GET", path: /qemu\/212\/config$/, times: 1 });
+    const stuck = server.begin("get_vm", { vm: "build-2" });
+    await server.clock.advance(0);
+    const done = await server.call("delete_guest", target);
+    expect(done.data["status"]).toBe("deleted");
+    expect((await server.begin("get_vm", { vm: "build-2" })).kind).toBe("not_found");
+    await server.clock.run(stuck);
+  });
+});
+
+describe("while a deletion runs that nobody waits for", () => {
+  test("get_vm and list_guests show the guest with the lock destroyed", async () => {
+    await server.call("list_guests");
+    const begun = await server.call("delete_guest", { ...target, wait_s: 0 });
+    expect(begun.data).toMatchObject({ changed: true, task: { state: "running" } });
+    expect(begun.text).toContain(String(begun.data["upid"]));
+    await server.clock.advance(100);
+    const { data } = await server.begin("get_vm", { vm: "build-2" });
+    expect(data).toMatchObject({ vmid: 212, name: "build-2", lock: "destroyed" });
+    expect(data["upid"]).toBe(begun.data["upid"]);
+    expect(await listed(212)).toMatchObject({ lock: "destroyed" });
+  });
+
+  test("its end is known at once, though no look at the task has noticed it", async () => {
+    await server.call("get_vm", { vm: "build-2" });
+    await server.call("delete_guest", { ...target, wait_s: 0 });
+    for (let step = 0; server.simulator.world.guests.has(212); step++) {
+      const { data } = await server.begin("get_vm", { vm: "build-2" });
+      expect(data["vmid"], `after ${step} steps`).toBe(212);
+      await server.clock.advance(1);
+    }
+    const looks = server.simulator.log.count({ path: /\/tasks\// });
+    expect((await server.begin("get_vm", { vm: "build-2" })).kind).toBe("not_found");
+    expect((await server.begin("get_vm", { vm: 212 })).kind).toBe("not_found");
+    expect(await listed(212)).toBeUndefined();
+    expect(server.simulator.log.count({ path: /\/tasks\// })).toBe(looks);
+  });
+});
+
+describe("a deletion that fails", () => {
+  test("answers task_failed with its log, and the guest is read live afterwards", async () => {
+    const clone = await server.call("clone_vm", { vm: "debian-13-template", name: "child" });
+    expect(clone.kind).toBe("");
+    const args = { guest: "debian-13-template", confirm: "debian-13-template" };
+    const failed = await server.call("delete_guest", args);
+    expect(failed.kind).toBe("task_failed");
+    expect(failed.text).toContain("still in use by linked clone");
+    expect(failed.facts["log"]).toEqual(
+      expect.arrayContaining([expect.stringMatching(/^TASK ERROR/)]),
+    );
+    const mark = server.simulator.log.mark();
+    const after = await server.call("get_vm", { vm: "debian-13-template" });
+    expect(after.data).toMatchObject({ vmid: 9000, template: true });
+    expect(after.data["lock"]).toBeUndefined();
+    expect(server.simulator.log.paths(mark)).toContain("GET /nodes/pve1/qemu/9000/config");
+  });
+
+  test("without the right confirmation sends nothing", async () => {
+    for (const confirm of [undefined, "build-1", "BUILD-2", "212", ""]) {
+      const args = { guest: "build-2", ...(confirm === undefined ? {} : { confirm }) };
+      const answer = await server.call("delete_guest", args);
+      expect(answer.kind).toBe("confirmation_required");
+      expect(answer.text).toContain('confirm: "build-2"');
+    }
+    expect(server.simulator.log.changes()).toEqual([]);
+  });
+
+  test("of a running guest names the way to stop it and sends nothing", async () => {
+    const answer = await server.call("delete_guest", { guest: "web-1", confirm: "web-1" });
+    expect(answer.kind).toBe("conflict");
+    expect(answer.text).toContain("stop_guest");
+    expect(server.simulator.log.changes()).toEqual([]);
+  });
+});
