@@ -25,7 +25,9 @@ const probeMs = 2_000;
 
 await main().catch((error: unknown) => {
   if (!isProblem(error)) throw error;
-  process.stderr.write(`mcp-server-proxmox: ${error.message} ${error.next ?? ""}\n`);
+  const next =
+    error.next === undefined ? "" : `${error.message.endsWith("\n") ? "" : " "}${error.next}`;
+  process.stderr.write(`mcp-server-proxmox: ${error.message}${next}\n`);
   process.exitCode = 1;
 });
 
@@ -70,7 +72,7 @@ async function main(): Promise<void> {
 
 function connect({ connection }: Config): ProxmoxClient {
   if (!connection) {
-    const simulator = new Simulator({ clock: systemClock });
+    const simulator = new Simulator({ clock: systemClock, logCapacity: 1_000 });
     const auth = apiToken({ id: adminToken.tokenId, secret: adminToken.secret });
     const hosts = [{ name: "embedded demo cluster", transport: simulator }];
     return openConnection({ hosts, auth, clock: systemClock });
