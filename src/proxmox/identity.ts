@@ -53,7 +53,8 @@ export class Identity {
     }
     const same = told.find(({ vmid }) => vmid === found.row.vmid);
     if (same?.type === found.row.type) return found;
-    throw this.#changed(asFound(same ?? told[0], found), found);
+    const now = await this.#named(found.row, await this.#lookup.inventory(call), call);
+    throw this.#changed(asFound(same ?? told[0], found), now);
   }
 
   /**
