@@ -11,6 +11,7 @@ const output = z.object({
   permissions: z.array(z.unknown()),
   cache: z.record(z.string(), z.unknown()),
   requests: z.record(z.string(), z.unknown()),
+  news: z.string(),
 });
 
 export const getConnectionStatus = defineTool({
@@ -35,9 +36,10 @@ export const getConnectionStatus = defineTool({
       permissions: [...grouped(permissions)],
       cache: { ...cache.counters, ...cache.size() },
       requests: Object.fromEntries(proxmox.requests),
+      news: proxmox.sweep.source,
     };
   },
-  show({ host, version, auth, latency_ms: latency, permissions, cache, requests }) {
+  show({ host, version, auth, latency_ms: latency, permissions, cache, requests, news }) {
     const groups = permissions as readonly Group[];
     const held = groups.map(
       ({ paths, privileges }) =>
@@ -47,12 +49,21 @@ export const getConnectionStatus = defineTool({
     const figures = cache as Readonly<Record<string, number>>;
     return [
       `${host}, Proxmox VE ${version}, as ${auth}${latency === undefined ? "" : `, ${latency} ms`}`,
-      `Cache: ${count(figures["hits"] ?? 0, "hit")}, ${count(figures["misses"] ?? 0, "miss", "misses")}, ${figures["joined"]} joined, ${count(figures["lateFillsDropped"] ?? 0, "late fill")} dropped, ${count(figures["entries"] ?? 0, "entry", "entries")} (${bytes(figures["bytes"] ?? 0)}); ${count(sent, "request")} sent`,
+      `Cache: ${count(figures["hits"] ?? 0, "hit")}, ${count(figures["misses"] ?? 0, "miss", "misses")}, ${figures["revalidated"]} revalidated, ${figures["joined"]} joined, ${count(figures["lateFillsDropped"] ?? 0, "late fill")} dropped, ${count(figures["entries"] ?? 0, "entry", "entries")} (${bytes(figures["bytes"] ?? 0)}); ${count(sent, "request")} sent`,
+      newsWords[news] ?? "",
       ...(held.length > 0 ? ["Privileges by path:", ...held.slice(0, maxShown)] : [noRights]),
       ...(held.length > maxShown ? [`… and ${count(held.length - maxShown, "more path")}`] : []),
     ].join("\n");
   },
 });
+
+/** What tells the cache of other people's changes. */
+const newsWords: Readonly<Record<string, string>> = {
+  log: "Other people's changes are heard of by the cluster log (Sys.Syslog).",
+  tasks:
+    "Other people's changes are heard of by the task list (Sys.Audit); with Sys.Syslog on / VM edits would be too.",
+  none: "Other people's changes show only in rows so far: without Sys.Audit or Sys.Syslog on / a configuration may be up to 120 s old.",
+};
 
 const maxShown = 10;
 const noRights =

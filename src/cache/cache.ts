@@ -1,5 +1,5 @@
 import { channel } from "node:diagnostics_channel";
-import { Problem } from "../problem.ts";
+import { isProblem, Problem } from "../problem.ts";
 import type { CacheStore, Entry, Tag } from "./store.ts";
 
 /** How long a kind of answer may be served, and what makes it invalid before that. */
@@ -8,13 +8,18 @@ export interface Freshness {
   readonly trustedMs: number;
   /** Served up to this age when the caller allows it (`max_age_s`) or nothing happened to it, in ms. */
   readonly keptMs: number;
+  /** Whether a sweep that says nothing happened to it renews the trust, up to `keptMs`. */
+  readonly swept?: boolean;
   readonly tags: readonly Tag[];
 }
 
 /** One answer that a call has used: enough to say how old it is and whether it still holds. */
 export interface Part {
   readonly beganAt: number;
-  readonly source: "live" | "cache";
+  /** `swept`: from memory, after a sweep of this call said that nothing happened to it. */
+  readonly source: "live" | "swept" | "cache";
+  /** When it was last known to be true, in ms: its fetch, or a later sweep. */
+  readonly trueAt: number;
   readonly tags: readonly Tag[];
   readonly epochs: readonly number[];
 }
@@ -25,6 +30,8 @@ export interface Reader {
   /** Greatest acceptable age in ms; absent: the class's own `trustedMs`. 0 is live. */
   readonly maxAgeMs: number | undefined;
   note(part: Part): void;
+  /** A request on its behalf has left. */
+  sent(): void;
 }
 
 /** What a fetch brings: the value and its approximate size in bytes. */
@@ -35,7 +42,15 @@ export interface Fetched<T> {
 
 /** Published on the diagnostics channel `mcp-server-proxmox:cache`. */
 export interface CacheEvent {
-  readonly type: "hit" | "miss" | "join" | "invalidate" | "late" | "failed" | "evict";
+  readonly type:
+    | "hit"
+    | "miss"
+    | "join"
+    | "revalidate"
+    | "invalidate"
+    | "late"
+    | "failed"
+    | "evict";
   readonly key?: string;
   readonly tags?: readonly Tag[];
 }
@@ -54,10 +69,17 @@ export interface CacheCounters {
   hits: number;
   misses: number;
   joined: number;
+  revalidated: number;
   invalidated: number;
   lateFillsDropped: number;
   failed: number;
   evicted: number;
+}
+
+/** How old an answer may be, and what its age is counted from: its fetch only, or also a sweep that vouched for it. */
+interface Limit {
+  readonly allowedMs: number;
+  readonly since: "fetch" | "trust" | "sweep";
 }
 
 /** A read whose answer keeps being overtaken by changes is given up after this many tries. */
@@ -69,10 +91,13 @@ const maxTries = 10;
  * counters of this moment; and what a fetch brings is served, to whoever waits, only if no counter was raised meanwhile.
  */
 export class ReadCache {
+  /** Told of every tag that is raised. */
+  onInvalidate: (tags: readonly Tag[]) => void = () => undefined;
   readonly counters: CacheCounters = {
     hits: 0,
     misses: 0,
     joined: 0,
+    revalidated: 0,
     invalidated: 0,
     lateFillsDropped: 0,
     failed: 0,
@@ -80,6 +105,9 @@ export class ReadCache {
   };
   readonly #store: CacheStore;
   readonly #now: () => number;
+  #sweep: ((reader: Reader) => Promise<void>) | undefined;
+  /** The beginning of the last complete sweep: what began before it and is still valid was true then. */
+  #vouchedAt = Number.NEGATIVE_INFINITY;
   readonly #flights = new Map<string, Flight>();
 
   constructor(store: CacheStore, now: () => number) {
@@ -98,11 +126,16 @@ export class ReadCache {
     reader: Reader,
     fetch: (signal: AbortSignal) => Promise<Fetched<T>>,
   ): Promise<T> {
-    const allowedMs =
-      reader.maxAgeMs === undefined
-        ? freshness.trustedMs
-        : Math.min(reader.maxAgeMs, freshness.keptMs);
-    return this.#attempts(key, freshness.tags, reader, fetch, allowedMs);
+    if (reader.maxAgeMs !== undefined) {
+      const allowedMs = Math.min(reader.maxAgeMs, freshness.keptMs);
+      return this.#attempts(key, freshness, reader, fetch, { allowedMs, since: "fetch" });
+    }
+    const allowedMs = freshness.trustedMs;
+    if (await this.#isDoubtful(key, freshness)) {
+      await this.#sweepFor(reader);
+      return this.#attempts(key, freshness, reader, fetch, { allowedMs, since: "sweep" });
+    }
+    return this.#attempts(key, freshness, reader, fetch, { allowedMs, since: "trust" });
   }
 
   /** The value as it is now: neither memory nor a flight that began before is used; the answer is kept for others. */
@@ -112,13 +145,30 @@ export class ReadCache {
     reader: Reader,
     fetch: (signal: AbortSignal) => Promise<Fetched<T>>,
   ): Promise<T> {
-    return this.#attempts(key, freshness.tags, reader, fetch, -1);
+    return this.#attempts(key, freshness, reader, fetch, { allowedMs: -1, since: "fetch" });
+  }
+
+  /** What asks whether anything happened; it invalidates what was touched and then calls `vouch`. */
+  sweepWith(sweep: (reader: Reader) => Promise<void>): void {
+    this.#sweep = sweep;
+  }
+
+  /** A sweep that began at this time is complete: everything from before that it did not invalidate was true then. */
+  vouch(beganAt: number): void {
+    this.#vouchedAt = Math.max(this.#vouchedAt, beganAt);
+  }
+
+  /** Whether memory could answer this without a request. */
+  async isFresh(key: string, freshness: Freshness): Promise<boolean> {
+    const entry = await this.#valid(key, freshness);
+    return entry !== undefined && this.#age(entry, freshness) <= freshness.trustedMs;
   }
 
   /** Everything that carries one of these tags is invalid from now on, also what is still being fetched. */
   async invalidate(tags: readonly Tag[]): Promise<void> {
     if (tags.length === 0) return;
     await this.#store.bump(tags);
+    this.onInvalidate(tags);
     this.counters.invalidated += tags.length;
     this.#publish({ type: "invalidate", tags });
   }
@@ -141,15 +191,45 @@ export class ReadCache {
     return this.#store.size();
   }
 
+  /** Too old to be trusted as it is, young enough to be kept if nothing happened to it. */
+  async #isDoubtful(key: string, freshness: Freshness): Promise<boolean> {
+    if (!this.#sweep || freshness.swept !== true) return false;
+    const entry = await this.#valid(key, freshness);
+    if (!entry || this.#now() - entry.beganAt > freshness.keptMs) return false;
+    return this.#age(entry, freshness) > freshness.trustedMs;
+  }
+
+  /** A sweep that fails vouches for nothing, and the read asks for itself: then it is told what is wrong. */
+  async #sweepFor(reader: Reader): Promise<void> {
+    try {
+      await this.#sweep?.(reader);
+    } catch (error) {
+      if (!isProblem(error) || error.kind === "cancelled") throw error;
+    }
+  }
+
+  async #valid(key: string, { tags }: Freshness): Promise<Entry | undefined> {
+    const entry = await this.#store.get(key);
+    if (!entry) return undefined;
+    return equal(await this.#store.epochs(tags), entry.epochs) ? entry : undefined;
+  }
+
+  /** How long ago it was known to be true: since its fetch, or since a sweep that began after it. */
+  #age(entry: Entry, { swept, keptMs }: Freshness): number {
+    const now = this.#now();
+    const vouched = swept === true && now - entry.beganAt <= keptMs;
+    return now - (vouched ? Math.max(entry.beganAt, this.#vouchedAt) : entry.beganAt);
+  }
+
   async #attempts<T>(
     key: string,
-    tags: readonly Tag[],
+    freshness: Freshness,
     reader: Reader,
     fetch: (signal: AbortSignal) => Promise<Fetched<T>>,
-    allowedMs: number,
+    limit: Limit,
   ): Promise<T> {
     for (let attempt = 0; attempt < maxTries; attempt++) {
-      const answer = await this.#once(key, tags, reader, fetch, allowedMs);
+      const answer = await this.#once(key, freshness, reader, fetch, limit);
       if (answer) return answer.value as T; // the one generic read: the key fixes the type
     }
     throw new Problem("busy", `What was read kept changing (${key}).`, {
@@ -160,23 +240,33 @@ export class ReadCache {
   /** One try; undefined when a change overtook it. */
   async #once<T>(
     key: string,
-    tags: readonly Tag[],
+    freshness: Freshness,
     reader: Reader,
     fetch: (signal: AbortSignal) => Promise<Fetched<T>>,
-    allowedMs: number,
+    limit: Limit,
   ): Promise<{ readonly value: unknown } | undefined> {
+    const { tags } = freshness;
     const epochs = await this.#store.epochs(tags);
-    const entry = allowedMs < 0 ? undefined : await this.#store.get(key);
-    if (entry && equal(entry.epochs, epochs) && this.#now() - entry.beganAt <= allowedMs) {
-      this.#count("hits", { type: "hit", key });
-      reader.note({ beganAt: entry.beganAt, source: "cache", tags, epochs });
+    const entry = limit.allowedMs < 0 ? undefined : await this.#store.get(key);
+    if (entry && equal(entry.epochs, epochs) && this.#suffices(entry, freshness, limit)) {
+      const swept = limit.since === "sweep";
+      this.#count(swept ? "revalidated" : "hits", { type: swept ? "revalidate" : "hit", key });
+      const source = swept ? "swept" : "cache";
+      const trueAt = this.#now() - this.#age(entry, freshness);
+      reader.note({ beganAt: entry.beganAt, trueAt, source, tags, epochs });
       return entry;
     }
-    const flight = this.#board(key, tags, epochs, fetch, allowedMs);
+    const flight = this.#board(key, tags, epochs, fetch, limit.allowedMs);
     const value = await this.#wait(key, flight, reader);
     if (!equal(await this.#store.epochs(tags), epochs)) return undefined;
-    reader.note({ beganAt: flight.beganAt, source: "live", tags, epochs });
+    const { beganAt } = flight;
+    reader.note({ beganAt, trueAt: beganAt, source: "live", tags, epochs });
     return { value };
+  }
+
+  #suffices(entry: Entry, freshness: Freshness, { allowedMs, since }: Limit): boolean {
+    const age = since === "fetch" ? this.#now() - entry.beganAt : this.#age(entry, freshness);
+    return age <= allowedMs;
   }
 
   /** The flight to wait for: the one under way if it began late enough for this reader, else a new one. */

@@ -161,9 +161,8 @@ function success(
   presenter: Presenter,
 ): CallResult {
   const text = presenter.answer(tool.show(result, input));
-  const { ageMs } = freshness;
   // A change has read past the memory and speaks of now; only what was looked up can be old.
-  const age = tool.effect === "read" ? ageNote(ageMs) : undefined;
+  const age = tool.effect === "read" ? ageNote(freshness) : undefined;
   return {
     content: [{ type: "text", text: age === undefined ? text : `${text}\n${age}` }],
     structuredContent: Object.fromEntries(Object.entries(presenter.value(result) ?? {})),
@@ -173,9 +172,11 @@ function success(
 
 const silentAgeMs = 5_000;
 
-function ageNote(ageMs: unknown): string | undefined {
+function ageNote({ ageMs, checkedAgeMs }: Arguments): string | undefined {
   if (typeof ageMs !== "number" || ageMs <= silentAgeMs) return undefined;
-  return `(as of ${ago(ageMs)}; row figures may be 10 s older)`;
+  const checked =
+    typeof checkedAgeMs === "number" ? `, checked for changes ${ago(checkedAgeMs)}` : "";
+  return `(as of ${ago(ageMs)}${checked}; row figures may be 10 s older)`;
 }
 
 function failure(problem: Problem, freshness: Arguments, presenter: Presenter): CallResult {

@@ -18,7 +18,10 @@ export interface CallSummary {
   /** ISO time of the oldest part. */
   readonly observedAt?: string;
   readonly ageMs?: number;
-  readonly source?: "live" | "cache";
+  /** Age since a sweep last found that nothing had happened to any part; absent where that is no younger than `ageMs`. */
+  readonly checkedAgeMs?: number;
+  /** `live`: something was fetched for this call; `revalidated`: a sweep said that nothing happened; else from memory. */
+  readonly source?: "live" | "revalidated" | "cache";
   /** Requests that this call started. */
   readonly apiCalls: number;
 }
@@ -49,11 +52,14 @@ export class Call implements Reader {
   summary(now: number): CallSummary {
     if (this.parts.length === 0) return { apiCalls: this.apiCalls };
     const oldest = Math.min(...this.parts.map((part) => part.beganAt));
-    const live = this.parts.some((part) => part.source === "live");
+    const ageMs = Math.max(0, now - oldest);
+    const checkedAgeMs = Math.max(0, now - Math.min(...this.parts.map((part) => part.trueAt)));
+    const sources = new Set(this.parts.map((part) => part.source));
     return {
       observedAt: new Date(oldest).toISOString(),
-      ageMs: Math.max(0, now - oldest),
-      source: live ? "live" : "cache",
+      ageMs,
+      ...(checkedAgeMs < ageMs && { checkedAgeMs }),
+      source: sources.has("live") ? "live" : sources.has("swept") ? "revalidated" : "cache",
       apiCalls: this.apiCalls,
     };
   }

@@ -11,7 +11,9 @@ import { Guests } from "./guests.ts";
 import { Identity } from "./identity.ts";
 import { Lookup } from "./lookup.ts";
 import { Names } from "./names.ts";
+import { Overlay } from "./overlay.ts";
 import { Power } from "./power.ts";
+import { Sweep } from "./sweep.ts";
 import { Tasks } from "./tasks.ts";
 import { Verbs } from "./verbs.ts";
 import { VmidPool } from "./vmids.ts";
@@ -34,6 +36,7 @@ export class ProxmoxClient {
   readonly api: ApiClient;
   readonly clock: Clock;
   readonly cache: ReadCache;
+  readonly verbs: Verbs;
   readonly managedTag: string;
   readonly principal: string;
   readonly requests: ReadonlyMap<string, number>;
@@ -45,6 +48,7 @@ export class ProxmoxClient {
   readonly deletion: Deletion;
   readonly cluster: Cluster;
   readonly tasks: Tasks;
+  readonly sweep: Sweep;
 
   constructor(options: ProxmoxClientOptions) {
     const { api, clock, cacheBytes, managedTag = "mcp", requests = new Map() } = options;
@@ -60,15 +64,18 @@ export class ProxmoxClient {
     });
     this.cache = new ReadCache(store, now);
     const verbs = new Verbs(api, this.cache, clock);
-    this.lookup = new Lookup(verbs, new Names(now));
+    this.verbs = verbs;
+    this.lookup = new Lookup(verbs, new Names(now), new Overlay(now));
     this.tasks = new Tasks(verbs);
     this.guests = new Guests(verbs, this.lookup, this.tasks);
     this.details = new GuestDetails(verbs);
     this.cluster = new Cluster(verbs);
+    this.sweep = new Sweep(verbs, this.cluster, (call) => this.lookup.liveInventory(call));
+    this.lookup.refreshBy(this.sweep);
     const identity = new Identity(verbs, this.lookup);
     const changes = new Changes(verbs, identity, this.tasks);
     const vmids = new VmidPool(verbs, this.lookup);
-    this.power = new Power(changes, this.tasks);
+    this.power = new Power(changes, this.tasks, this.lookup);
     this.deletion = new Deletion(verbs, this.lookup, changes);
     const base = { verbs, lookup: this.lookup, changes, tasks: this.tasks, vmids };
     this.clones = new Clones(base, managedTag);

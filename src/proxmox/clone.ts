@@ -5,7 +5,7 @@ import { type Changed, type ChangeOptions, type Changes, lockedBy, type Plan } f
 import { tags } from "./freshness.ts";
 import type { Identified } from "./identity.ts";
 import { candidate, configQuestion, type Lookup } from "./lookup.ts";
-import type { Task, TaskReport } from "./task.ts";
+import { succeeded, type Task, type TaskReport } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import { type GuestId, type GuestType, guestWords } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
@@ -139,7 +139,7 @@ export class Clones {
       `tags it ${this.#managedTag}`,
       ...(options.start ? ["starts it"] : []),
     ].join(" and ");
-    const touches = [tags.guest(guest), tags.inventory, tags.tasks];
+    const touches = [tags.guest(guest), tags.tasks];
     return {
       says: `clones ${guestWords(source, from)} on ${source.node} to ${copy} on ${guest.node}, then ${taggingAndStart}`,
       against: [...lockedBy(source), ...linkedWithStorage(source, options)],
@@ -160,9 +160,10 @@ export class Clones {
       },
       follow: {
         followUp: (report, call) => this.#finish(report, guest, options, call),
-        onEnd: () => {
-          this.#lookup.unexpect(vmid);
+        onEnd: (report) => {
+          this.#lookup.overlay.arrived(vmid, succeeded(report) ? "stopped" : undefined);
           this.#vmids.free(vmid);
+          return succeeded(report) ? [] : [tags.inventory];
         },
       },
     };
@@ -171,8 +172,7 @@ export class Clones {
   /** Names need not be unique for PVE, but two guests of one name help nobody, and a repeated call would make the second. */
   async #nameIsFree(options: CloneOptions, call: Call): Promise<void> {
     const inventory = await this.#lookup.inventory(call);
-    const rows = this.#lookup.names.find(options.name, inventory);
-    const row = rows[0] ?? this.#lookup.expectedByName(options.name);
+    const [row] = this.#lookup.rowsNamed(options.name, inventory);
     if (!row) return;
     const facts = candidate({ row, name: options.name });
     throw taken(options.name, `is ${guestWords(row)} on ${row.node} already`, facts);
@@ -206,17 +206,23 @@ export class Clones {
       path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/config`,
       params: { tags: [...config.tags, this.#managedTag].join(";"), digest: config.digest },
     };
-    await this.#verbs.change(call, request, [tags.guest(guest), tags.inventory]);
+    await this.#verbs.change(call, request, [tags.guest(guest)]);
   }
 
   async #start(guest: CloneOutcome["guest"], call: Call): Promise<Task> {
-    const touches = [tags.guest(guest), tags.inventory, tags.tasks];
+    const touches = [tags.guest(guest), tags.tasks];
     const request = {
       method: "POST" as const,
       path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/status/start`,
     };
     const answer = await this.#verbs.change(call, request, touches);
-    return this.#tasks.follow(answer, { touches });
+    return this.#tasks.follow(answer, {
+      touches,
+      onEnd: (report) => {
+        if (succeeded(report)) this.#lookup.overlay.set(guest, { status: "running" });
+        return [];
+      },
+    });
   }
 }
 

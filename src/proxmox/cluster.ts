@@ -109,11 +109,7 @@ export class Cluster {
 
   /** Running and recent tasks of all nodes, at most 25 a node. Empty without Sys.Audit on /. PVE: GET /cluster/tasks */
   recentTasks(call: Call): Promise<readonly ListedTask[]> {
-    return this.#verbs.observe(call, {
-      path: path`/cluster/tasks`,
-      freshness: fresh("tasks", tags.tasks),
-      parse: readTasks,
-    });
+    return this.#verbs.observe(call, recentTasksQuestion);
   }
 
   /** Running and archived tasks of one node, newest first. PVE: GET /nodes/{node}/tasks */
@@ -162,6 +158,13 @@ const versionQuestion: Question<string> = {
   path: path`/version`,
   freshness: fresh("version"),
   parse: (data) => text(record(data)["version"]) ?? "unknown",
+};
+
+/** PVE: GET /cluster/tasks */
+export const recentTasksQuestion: Question<readonly ListedTask[]> = {
+  path: path`/cluster/tasks`,
+  freshness: fresh("tasks", tags.tasks),
+  parse: readTasks,
 };
 
 const permissionsQuestion: Question<ReadonlyMap<string, readonly string[]>> = {

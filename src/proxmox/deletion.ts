@@ -12,6 +12,7 @@ import {
 import { fresh, tags } from "./freshness.ts";
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
+import { succeeded } from "./task.ts";
 import { flag, guestWords, records, text } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
@@ -86,17 +87,17 @@ export class Deletion {
     return {
       says: `destroys ${guestWords(guest, guest.name)} on ${guest.node} with its disks`,
       against,
-      touches: [tags.guest(guest), tags.inventory, tags.tasks, ...(purge ? [tags.jobs] : [])],
+      touches: [tags.guest(guest), tags.tasks, tags.anyContent, ...(purge ? [tags.jobs] : [])],
       request: {
         method: "DELETE",
         path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}`,
         params: { purge: purge || undefined },
       },
       follow: {
-        followUp: async (report) => {
-          this.#lookup.names.bury(id);
-          this.#lookup.names.forget(id);
-          return report;
+        onEnd: (report) => {
+          if (!succeeded(report)) return [tags.inventory];
+          this.#lookup.buried(id);
+          return [];
         },
       },
     };

@@ -4,15 +4,19 @@ import type { GuestId } from "./values.ts";
 
 const second = 1000;
 
-/** How long each kind of answer is trusted and kept, in ms. The one table; every figure is PVE's pace or a bound on staleness. */
+/**
+ * How long each kind of answer is trusted and kept, in ms; `swept`: between the two it is served if a sweep says that nothing
+ * happened to it, otherwise only to a caller who asks for older answers. The one table; every figure is PVE's pace or a bound
+ * on staleness.
+ */
 export const ages = {
-  inventory: { trustedMs: 10 * second, keptMs: 10 * second },
+  inventory: { trustedMs: 10 * second, keptMs: 120 * second },
   guestStatus: { trustedMs: 5 * second, keptMs: 5 * second },
-  guestConfig: { trustedMs: 10 * second, keptMs: 120 * second },
-  guestAgent: { trustedMs: 30 * second, keptMs: 120 * second },
+  guestConfig: { trustedMs: 10 * second, keptMs: 120 * second, swept: true },
+  guestAgent: { trustedMs: 30 * second, keptMs: 120 * second, swept: true },
   nodeStatus: { trustedMs: 5 * second, keptMs: 5 * second },
   clusterStatus: { trustedMs: 5 * second, keptMs: 5 * second },
-  storageContent: { trustedMs: 30 * second, keptMs: 60 * second },
+  storageContent: { trustedMs: 30 * second, keptMs: 60 * second, swept: true },
   jobs: { trustedMs: 30 * second, keptMs: 30 * second },
   permissions: { trustedMs: 60 * second, keptMs: 60 * second },
   version: { trustedMs: 3600 * second, keptMs: 3600 * second },
@@ -28,10 +32,20 @@ export const tags = {
   access: "access",
   guest: (id: GuestId): Tag => `guest:${id.type}/${id.vmid}`,
   node: (node: string): Tag => `node:${node}`,
+  /** Everything that is known of guests on this node. */
+  onNode: (node: string): Tag => `guests-on:${node}`,
   storageContent: (storage: string): Tag => `storage:${storage}/content`,
+  /** The content of every storage: most tasks do not say which they changed. */
+  anyContent: "storage-content",
+  certificates: (node: string): Tag => `node:${node}/certificates`,
 };
 
 /** The freshness of a class of read that depends on these tags. */
 export function fresh(kind: keyof typeof ages, ...dependsOn: readonly Tag[]): Freshness {
   return { ...ages[kind], tags: dependsOn };
+}
+
+/** What a read of one guest on its node depends on. */
+export function guestTags(guest: GuestId & { readonly node: string }): readonly Tag[] {
+  return [tags.guest(guest), tags.onNode(guest.node)];
 }

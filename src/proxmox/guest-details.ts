@@ -1,7 +1,7 @@
 import { path } from "../http/path.ts";
 import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import { fresh, tags } from "./freshness.ts";
+import { fresh, guestTags, tags } from "./freshness.ts";
 import { given, type Inventory } from "./inventory.ts";
 import { flag, type GuestId, number, record, records, text, type Wire } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
@@ -95,7 +95,7 @@ function question<T>(
 ): Question<T> {
   return {
     path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/${rest}`,
-    freshness: fresh("guestConfig", tags.guest(guest)),
+    freshness: fresh("guestConfig", ...guestTags(guest)),
     parse,
   };
 }
@@ -143,7 +143,7 @@ function readSnapshots(data: unknown): readonly Wire[] {
 function agentQuestion<T>(guest: At, command: string, parse: (result: unknown) => T): Question<T> {
   return {
     path: path`/nodes/${guest.node}/qemu/${guest.vmid}/agent/${command}`,
-    freshness: fresh("guestAgent", tags.guest(guest)),
+    freshness: fresh("guestAgent", ...guestTags(guest)),
     parse: (data) => parse(record(data)["result"]),
   };
 }
@@ -153,7 +153,7 @@ function interfacesQuestion(guest: At): Question<readonly Wire[]> {
   if (guest.type === "qemu") return agentQuestion(guest, "network-get-interfaces", readInterfaces);
   return {
     path: path`/nodes/${guest.node}/lxc/${guest.vmid}/interfaces`,
-    freshness: fresh("guestAgent", tags.guest(guest)),
+    freshness: fresh("guestAgent", ...guestTags(guest)),
     parse: readInterfaces,
   };
 }
@@ -194,7 +194,7 @@ function backupsQuestion(guest: At, storage: string): Question<readonly Wire[]> 
   return {
     path: path`/nodes/${guest.node}/storage/${storage}/content`,
     params: { content: "backup", vmid: guest.vmid },
-    freshness: fresh("storageContent", tags.storageContent(storage)),
+    freshness: fresh("storageContent", tags.storageContent(storage), tags.anyContent),
     parse: (data) =>
       records(data).map((row) =>
         given({

@@ -81,10 +81,13 @@ export class Guests {
   /** The guests that match all of the filter, in the order of their vmids: one request for any number, then none. */
   async list(filter: GuestFilter, call: Call): Promise<readonly ListedGuest[]> {
     // A destruction of ours may have ended without our having looked: then the rows in memory show a guest that is gone.
-    const destroying = this.#tasks.running(tags.inventory, ...destroyTypes) !== undefined;
+    const destroying = this.#tasks.anyRunning(...destroyTypes);
     const inventory = await this.#lookup[destroying ? "liveInventory" : "inventory"](call);
     const fits = matcher(filter);
-    return inventory.guests.map((row) => this.#listed(row)).filter(fits);
+    return this.#lookup
+      .rows(inventory)
+      .map((row) => this.#listed(row))
+      .filter(fits);
   }
 
   /** An answer shows these guests: later changes by vmid are held against what it says. */
@@ -114,7 +117,7 @@ export class Guests {
         );
       }
       if (tries === 0 || !isMissing(error)) throw error;
-      const pending = this.#lookup.expected(found.row.vmid);
+      const pending = this.#lookup.overlay.expected(found.row.vmid);
       if (pending) return this.#fromRow({ row: pending, name: found.name }, undefined);
       await this.#verbs.cache.invalidate([tags.inventory, tags.guest(found.row)]);
     }

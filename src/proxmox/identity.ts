@@ -93,7 +93,8 @@ export class Identity {
   async #succeeded(told: readonly Told[], call: Call): Promise<Problem | undefined> {
     const inventory = await this.#lookup.inventory(call);
     for (const old of told) {
-      const row = inventory.byVmid.get(old.vmid) ?? this.#lookup.names.find(old.name, inventory)[0];
+      const row =
+        this.#lookup.rowOf(old.vmid, inventory) ?? this.#lookup.rowsNamed(old.name, inventory)[0];
       if (!row) continue;
       const now = await this.#named(row, inventory, call);
       const same = row.type === old.type && row.vmid === old.vmid && now.name === old.name;
@@ -119,11 +120,11 @@ export class Identity {
     } catch (error) {
       if (!isMissing(error)) throw error;
       const inventory = await this.#lookup.liveInventory(call);
-      const row = inventory.byVmid.get(found.row.vmid);
+      const row = this.#lookup.rowOf(found.row.vmid, inventory);
       if (row?.type === found.row.type && row.node !== found.row.node) {
         return this.#readAt(row, state, call);
       }
-      const successor = row ?? this.#lookup.names.find(found.name ?? reference, inventory)[0];
+      const successor = row ?? this.#lookup.rowsNamed(found.name ?? reference, inventory)[0];
       if (successor) {
         throw this.#changed(found, await this.#named(successor, inventory, call));
       }

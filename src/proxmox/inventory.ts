@@ -91,6 +91,29 @@ export function readInventory(data: unknown, beganAt: number): Inventory {
   return { beganAt, guests, byVmid, byName, nameless, nodes, storages };
 }
 
+/** Guests that are not what they were: gone, replaced, moved, or different in a way that a row shows. Names and states may lag. */
+export function changedSince(before: Inventory, after: Inventory): readonly GuestRow[] {
+  return before.guests.filter((row) => {
+    const now = after.byVmid.get(row.vmid);
+    return now !== row && (!now || differs(row, now));
+  });
+}
+
+function differs(a: GuestRow, b: GuestRow): boolean {
+  return (
+    a.type !== b.type ||
+    a.node !== b.node ||
+    a.status !== b.status ||
+    a.lock !== b.lock ||
+    a.name !== b.name ||
+    a.pool !== b.pool ||
+    a.template !== b.template ||
+    (b.uptimeS ?? 0) < (a.uptimeS ?? 0) ||
+    a.tags.length !== b.tags.length ||
+    a.tags.some((tag, index) => tag !== b.tags[index])
+  );
+}
+
 /** Whether a host is known to be away. An unknown one is asked: it may only not have reported yet. */
 export function isOffline(inventory: Inventory | undefined, node: string): boolean {
   return inventory?.nodes.get(node)?.status === "offline";

@@ -2,11 +2,20 @@ import { LRUCache } from "lru-cache";
 import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import { fresh, tags } from "./freshness.ts";
+import { fresh, guestTags, tags } from "./freshness.ts";
 import { type GuestConfig, readConfig } from "./guest-config.ts";
-import { type GuestRow, given, type Inventory, isOffline, readInventory } from "./inventory.ts";
+import {
+  changedSince,
+  type GuestRow,
+  given,
+  type Inventory,
+  isOffline,
+  readInventory,
+} from "./inventory.ts";
 import type { Names } from "./names.ts";
 import { notFound } from "./near-miss.ts";
+import type { Overlay } from "./overlay.ts";
+import type { Sweep } from "./sweep.ts";
 import { type GuestId, type GuestType, guestWords, kindWord } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
@@ -34,20 +43,28 @@ const maxNameless = 5;
 /** Finds guests by name or vmid in one inventory that serves everyone. PVE: GET /cluster/resources */
 export class Lookup {
   readonly names: Names;
+  readonly overlay: Overlay;
   readonly #verbs: Verbs;
   readonly #misses = new LRUCache<string, Miss>({ max: 1_000 });
-  /** Guests of ours that PVE has accepted but not listed yet. */
-  readonly #expected = new Map<number, GuestRow & { readonly name: string }>();
+  #sweep: Sweep | undefined;
   #last: Inventory | undefined;
   #lastMissRefresh = Number.NEGATIVE_INFINITY;
 
-  constructor(verbs: Verbs, names: Names) {
+  constructor(verbs: Verbs, names: Names, overlay: Overlay) {
     this.#verbs = verbs;
     this.names = names;
+    this.overlay = overlay;
+  }
+
+  /** Refreshes go by sweeps from now on, where there is anything that a sweep can vouch for. */
+  refreshBy(sweep: Sweep): void {
+    this.#sweep = sweep;
   }
 
   /** The inventory of the whole cluster, as fresh as the call asks. */
   async inventory(call: Call): Promise<Inventory> {
+    const due = call.maxAgeMs === undefined && !(await this.#verbs.isFresh(inventoryQuestion));
+    if (due && this.#sweep?.isWorthwhile) await this.#sweep.run(call);
     return this.#adopt(await this.#verbs.observe(call, inventoryQuestion));
   }
 
@@ -76,24 +93,40 @@ export class Lookup {
 
   /** PVE has accepted the creation of this guest: it is found by its name at once, though no row shows it yet. */
   expect(row: GuestRow & { readonly name: string }): void {
-    this.#expected.set(row.vmid, row);
+    this.overlay.expect(row);
     this.names.learn(row, row.name);
   }
 
-  /** The creation is over, one way or the other: from now on only rows count. */
-  unexpect(vmid: number): void {
-    this.#expected.delete(vmid);
+  /** We have destroyed it: no row, no name and no answer of ours stands for it any more. */
+  buried(id: GuestId): void {
+    this.overlay.bury(id);
+    this.names.bury(id);
+    this.names.forget(id);
   }
 
-  /** Whether PVE has accepted this vmid of ours without showing it yet. */
-  expected(vmid: number): GuestRow | undefined {
-    return this.#expected.get(vmid);
+  /** All guests, with what our own changes have made of them. */
+  rows(inventory: Inventory): readonly GuestRow[] {
+    const listed = inventory.guests.map((row) => this.overlay.over(row));
+    const present = listed.filter((row) => row !== undefined);
+    const missing = this.overlay.missing(inventory);
+    if (missing.length === 0) return present;
+    return [...present, ...missing].sort((a, b) => a.vmid - b.vmid);
   }
 
-  /** The guest of ours under this name that PVE has accepted without showing it yet. */
-  expectedByName(name: string): GuestRow | undefined {
+  /** The guest of ours or others that has this vmid, if any. */
+  rowOf(vmid: number, inventory: Inventory): GuestRow | undefined {
+    const row = inventory.byVmid.get(vmid);
+    return (row && this.overlay.over(row)) ?? this.overlay.expected(vmid);
+  }
+
+  /** Rows that bear this name, without regard to case, among them guests of ours that PVE does not show yet. */
+  rowsNamed(name: string, inventory: Inventory): readonly GuestRow[] {
     const wanted = name.toLowerCase();
-    return [...this.#expected.values()].find((row) => row.name.toLowerCase() === wanted);
+    const shown = this.names.find(name, inventory).map((row) => this.overlay.over(row));
+    const missing = this.overlay
+      .missing(inventory)
+      .filter((row) => row.name.toLowerCase() === wanted);
+    return [...shown.filter((row) => row !== undefined), ...missing];
   }
 
   found(row: GuestRow, inventory: Inventory): Found {
@@ -112,13 +145,11 @@ export class Lookup {
   }
 
   #candidates(reference: string, inventory: Inventory): readonly Found[] {
-    const rows = new Set(this.names.find(reference, inventory));
+    const rows = new Map(this.rowsNamed(reference, inventory).map((row) => [row.vmid, row]));
     const [, type, vmid] = /^(?:(qemu|lxc)\/)?([0-9]+)$/.exec(reference) ?? [];
-    const row = inventory.byVmid.get(Number(vmid)) ?? this.#expected.get(Number(vmid));
-    if (row && (type === undefined || type === row.type)) rows.add(row);
-    const expected = this.expectedByName(reference);
-    if (expected && !inventory.byVmid.has(expected.vmid)) rows.add(expected);
-    return [...rows].map((row) => this.found(row, inventory));
+    const row = vmid === undefined ? undefined : this.rowOf(Number(vmid), inventory);
+    if (row && (type === undefined || type === row.type)) rows.set(row.vmid, row);
+    return [...rows.values()].map((one) => this.found(one, inventory));
   }
 
   async #missing(
@@ -183,11 +214,14 @@ export class Lookup {
     const before = this.#last;
     if (before && before.beganAt >= inventory.beganAt) return inventory;
     this.#last = inventory;
+    this.overlay.adopt(inventory);
     if (!before) return inventory;
-    const gone = before.guests.filter((row) => inventory.byVmid.get(row.vmid)?.type !== row.type);
-    for (const row of gone) this.names.bury(row);
+    const changed = changedSince(before, inventory);
+    for (const row of changed) {
+      if (inventory.byVmid.get(row.vmid)?.type !== row.type) this.names.bury(row);
+    }
     for (const row of inventory.nameless) this.#keepName(row, before);
-    await this.#verbs.cache.invalidate(gone.map((row) => tags.guest(row)));
+    await this.#verbs.cache.invalidate(changed.map((row) => tags.guest(row)));
     return inventory;
   }
 
@@ -223,7 +257,7 @@ export function learnName(names: Names, id: GuestId, config: GuestConfig): void 
 export function configQuestion(row: GuestId & { readonly node: string }) {
   return {
     path: path`/nodes/${row.node}/${row.type}/${row.vmid}/config`,
-    freshness: fresh("guestConfig", tags.guest(row)),
+    freshness: fresh("guestConfig", ...guestTags(row)),
     parse: (data: unknown, { beganAt }: { readonly beganAt: number }) =>
       readConfig(data, row, beganAt),
   };

@@ -10,6 +10,8 @@ import {
 } from "./changes.ts";
 import { tags } from "./freshness.ts";
 import type { Identified } from "./identity.ts";
+import type { Lookup } from "./lookup.ts";
+import { succeeded } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import { guestWords } from "./values.ts";
 import type { ChangeRequest, Params } from "./verbs.ts";
@@ -26,15 +28,17 @@ export interface StopOptions extends ChangeOptions {
 export class Power {
   readonly #changes: Changes;
   readonly #tasks: Tasks;
+  readonly #lookup: Lookup;
 
-  constructor(changes: Changes, tasks: Tasks) {
+  constructor(changes: Changes, tasks: Tasks, lookup: Lookup) {
     this.#changes = changes;
+    this.#lookup = lookup;
     this.#tasks = tasks;
   }
 
   /** Starts a stopped guest, resumes a paused VM; a running one is left alone. `conflict` for templates, `locked`. */
   start(reference: string, call: Call, options: ChangeOptions): Promise<Changed<Identified>> {
-    return this.#run(reference, call, options, startPlan);
+    return this.#run(reference, call, options, (guest) => this.#startPlan(guest));
   }
 
   /** Shuts down (default), stops at once, or suspends; a stopped guest is left alone. */
@@ -60,8 +64,38 @@ export class Power {
       ...lockedBy(guest, ...(mode === "stop" ? ["backup"] : [])),
       ...cannotStop(guest, mode),
     ];
+    const follow = this.#leaves(guest, mode === "suspend" ? "paused" : "stopped");
     const params = mode === "shutdown" ? { timeout: timeoutS } : this.#force(guest, mode);
-    return { says, against, touches: touches(guest), request: action(guest, mode, params) };
+    const request = action(guest, mode, params);
+    return { says, against, touches: touches(guest), request, follow };
+  }
+
+  #startPlan(guest: Identified): Plan {
+    const status = guest.status?.status;
+    const says = `starts ${words(guest)}`;
+    if (status !== "stopped" && status !== "paused" && status !== "suspended") {
+      return { says, against: [], touches: [] };
+    }
+    const against = [...lockedBy(guest, "suspended"), ...template(guest)];
+    const request = action(guest, status === "stopped" ? "start" : "resume", {});
+    return {
+      says,
+      against,
+      touches: touches(guest),
+      request,
+      follow: this.#leaves(guest, "running"),
+    };
+  }
+
+  /** Rows lag behind; until they have caught up, the state that the task has left is laid over them. HA only queues. */
+  #leaves(guest: Identified, status: string): NonNullable<Plan["follow"]> {
+    return {
+      onEnd: (report) => {
+        const clear = succeeded(report) && !report.type.startsWith("ha") && status !== "paused";
+        if (clear) this.#lookup.overlay.set(guest, { status });
+        return clear ? [] : [tags.inventory];
+      },
+    };
   }
 
   /** A shutdown of ours that still waits for its guest holds the lock that a stop needs; only then it may be overruled. */
@@ -76,17 +110,6 @@ const verbs: Readonly<Record<StopMode, string>> = {
   stop: "stops at once, like pulling the plug,",
   suspend: "suspends",
 };
-
-function startPlan(guest: Identified): Plan {
-  const status = guest.status?.status;
-  const says = `starts ${words(guest)}`;
-  if (status !== "stopped" && status !== "paused" && status !== "suspended") {
-    return { says, against: [], touches: [] };
-  }
-  const against = [...lockedBy(guest, "suspended"), ...template(guest)];
-  const request = action(guest, status === "stopped" ? "start" : "resume", {});
-  return { says, against, touches: touches(guest), request };
-}
 
 function template(guest: Identified) {
   if (!guest.config.template) return [];
@@ -112,7 +135,7 @@ function action(guest: Identified, name: string, params: Params): ChangeRequest 
 }
 
 function touches(guest: Identified): readonly string[] {
-  return [tags.guest(guest), tags.inventory, tags.tasks];
+  return [tags.guest(guest), tags.tasks];
 }
 
 function words(guest: Identified): string {

@@ -46,8 +46,11 @@ export interface FollowOptions {
   readonly touches: readonly Tag[];
   /** Called when the task ended well. */
   readonly followUp?: FollowUp;
-  /** Called when all is over, well or not. */
-  readonly onEnd?: () => void;
+  /**
+   * Called at the end, before anything follows and before anybody hears of it: what is known now is laid over what lags. Answers
+   * what must be asked again besides `touches`.
+   */
+  readonly onEnd?: (report: TaskReport) => readonly Tag[];
 }
 
 /** PVE: GET /nodes/{node}/tasks/{upid}/status */
@@ -83,6 +86,11 @@ function readStatus(data: unknown, upid: Upid): TaskReport {
 export function stateOf(exitstatus: string): "ok" | "warnings" | "failed" {
   if (exitstatus === "OK") return "ok";
   return /^WARNINGS: [0-9]+$/.test(exitstatus) ? "warnings" : "failed";
+}
+
+/** Ended well, perhaps with warnings. */
+export function succeeded({ state }: TaskReport): boolean {
+  return state === "ok" || state === "warnings";
 }
 
 /** What a report says of any task. */

@@ -11,6 +11,7 @@ import {
   lost,
   type SettleOptions,
   statusQuestion,
+  succeeded,
   type Task,
   type TaskReport,
 } from "./task.ts";
@@ -78,6 +79,11 @@ export class Tasks {
     return upids.find((upid) => types.length === 0 || types.includes(parseUpid(upid)?.type ?? ""));
   }
 
+  /** Whether any task of ours of one of these types runs. */
+  anyRunning(...types: readonly string[]): boolean {
+    return [...this.#own.keys()].some((upid) => types.includes(parseUpid(upid)?.type ?? ""));
+  }
+
   /** A task's state now; `not_found` where PVE does not know it. */
   async report(upid: string, call: Call): Promise<TaskReport> {
     const kept = this.#ended.get(upid);
@@ -139,14 +145,12 @@ export class Tasks {
     this.#begin(watched.upid, options.touches);
     const { cache } = this.#verbs;
     try {
-      // Before anybody hears of the end: whoever reads from now on reads the new state.
       const report = await this.#end(watched).finally(() => cache.invalidate(options.touches));
-      const succeeded = report.state === "ok" || report.state === "warnings";
-      if (!options.followUp || !succeeded) return report;
+      await cache.invalidate(options.onEnd?.(report) ?? []);
+      if (!options.followUp || !succeeded(report)) return report;
       return await options.followUp(report, this.#caller(watched));
     } finally {
       this.#finish(watched.upid, options.touches);
-      options.onEnd?.();
     }
   }
 

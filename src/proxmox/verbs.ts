@@ -31,6 +31,8 @@ const maxTries = 5;
 
 /** The two verbs that every resource API stands on: observe (cache, then wire) and change (wire, then invalidate). */
 export class Verbs {
+  /** Told of every answer that a sweep may vouch for, with the host's own time of asking, in ms (0 or less: it gave none). */
+  onKept: (tags: readonly Tag[], askedAt: number) => void = () => undefined;
   readonly api: ApiClient;
   readonly cache: ReadCache;
   readonly clock: Clock;
@@ -44,6 +46,11 @@ export class Verbs {
   /** Answers from memory where that is fresh enough for the call, else asks PVE, once for all who ask at the same time. */
   observe<T>(call: Call, question: Question<T>): Promise<T> {
     return this.cache.read(keyOf(question), question.freshness, call, this.#fetch(call, question));
+  }
+
+  /** Whether memory could answer this without a request. */
+  isFresh<T>(question: Question<T>): Promise<boolean> {
+    return this.cache.isFresh(keyOf(question), question.freshness);
   }
 
   /** Asks PVE, whatever memory says; the answer is kept for others. For reads that a change stands on. */
@@ -95,6 +102,11 @@ export class Verbs {
         signal,
         onSend: () => call.sent(),
       });
+      if (question.freshness.swept) {
+        // The host stamps its answer when it sends it; what it says may be as old as the request.
+        const tookMs = this.clock.now() - beganAt;
+        this.onKept(question.freshness.tags, (reply.date ?? 0) - tookMs);
+      }
       const total = reply.total === undefined ? {} : { total: reply.total };
       return { value: question.parse(reply.data, { beganAt, ...total }), bytes: reply.bytes };
     };

@@ -47,14 +47,18 @@ export class VmidPool {
     }
     const inventory = await this.#lookup.inventory(call);
     let vmid = answer;
-    while (this.#taken.has(vmid) || (vmid !== answer && inventory.byVmid.has(vmid))) vmid++;
+    while (
+      this.#taken.has(vmid) ||
+      (vmid !== answer && this.#lookup.rowOf(vmid, inventory) !== undefined)
+    )
+      vmid++;
     this.#taken.add(vmid);
     return vmid;
   }
 
   async #assertFree(vmid: number, call: Call): Promise<void> {
     const inventory = await this.#lookup.inventory(call);
-    const row = inventory.byVmid.get(vmid);
+    const row = this.#lookup.rowOf(vmid, inventory);
     if (!row && !this.#taken.has(vmid)) return;
     const whose = row
       ? `by ${guestWords(row, this.#lookup.names.nameOf(row, inventory))} on ${row.node}`

@@ -8,8 +8,8 @@ import type { Transport, WireReply, WireRequest } from "../../src/http/transport
 import { isProblem } from "../../src/problem.ts";
 import { Call } from "../../src/proxmox/call.ts";
 import { ages, tags } from "../../src/proxmox/freshness.ts";
-import { Tasks } from "../../src/proxmox/tasks.ts";
-import { Verbs } from "../../src/proxmox/verbs.ts";
+import type { Tasks } from "../../src/proxmox/tasks.ts";
+import type { Verbs } from "../../src/proxmox/verbs.ts";
 
 /** 2,000 in CI; more on demand: `DEEP=1 npx vitest run --dir test interleavings`. */
 const runs = process.env["DEEP"] === undefined ? 2_000 : 100_000;
@@ -44,7 +44,9 @@ class StepClock implements Clock {
 class Model implements Transport {
   readonly #travel: (label: string) => Promise<void>;
   readonly #clock: StepClock;
-  readonly #began: number[] = [0];
+  /** When each version began, and whether the host's log tells of it. */
+  readonly #began: { at: number; logged: boolean }[] = [{ at: 0, logged: true }];
+  readonly #log: string[] = [];
   /** UPID → the version that its acceptance made, and its end. */
   readonly accepted = new Map<string, number>();
   readonly ended = new Map<string, number>();
@@ -58,18 +60,21 @@ class Model implements Transport {
     return this.#began.length - 1;
   }
 
-  versionAt(time: number): number {
-    return this.#began.findLastIndex((at) => at <= time);
+  /** The least that an answer asked for now may show: what was logged by `logged`, and everything by `all`. */
+  least({ logged, all }: { logged: number; all: number }): number {
+    return this.#began.findLastIndex((one) => one.at <= (one.logged ? logged : all));
   }
 
-  change(): number {
-    this.#began.push(this.#clock.now());
+  change(message?: string): number {
+    const at = this.#clock.now();
+    this.#began.push({ at, logged: message !== undefined });
+    if (message !== undefined) this.#log.push(message);
     return this.version;
   }
 
   endTasks(): void {
     for (const upid of this.accepted.keys()) {
-      if (!this.ended.has(upid)) this.ended.set(upid, this.change());
+      if (!this.ended.has(upid)) this.ended.set(upid, this.change(`end task ${upid} OK`));
     }
   }
 
@@ -77,7 +82,8 @@ class Model implements Transport {
     await this.#travel(`${request.method} arrives`);
     const data = this.#answer(request);
     await this.#travel(`${request.method} is answered`);
-    return { status: 200, reason: "OK", headers: {}, body: JSON.stringify({ data }) };
+    const date = new Date(this.#clock.now()).toUTCString();
+    return { status: 200, reason: "OK", headers: { date }, body: JSON.stringify({ data }) };
   }
 
   async close(): Promise<void> {}
@@ -85,12 +91,24 @@ class Model implements Transport {
   #answer({ method, path: where }: WireRequest): unknown {
     if (method === "POST") {
       const upid = upidOf(this.accepted.size);
-      this.accepted.set(upid, this.change());
+      this.accepted.set(upid, this.change(`starting task ${upid}`));
       return upid;
     }
+    if (where.endsWith("/access/permissions")) return { "/": { "Sys.Syslog": 1 } };
+    if (where.includes("/cluster/log")) return this.#lines();
+    if (where.endsWith("/cluster/resources")) return [];
     const task = [...this.accepted.keys()].find((upid) => decodeURIComponent(where).includes(upid));
     if (task === undefined) return { memory: this.version };
     return this.ended.has(task) ? { status: "stopped", exitstatus: "OK" } : { status: "running" };
+  }
+
+  /** Times are whole seconds, as in PVE's answer. */
+  #lines(): unknown {
+    const began = this.#began.filter((one) => one.logged).slice(1);
+    return this.#log.map((msg, index) => {
+      const time = Math.floor((began[index]?.at ?? 0) / 1000);
+      return { node: "pve1", uid: String(index + 1), time, msg, user: "root@pam" };
+    });
   }
 }
 
@@ -119,8 +137,11 @@ const config = {
 /** Reads, and holds the answer against the model at the moment of serving. */
 async function read(world: World, verb: "observe" | "live"): Promise<void> {
   const { clock, model, verbs } = world;
-  const since = verb === "live" ? clock.now() : clock.now() - ages.guestConfig.trustedMs;
-  const atLeast = model.versionAt(since);
+  const now = clock.now();
+  const { trustedMs, keptMs } = ages.guestConfig;
+  // What the log tells of is seen within the trusted age; what nothing tells of is bounded by how long answers are kept.
+  const atLeast =
+    verb === "live" ? model.version : model.least({ logged: now - trustedMs, all: now - keptMs });
   const seen = await verbs[verb](new Call(), config);
   expect(seen, "older than promised").toBeGreaterThanOrEqual(atLeast);
   expect(seen, "from before a change or its task's end").toBeGreaterThanOrEqual(world.floor);
@@ -140,10 +161,12 @@ const steps = {
   read: (world: World) => read(world, "observe"),
   live: (world: World) => read(world, "live"),
   change,
-  outside: async ({ model }: World) => void model.change(),
+  outside: async ({ model }: World) => void model.change("update VM 101: -memory 1"),
+  silent: async ({ model }: World) => void model.change(),
   end: async ({ model }: World) => model.endTasks(),
   second: async ({ clock }: World) => clock.step(1_000),
   seconds: async ({ clock }: World) => clock.step(6_000),
+  minute: async ({ clock }: World) => clock.step(45_000),
 };
 
 type Step = keyof typeof steps;
@@ -154,12 +177,14 @@ const plan = fc.array(
     { weight: 6, arbitrary: fc.constant<Step>("read") },
     { weight: 1, arbitrary: fc.constant<Step>("live") },
     { weight: 2, arbitrary: fc.constant<Step>("change") },
-    { weight: 1, arbitrary: fc.constant<Step>("outside") },
+    { weight: 2, arbitrary: fc.constant<Step>("outside") },
+    { weight: 1, arbitrary: fc.constant<Step>("silent") },
+    { weight: 1, arbitrary: fc.constant<Step>("minute") },
     { weight: 2, arbitrary: fc.constant<Step>("end") },
     { weight: 2, arbitrary: fc.constant<Step>("second") },
-    { weight: 1, arbitrary: fc.constant<Step>("seconds") },
+    { weight: 3, arbitrary: fc.constant<Step>("seconds") },
   ),
-  { minLength: 2, maxLength: 24 },
+  { minLength: 2, maxLength: 30 },
 );
 
 function world(scheduler: fc.Scheduler): World {
@@ -167,9 +192,8 @@ function world(scheduler: fc.Scheduler): World {
   const model = new Model((label) => scheduler.schedule(Promise.resolve(), label), clock);
   const auth = apiToken({ id: "root@pam!mcp", secret: "secret" });
   const hosts = [{ name: "model", transport: model }];
-  const { api, cache } = openConnection({ hosts, auth, clock, random: () => 0.5 });
-  const verbs = new Verbs(api, cache, clock);
-  return { model, clock, verbs, tasks: new Tasks(verbs), floor: 0 };
+  const { verbs, tasks } = openConnection({ hosts, auth, clock, random: () => 0.5 });
+  return { model, clock, verbs, tasks, floor: 0 };
 }
 
 /** Runs a plan in the order that the scheduler chooses; rejects with the first answer that should not have been served. */
@@ -209,7 +233,7 @@ async function play(scheduler: fc.Scheduler, names: readonly Step[]): Promise<nu
   return names.filter((name) => name === "read").length;
 }
 
-describe("under every order of reads, changes, ends of tasks, outside changes and time", () => {
+describe("under every order of reads, changes, ends of tasks, sweeps, outside changes and time", () => {
   test(`no answer is older than promised, and none is from before a change (${runs} orders)`, async () => {
     let reads = 0;
     await fc.assert(

@@ -53,7 +53,13 @@ export const getGuest = defineTool({
     if (input.guest === "liar")
       return Object.assign({ vmid: 1, config: {}, disks: [], data: 1 }, { vmid: "many" });
     if (input.guest === "old")
-      call.note({ beganAt: now - 7_000, source: "cache", tags: [], epochs: [] });
+      call.note({
+        beganAt: now - 7_000,
+        trueAt: now - 7_000,
+        source: "cache",
+        tags: [],
+        epochs: [],
+      });
     if (input.guest === "slow")
       await new Promise((_, reject) =>
         call.signal.addEventListener("abort", () => reject(call.signal.reason)),

@@ -19,14 +19,19 @@ function paths(mark: number): readonly string[] {
 }
 
 describe("a VM that others moved to another node", () => {
-  test("get_vm knows the node once the rows may be asked again, for two requests", async () => {
+  test("get_vm knows the node once the rows may be asked again, for a sweep and the configuration", async () => {
     await server.call("get_vm", { vm: "staging-web-1" });
     server.simulator.outside.migrate(301, "pve3");
     await server.clock.advance(10_001);
     const mark = server.simulator.log.mark();
     const answer = await server.call("get_vm", { vm: "staging-web-1" });
     expect(answer.data).toMatchObject({ vmid: 301, node: "pve3", status: "running" });
-    expect(paths(mark)).toEqual([rows, at("pve3", 301, "config")]);
+    expect(paths(mark)).toEqual([
+      rows,
+      "GET /access/permissions",
+      "GET /cluster/log",
+      at("pve3", 301, "config"),
+    ]);
   });
 
   test("get_vm with rows in memory that are wrong by now: the miss, the rows, the configuration", async () => {

@@ -1,0 +1,52 @@
+import { tags } from "./freshness.ts";
+import { parseUpid, type Upid } from "./values.ts";
+
+/** Something that has happened or is happening in the cluster, and the tags of what it may have changed. */
+export interface Happening {
+  readonly touches: readonly string[];
+  /** When it ended, in ms by the host's clock (whole seconds); undefined while it runs. */
+  readonly endedAt: number | undefined;
+}
+
+/** Tasks that work on guests: `qm…` on VMs, `vz…` on containers; the id is the vmid. */
+const guestTask = /^(qm|vz)[a-z]+$/;
+/** Tasks of either kind whose type does not tell which. */
+const eitherTask = new Set(["resize", "move_volume", "hastart", "hastop", "hamigrate", "vzdump"]);
+/** Tasks of a whole node or cluster that work on many guests. */
+const manyGuests = /^(startall|stopall|suspendall|migrateall|bulk-.*|vzdump)$/;
+/** Tasks after which a storage holds something else. */
+const storageTask =
+  /^(imgcopy|imgdel|download|ociregistrypull|prunebackups|vzdump|resize|move_volume|qmmove|(qm|vz)(create|restore|clone|destroy|template|snapshot|delsnapshot|rollback|migrate)|qmigrate)$/;
+
+/** What a task may change. PVE: the table of task types is spread over API2; a clone's id is its *source*. */
+export function touchedBy(task: Upid): readonly string[] {
+  const touches: string[] = [];
+  const vmid = /^[0-9]+/.exec(task.id ?? "")?.[0];
+  if (vmid !== undefined) {
+    const either = eitherTask.has(task.type);
+    if (either || task.type.startsWith("qm"))
+      touches.push(tags.guest({ type: "qemu", vmid: Number(vmid) }));
+    if (either || task.type.startsWith("vz"))
+      touches.push(tags.guest({ type: "lxc", vmid: Number(vmid) }));
+  } else if (guestTask.test(task.type) || manyGuests.test(task.type))
+    touches.push(tags.onNode(task.node));
+  if (storageTask.test(task.type)) touches.push(tags.anyContent);
+  if (task.type.startsWith("acme")) touches.push(tags.certificates(task.node));
+  return touches;
+}
+
+/**
+ * A line of the cluster log. Only its fixed beginning is read: what follows is written by people.
+ * PVE: RESTEnvironment.pm fork_worker (`starting task`, `end task`), API2/Qemu.pm (`update VM 101: …`)
+ */
+export function happeningOf(message: string, atMs: number): Happening | undefined {
+  const [, verb, upid] = /^(starting|end) task (UPID:[^\s]{1,250}:)/.exec(message) ?? [];
+  if (upid !== undefined) {
+    const task = parseUpid(upid);
+    return task && { touches: touchedBy(task), endedAt: verb === "end" ? atMs : undefined };
+  }
+  const [, kind, vmid] = /^[a-z ]{1,40} (VM|CT|container) ([0-9]{1,9})\b/i.exec(message) ?? [];
+  if (vmid === undefined) return undefined;
+  const type = kind?.toUpperCase() === "VM" ? "qemu" : "lxc";
+  return { touches: [tags.guest({ type, vmid: Number(vmid) })], endedAt: atMs };
+}

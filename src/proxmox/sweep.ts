@@ -1,0 +1,104 @@
+import type { Reader } from "../cache/cache.ts";
+import type { Tag } from "../cache/store.ts";
+import { outcome } from "../each.ts";
+import { Call } from "./call.ts";
+import type { Cluster } from "./cluster.ts";
+import { ages } from "./freshness.ts";
+import type { Happening } from "./happenings.ts";
+import { News, type NewsSource } from "./news.ts";
+import type { Verbs } from "./verbs.ts";
+
+/** Hosts' clocks and ours differ a little, and a task's last effects follow its end: news older than this is old. */
+const settleMs = 15_000;
+/** Marks beyond this are forgotten, which only makes news count that may be old. */
+const maxMarks = 50_000;
+
+/**
+ * Asks once for the whole connection whether anything happened: a new inventory (compared with the one before) and one read of
+ * what happened. What was touched is invalidated, the rest is trusted again as of the sweep's beginning. At most one every 10 s.
+ */
+export class Sweep {
+  readonly #verbs: Verbs;
+  readonly #news: News;
+  readonly #inventory: (call: Call) => Promise<unknown>;
+  /** Tag → the host's time, in ms, of the oldest answer that carries it and may be vouched for. */
+  readonly #marks = new Map<Tag, number>();
+
+  constructor(verbs: Verbs, cluster: Cluster, liveInventory: (call: Call) => Promise<unknown>) {
+    this.#verbs = verbs;
+    this.#news = new News(verbs, cluster);
+    this.#inventory = liveInventory;
+    verbs.onKept = (tags, askedAt) => this.#mark(tags, askedAt);
+    verbs.cache.onInvalidate = (tags) => {
+      for (const tag of tags) this.#marks.delete(tag);
+    };
+    verbs.cache.sweepWith((reader) => this.run(reader));
+  }
+
+  /** Whether any answer could be vouched for; without one an inventory alone is all that is needed. */
+  get isWorthwhile(): boolean {
+    return this.#marks.size > 0;
+  }
+
+  /** Where sweeps learn what happened; `none` where the credentials may not see it. */
+  get source(): NewsSource {
+    return this.#news.source;
+  }
+
+  /** Sweeps unless one began in the last 10 s; joins one under way. */
+  async run(reader: Reader): Promise<void> {
+    const { trustedMs } = ages.inventory;
+    const waiting: Reader = {
+      signal: reader.signal,
+      maxAgeMs: undefined,
+      sent: () => reader.sent(),
+      note: (part) => {
+        if (part.source === "live") reader.note({ ...part, source: "swept" });
+      },
+    };
+    await this.#verbs.cache.read(
+      "sweep",
+      { trustedMs, keptMs: trustedMs, tags: [] },
+      waiting,
+      async (signal) => {
+        await this.#sweep(reader, signal);
+        return { value: true, bytes: 1 };
+      },
+    );
+  }
+
+  async #sweep(payer: Reader, signal: AbortSignal): Promise<void> {
+    const call = new Call({ signal });
+    call.sent = () => payer.sent();
+    const beganAt = this.#verbs.clock.now();
+    const oldest = Math.min(...this.#marks.values());
+    const [news] = await Promise.all([
+      outcome(this.#news.read(call, oldest)),
+      this.#inventory(call),
+    ]);
+    // Without news nothing is vouched for: every answer goes by its own age, and asks for itself.
+    if (!news.ok) return;
+    await this.#verbs.cache.invalidate([...this.#touched(news.value)]);
+    this.#verbs.cache.vouch(beganAt);
+  }
+
+  /** What happened long before an answer was fetched is in it already. */
+  #touched(happenings: readonly Happening[]): ReadonlySet<Tag> {
+    const touched = new Set<Tag>();
+    for (const { touches, endedAt } of happenings) {
+      for (const tag of touches) {
+        const mark = this.#marks.get(tag);
+        const old = endedAt !== undefined && mark !== undefined && endedAt + settleMs <= mark;
+        if (!old) touched.add(tag);
+      }
+    }
+    return touched;
+  }
+
+  #mark(tags: readonly Tag[], askedAt: number): void {
+    if (this.#marks.size > maxMarks) this.#marks.clear();
+    for (const tag of tags) {
+      this.#marks.set(tag, Math.min(this.#marks.get(tag) ?? Number.POSITIVE_INFINITY, askedAt));
+    }
+  }
+}
