@@ -1,6 +1,6 @@
 import { Mutex } from "async-mutex";
 import type { Tag } from "../cache/store.ts";
-import { Problem } from "../problem.ts";
+import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import type { Identified, Identity } from "./identity.ts";
 import type { GuestKind } from "./lookup.ts";
@@ -80,8 +80,13 @@ export class Changes {
     plan: Pick<Plan, "touches" | "follow">,
     call: Call,
   ): Promise<Task> {
-    const answer = await this.#verbs.change(call, request, plan.touches);
-    return this.#tasks.follow(answer, { touches: plan.touches, ...plan.follow });
+    try {
+      const answer = await this.#verbs.change(call, request, plan.touches);
+      return this.#tasks.follow(answer, { touches: plan.touches, ...plan.follow });
+    } catch (error) {
+      if (isProblem(error, "outcome_unknown")) this.#tasks.doubt(plan.touches);
+      throw error;
+    }
   }
 
   async #exclusive<T>(vmid: number, run: () => Promise<T>): Promise<T> {

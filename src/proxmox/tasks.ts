@@ -24,6 +24,8 @@ const maxFailures = 120;
 /** PVE may not find a task for a moment after it has answered its UPID. */
 const maxMissing = 10;
 const tailLines = 10;
+/** How long a task may run of which we know nothing but that it may run. */
+const doubtMs = 45_000;
 
 interface Watched extends Upid {
   payer: Call | undefined;
@@ -70,6 +72,14 @@ export class Tasks {
     const activity = this.#activity.get(tag);
     if (!activity) return false;
     return activity.running.size > 0 || this.#verbs.clock.now() - activity.endedAt < ms;
+  }
+
+  /** A change of ours may be under way, but its answer was lost and with it the UPID: for a minute rows are not believed. */
+  doubt(touches: readonly Tag[]): void {
+    for (const tag of touches) {
+      const running = this.#activity.get(tag)?.running ?? new Set();
+      this.#activity.set(tag, { running, endedAt: this.#verbs.clock.now() + doubtMs });
+    }
   }
 
   /** The UPID of a task of ours, of one of these types if some are given, that touches this and still runs. */
