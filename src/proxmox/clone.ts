@@ -189,13 +189,15 @@ export class Clones {
     await attempt(remarks, `It could not be tagged ${this.#managedTag}`, () =>
       this.#tag(guest, call),
     );
+    const tagged = remarks.length;
     if (options.start) {
       await attempt(remarks, "It could not be started", async () => {
         const started = await (await this.#start(guest, call)).settle({ timeoutMs: startWaitMs });
         if (started.state === "failed") throw new Problem("task_failed", started.exitstatus ?? "");
       });
     }
-    return remarks.length === 0 ? report : { ...report, remarks };
+    const unstarted = remarks.length > tagged ? { unstarted: true as const } : {};
+    return remarks.length === 0 ? report : { ...report, remarks, ...unstarted };
   }
 
   async #tag(guest: CloneOutcome["guest"], call: Call): Promise<void> {
