@@ -17,6 +17,8 @@ export interface Plan {
   readonly says: string;
   readonly against: readonly Problem[];
   readonly touches: readonly Tag[];
+  /** A task of ours that does this already: it is waited for, and nothing is sent twice. */
+  readonly join?: Task | undefined;
   readonly follow?: Omit<FollowOptions, "touches">;
 }
 
@@ -67,6 +69,7 @@ export class Changes {
       const guest = await this.#identity.check(found, reference, call, { state });
       const plan = await change.plan(guest);
       if (options.dryRun) return { guest, changed: false, plan };
+      if (plan.join) return { guest, changed: true, plan, task: plan.join };
       if (plan.against[0]) throw plan.against[0];
       if (!plan.request) return { guest, changed: false, plan };
       await options.confirm?.(guest);

@@ -34,7 +34,10 @@ export class Power {
 
   /** Starts a stopped guest, resumes a paused VM; a running one is left alone. `conflict` for templates, `locked`. */
   start(reference: string, call: Call, options: ChangeOptions): Promise<Changed<Identified>> {
-    return this.#run(reference, call, options, startPlan);
+    return this.#run(reference, call, options, (guest) => ({
+      ...startPlan(guest),
+      join: this.#tasks.runningTask(tags.guest(guest), "qmstart", "vzstart", "qmresume"),
+    }));
   }
 
   /** Shuts down (default), stops at once, or suspends; a stopped guest is left alone. */
@@ -61,7 +64,8 @@ export class Power {
       ...cannotStop(guest, mode),
     ];
     const params = mode === "shutdown" ? { timeout: timeoutS } : this.#force(guest, mode);
-    return { says, against, touches: touches(guest), request: action(guest, mode, params) };
+    const join = this.#tasks.runningTask(tags.guest(guest), ...taskTypes[mode]);
+    return { says, against, join, touches: touches(guest), request: action(guest, mode, params) };
   }
 
   /** A shutdown of ours that still waits for its guest holds the lock that a stop needs; only then it may be overruled. */
@@ -75,6 +79,12 @@ const verbs: Readonly<Record<StopMode, string>> = {
   shutdown: "shuts down",
   stop: "stops at once, like pulling the plug,",
   suspend: "suspends",
+};
+
+const taskTypes: Readonly<Record<StopMode, readonly string[]>> = {
+  shutdown: ["qmshutdown", "vzshutdown"],
+  stop: ["qmstop", "vzstop"],
+  suspend: ["qmpause", "vzsuspend"],
 };
 
 function startPlan(guest: Identified): Plan {

@@ -88,6 +88,12 @@ export class Tasks {
     return upids.find((upid) => types.length === 0 || types.includes(parseUpid(upid)?.type ?? ""));
   }
 
+  /** The same, as something to wait for. */
+  runningTask(tag: Tag, ...types: readonly string[]): Task | undefined {
+    const upid = this.running(tag, ...types);
+    return upid === undefined ? undefined : this.#own.get(upid);
+  }
+
   /** A task's state now; `not_found` where PVE does not know it. */
   async report(upid: string, call: Call): Promise<TaskReport> {
     const kept = this.#ended.get(upid);
@@ -140,8 +146,9 @@ export class Tasks {
     } finally {
       stop.abort();
       wait.signal?.removeEventListener("abort", giveUp);
-      watched.payer = undefined;
-      watched.onProgress = undefined;
+      // Another call may have begun to wait meanwhile: it goes on paying, and hearing.
+      if (watched.payer === wait.call) watched.payer = undefined;
+      if (watched.onProgress === wait.onProgress) watched.onProgress = undefined;
     }
   }
 
