@@ -9,8 +9,6 @@ const exceptions: readonly (readonly [rule: string, where: string, reason: strin
   ["time", "src/log.ts:createLog", "a default that tests replace"],
   ["function length", "src/simulator/demo.ts:addAwkward", "one list of guests"],
   ["function length", "src/simulator/demo.ts:addFiles", "one list of files"],
-  ["function length", "src/simulator/routes/cluster.ts:clusterRoutes", "one list of routes"],
-  ["function length", "src/simulator/routes/storage.ts:storageRoutes", "one list of routes"],
 ];
 
 const folders = ["src", "tools", "test"] as const;

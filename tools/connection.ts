@@ -42,8 +42,8 @@ export const getConnectionStatus = defineTool({
   show({ host, version, auth, latency_ms: latency, permissions, cache, requests, news }) {
     const groups = permissions as readonly Group[];
     const held = groups.map(
-      ({ paths, privileges }) =>
-        `${oneLine(paths.join(" "), 200)}: ${oneLine(privileges.join(" "), 1_000)}`,
+      ({ paths, more, privileges }) =>
+        `${oneLine(paths.join(" "), 200)}${more ? ` and ${more} more` : ""}: ${oneLine(privileges.join(" "), 1_000)}`,
     );
     const sent = Object.values(requests).reduce((sum: number, amount) => sum + Number(amount), 0);
     const figures = cache as Readonly<Record<string, number>>;
@@ -66,11 +66,14 @@ const newsWords: Readonly<Record<string, string>> = {
 };
 
 const maxShown = 10;
+const maxPaths = 20;
 const noRights =
   "No privileges at all: lists will be empty. An administrator grants some with: pveum acl modify / --tokens '<user@realm!name>' --roles PVEAuditor";
 
 interface Group {
   readonly paths: readonly string[];
+  /** How many paths are left out: an administrator holds one for every guest. */
+  readonly more?: number;
   readonly privileges: readonly string[];
 }
 
@@ -83,5 +86,9 @@ function grouped(permissions: ReadonlyMap<string, readonly string[]>): readonly 
     group.paths.push(path);
     groups.set(key, group);
   }
-  return [...groups.values()];
+  return [...groups.values()].map(({ paths, privileges }) => ({
+    paths: paths.slice(0, maxPaths),
+    ...(paths.length > maxPaths && { more: paths.length - maxPaths }),
+    privileges,
+  }));
 }

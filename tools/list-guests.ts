@@ -51,7 +51,12 @@ export const listGuests = defineTool({
     const sorted = figure ? wanted.toSorted((a, b) => figure(b) - figure(a)) : wanted;
     const { items, total, left, next } = page(sorted, limit, cursor, { ...filter, sort, managed });
     proxmox.guests.tell(items);
-    return { guests: items.map(fields), total, left, ...(next && { cursor: next }) };
+    return {
+      guests: items.map((guest) => fields(guest, sort)),
+      total,
+      left,
+      ...(next && { cursor: next }),
+    };
   },
   show({ guests, total, left, cursor }) {
     if (total === 0)
@@ -62,7 +67,9 @@ export const listGuests = defineTool({
   },
 });
 
-function fields({ row, name, lock }: ListedGuest) {
+/** Disks only where they were asked about: 25 guests with all their figures would be more than an agent can afford. */
+function fields({ row, name, lock }: ListedGuest, sort: keyof typeof figures | undefined) {
+  const off = row.status === "stopped";
   return {
     vmid: row.vmid,
     name,
@@ -74,13 +81,13 @@ function fields({ row, name, lock }: ListedGuest) {
     tags: row.tags.length > 0 ? row.tags : undefined,
     pool: row.pool,
     ha: row.ha,
-    cpu: row.cpu,
+    cpu: off || row.cpu === undefined ? undefined : Math.round(row.cpu * 1_000) / 1_000,
     cores: row.cores,
-    memory_used_bytes: row.memoryUsedBytes,
+    memory_used_bytes: off ? undefined : row.memoryUsedBytes,
     memory_bytes: row.memoryBytes,
-    disk_used_bytes: row.diskUsedBytes,
-    disk_bytes: row.diskBytes,
-    uptime_s: row.uptimeS,
+    disk_used_bytes: sort === "disk" ? row.diskUsedBytes : undefined,
+    disk_bytes: sort === "disk" ? row.diskBytes : undefined,
+    uptime_s: off ? undefined : row.uptimeS,
   };
 }
 
@@ -103,6 +110,7 @@ const columns = [
         : undefined,
   },
   { head: "memory", cell: memory },
+  { head: "disk", cell: disk },
   { head: "up", cell: (row: Listed) => (row.uptime_s ? duration(row.uptime_s) : undefined) },
   { head: "tags", cell: (row: Listed) => row.tags?.join(" ") },
   { head: "pool", cell: (row: Listed) => row.pool },
@@ -112,4 +120,10 @@ function memory(row: Listed): string | undefined {
   if (row.memory_bytes === undefined) return undefined;
   const used = row.status === "running" ? `${bytes(row.memory_used_bytes ?? 0)} of ` : "";
   return `${used}${bytes(row.memory_bytes)}`;
+}
+
+function disk(row: Listed): string | undefined {
+  if (row.disk_bytes === undefined) return undefined;
+  const used = row.disk_used_bytes === undefined ? "" : `${bytes(row.disk_used_bytes)} of `;
+  return `${used}${bytes(row.disk_bytes)}`;
 }

@@ -34,7 +34,7 @@ export const changesOutput = z.object({
 
 export type ChangeResult = z.input<typeof changeOutput>;
 
-/** Waits for the task of a change and tells what came of it; `ended` is the state that a success leaves behind. */
+/** Waits for the task of a change and tells what came of it; `after` is the state that a success leaves behind. */
 export async function settled<T>(
   changed: Changed<T>,
   subject: Subject,
@@ -46,7 +46,8 @@ export async function settled<T>(
   if (!changed.task) return unsent(changed, who, before);
   const report = await context.settle(changed.task);
   const queued = report.type.startsWith("ha");
-  const status = report.state === "running" || queued ? before : after;
+  const reached = report.unstarted ? "stopped" : after;
+  const status = report.state === "running" || queued ? before : reached;
   return {
     ...who,
     ...(status && { status }),

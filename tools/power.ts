@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Problem } from "../src/problem.ts";
+import { isProblem, Problem } from "../src/problem.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import {
   type ChangeResult,
@@ -62,7 +62,9 @@ export const stopGuest = defineTool({
     return several(args, context, async (guest) => {
       const changed = await proxmox.power.stop(guest, call, { mode, timeoutS, dryRun });
       const states = { before: changed.guest.status?.status, after: doing[mode].after };
-      return settled(changed, changed.guest, states, context);
+      return settled(changed, changed.guest, states, context).catch((error: unknown) => {
+        throw mode === "shutdown" ? ignored(error, changed.guest.vmid) : error;
+      });
     });
   },
   show: (result, { mode }) =>
@@ -71,6 +73,15 @@ export const stopGuest = defineTool({
       already: mode === "suspend" ? "is paused or stopped already" : "is stopped already",
     }),
 });
+
+/** A guest that did not follow the power button runs on; what is left is to wait longer or to pull the plug. */
+function ignored(error: unknown, vmid: number): unknown {
+  const { exitstatus } = isProblem(error, "task_failed") ? error.facts : {};
+  if (!isProblem(error) || !/powerdown failed|did not stop/.test(String(exitstatus))) return error;
+  const { kind, message, facts, cause } = error;
+  const next = `It still runs. Give it longer with timeout_s, or pull the plug with stop_guest {guest: "${vmid}", mode: "stop"}.`;
+  return new Problem(kind, message, { next, facts, cause });
+}
 
 /** `guest` for one, `guests` for several with a result for each. */
 async function several(

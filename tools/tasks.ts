@@ -3,7 +3,7 @@ import { ifAllowed } from "../src/each.ts";
 import { Problem } from "../src/problem.ts";
 import type { ListedTask } from "../src/proxmox/cluster.ts";
 import type { TaskReport } from "../src/proxmox/task.ts";
-import { duration, oneLine, table } from "../src/text.ts";
+import { count, duration, oneLine, table } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { taskFields } from "./outcome.ts";
 import * as params from "./params.ts";
@@ -20,6 +20,7 @@ const input = z.object({
 
 const output = z.object({
   tasks: z.array(z.unknown()).optional(),
+  left: z.int().optional(),
   upid: z.string().optional(),
   node: z.string().optional(),
   type: z.string().optional(),
@@ -30,7 +31,8 @@ const output = z.object({
 type Args = z.output<typeof input>;
 type Result = z.output<typeof output>;
 
-const maxListed = 25;
+/** More would not fit into what an agent can afford. */
+const maxListed = 20;
 
 export const getTasks = defineTool({
   name: "get_tasks",
@@ -41,7 +43,8 @@ export const getTasks = defineTool({
   output,
   run: (args, context) =>
     args.upid === undefined ? list(args, context) : one(args.upid, args, context),
-  show: (result) => (result.tasks ? showList(result.tasks as readonly Row[]) : showOne(result)),
+  show: (result) =>
+    result.tasks ? showList(result.tasks as readonly Row[], result.left) : showOne(result),
 });
 
 async function one(upid: string, args: Args, { proxmox, call }: ToolContext): Promise<Result> {
@@ -68,7 +71,8 @@ async function list(args: Args, { proxmox, call }: ToolContext): Promise<Result>
   const tasks =
     recent.length > 0 ? recent : await fromNodes({ ...args, vmid, since }, { proxmox, call });
   const wanted = tasks.filter((task) => args.state === undefined || stateOf(task) === args.state);
-  return { tasks: wanted.slice(0, maxListed).map(fields) };
+  const left = Math.max(0, wanted.length - maxListed);
+  return { tasks: wanted.slice(0, maxListed).map(fields), ...(left > 0 && { left }) };
 }
 
 async function fromNodes(
@@ -128,9 +132,9 @@ function fields(task: ListedTask) {
 
 type Row = ReturnType<typeof fields>;
 
-function showList(rows: readonly Row[]): string {
+function showList(rows: readonly Row[], left = 0): string {
   if (rows.length === 0) return "No such task. A token without Sys.Audit sees only its own.";
-  return table(rows, [
+  const shown = table(rows, [
     { head: "state", cell: (row) => row.state },
     { head: "type", cell: (row) => row.type },
     { head: "id", cell: (row) => row.id },
@@ -146,6 +150,8 @@ function showList(rows: readonly Row[]): string {
       cell: (row) => (row.state === "failed" ? oneLine(row.exitstatus ?? "", 80) : undefined),
     },
   ]);
+  const rest = `… and ${count(left, "older task")}: narrow the question by guest, node, state or since.`;
+  return left > 0 ? `${shown}\n${rest}` : shown;
 }
 
 function showOne({ type, node, upid, task = {}, log = [] }: Result): string {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Part, Reader } from "../cache/cache.ts";
 
 /** Progress of long work: `done` is a fraction 0..1 where it is known. */
@@ -36,6 +37,8 @@ export class Call implements Reader {
 
   constructor(options: CallOptions = {}) {
     this.signal = options.signal ?? new AbortController().signal;
+    // One call asks every node of a cluster at once; Node would take more than ten listeners for a leak and say so on stderr.
+    setMaxListeners(0, this.signal);
     this.maxAgeMs = options.maxAgeMs;
     this.progress = options.progress;
   }

@@ -1,7 +1,8 @@
 import { Mutex } from "async-mutex";
 import type { Tag } from "../cache/store.ts";
-import { Problem } from "../problem.ts";
+import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
+import { tags } from "./freshness.ts";
 import type { Identified, Identity } from "./identity.ts";
 import type { GuestKind } from "./lookup.ts";
 import type { FollowOptions, Task } from "./task.ts";
@@ -17,6 +18,8 @@ export interface Plan {
   readonly says: string;
   readonly against: readonly Problem[];
   readonly touches: readonly Tag[];
+  /** A task of ours that does this already: it is waited for, and nothing is sent twice. */
+  readonly join?: Task | undefined;
   readonly follow?: Omit<FollowOptions, "touches">;
 }
 
@@ -67,6 +70,7 @@ export class Changes {
       const guest = await this.#identity.check(found, reference, call, { state });
       const plan = await change.plan(guest);
       if (options.dryRun) return { guest, changed: false, plan };
+      if (plan.join) return { guest, changed: true, plan, task: plan.join };
       if (plan.against[0]) throw plan.against[0];
       if (!plan.request) return { guest, changed: false, plan };
       await options.confirm?.(guest);
@@ -80,8 +84,15 @@ export class Changes {
     plan: Pick<Plan, "touches" | "follow">,
     call: Call,
   ): Promise<Task> {
-    const answer = await this.#verbs.change(call, request, plan.touches);
-    return this.#tasks.follow(answer, { touches: plan.touches, ...plan.follow });
+    try {
+      const answer = await this.#verbs.change(call, request, plan.touches);
+      return this.#tasks.follow(answer, { touches: plan.touches, ...plan.follow });
+    } catch (error) {
+      // Done, perhaps, or refused against all that we know: either way the rows are to be asked again.
+      await this.#verbs.cache.invalidate([tags.inventory]);
+      if (isProblem(error, "outcome_unknown")) this.#tasks.doubt(plan.touches);
+      throw error;
+    }
   }
 
   async #exclusive<T>(vmid: number, run: () => Promise<T>): Promise<T> {

@@ -163,7 +163,7 @@ export class Clones {
         onEnd: (report) => {
           this.#lookup.overlay.arrived(vmid, succeeded(report) ? "stopped" : undefined);
           this.#vmids.free(vmid);
-          return succeeded(report) ? [] : [tags.inventory];
+          return [tags.inventory];
         },
       },
     };
@@ -189,13 +189,15 @@ export class Clones {
     await attempt(remarks, `It could not be tagged ${this.#managedTag}`, () =>
       this.#tag(guest, call),
     );
+    const tagged = remarks.length;
     if (options.start) {
       await attempt(remarks, "It could not be started", async () => {
         const started = await (await this.#start(guest, call)).settle({ timeoutMs: startWaitMs });
         if (started.state === "failed") throw new Problem("task_failed", started.exitstatus ?? "");
       });
     }
-    return remarks.length === 0 ? report : { ...report, remarks };
+    const unstarted = remarks.length > tagged ? { unstarted: true as const } : {};
+    return remarks.length === 0 ? report : { ...report, remarks, ...unstarted };
   }
 
   async #tag(guest: CloneOutcome["guest"], call: Call): Promise<void> {
@@ -206,7 +208,7 @@ export class Clones {
       path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/config`,
       params: { tags: [...config.tags, this.#managedTag].join(";"), digest: config.digest },
     };
-    await this.#verbs.change(call, request, [tags.guest(guest)]);
+    await this.#verbs.change(call, request, [tags.guest(guest), tags.inventory]);
   }
 
   async #start(guest: CloneOutcome["guest"], call: Call): Promise<Task> {

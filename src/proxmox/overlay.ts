@@ -42,6 +42,7 @@ export class Overlay {
   /** We have destroyed it: rows from before that are not believed. */
   bury(id: GuestId): void {
     this.drop(id);
+    this.#expected.delete(id.vmid);
     this.#gone.set(key(id), this.#now());
   }
 

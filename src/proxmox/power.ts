@@ -38,7 +38,11 @@ export class Power {
 
   /** Starts a stopped guest, resumes a paused VM; a running one is left alone. `conflict` for templates, `locked`. */
   start(reference: string, call: Call, options: ChangeOptions): Promise<Changed<Identified>> {
-    return this.#run(reference, call, options, (guest) => this.#startPlan(guest));
+    return this.#run(reference, call, options, (guest) => ({
+      ...startPlan(guest),
+      follow: this.#leaves(guest, "running"),
+      join: this.#tasks.runningTask(tags.guest(guest), "qmstart", "vzstart", "qmresume"),
+    }));
   }
 
   /** Shuts down (default), stops at once, or suspends; a stopped guest is left alone. */
@@ -66,25 +70,9 @@ export class Power {
     ];
     const follow = this.#leaves(guest, mode === "suspend" ? "paused" : "stopped");
     const params = mode === "shutdown" ? { timeout: timeoutS } : this.#force(guest, mode);
+    const join = this.#tasks.runningTask(tags.guest(guest), ...taskTypes[mode]);
     const request = action(guest, mode, params);
-    return { says, against, touches: touches(guest), request, follow };
-  }
-
-  #startPlan(guest: Identified): Plan {
-    const status = guest.status?.status;
-    const says = `starts ${words(guest)}`;
-    if (status !== "stopped" && status !== "paused" && status !== "suspended") {
-      return { says, against: [], touches: [] };
-    }
-    const against = [...lockedBy(guest, "suspended"), ...template(guest)];
-    const request = action(guest, status === "stopped" ? "start" : "resume", {});
-    return {
-      says,
-      against,
-      touches: touches(guest),
-      request,
-      follow: this.#leaves(guest, "running"),
-    };
+    return { says, against, join, touches: touches(guest), request, follow };
   }
 
   /** Rows lag behind; until they have caught up, the state that the task has left is laid over them. HA only queues. */
@@ -110,6 +98,23 @@ const verbs: Readonly<Record<StopMode, string>> = {
   stop: "stops at once, like pulling the plug,",
   suspend: "suspends",
 };
+
+const taskTypes: Readonly<Record<StopMode, readonly string[]>> = {
+  shutdown: ["qmshutdown", "vzshutdown"],
+  stop: ["qmstop", "vzstop"],
+  suspend: ["qmpause", "vzsuspend"],
+};
+
+function startPlan(guest: Identified): Plan {
+  const status = guest.status?.status;
+  const says = `starts ${words(guest)}`;
+  if (status !== "stopped" && status !== "paused" && status !== "suspended") {
+    return { says, against: [], touches: [] };
+  }
+  const against = [...lockedBy(guest, "suspended"), ...template(guest)];
+  const request = action(guest, status === "stopped" ? "start" : "resume", {});
+  return { says, against, touches: touches(guest), request };
+}
 
 function template(guest: Identified) {
   if (!guest.config.template) return [];

@@ -20,6 +20,8 @@ export interface TaskReport {
   readonly log?: readonly string[];
   /** What we have to say of it: a step after it that could not be done. */
   readonly remarks?: readonly string[];
+  /** The guest was to be started afterwards, and that failed. */
+  readonly unstarted?: true;
 }
 
 export interface SettleOptions {

@@ -25,6 +25,8 @@ const maxFailures = 120;
 /** PVE may not find a task for a moment after it has answered its UPID. */
 const maxMissing = 10;
 const tailLines = 10;
+/** How long a task may run of which we know nothing but that it may run. */
+const doubtMs = 45_000;
 
 interface Watched extends Upid {
   payer: Call | undefined;
@@ -73,6 +75,14 @@ export class Tasks {
     return activity.running.size > 0 || this.#verbs.clock.now() - activity.endedAt < ms;
   }
 
+  /** A change of ours may be under way, but its answer was lost and with it the UPID: for a minute rows are not believed. */
+  doubt(touches: readonly Tag[]): void {
+    for (const tag of touches) {
+      const running = this.#activity.get(tag)?.running ?? new Set();
+      this.#activity.set(tag, { running, endedAt: this.#verbs.clock.now() + doubtMs });
+    }
+  }
+
   /** The UPID of a task of ours, of one of these types if some are given, that touches this and still runs. */
   running(tag: Tag, ...types: readonly string[]): string | undefined {
     const upids = [...(this.#activity.get(tag)?.running ?? [])];
@@ -82,6 +92,12 @@ export class Tasks {
   /** Whether any task of ours of one of these types runs. */
   anyRunning(...types: readonly string[]): boolean {
     return [...this.#own.keys()].some((upid) => types.includes(parseUpid(upid)?.type ?? ""));
+  }
+
+  /** The same, as something to wait for. */
+  runningTask(tag: Tag, ...types: readonly string[]): Task | undefined {
+    const upid = this.running(tag, ...types);
+    return upid === undefined ? undefined : this.#own.get(upid);
   }
 
   /** A task's state now; `not_found` where PVE does not know it. */
@@ -136,8 +152,9 @@ export class Tasks {
     } finally {
       stop.abort();
       wait.signal?.removeEventListener("abort", giveUp);
-      watched.payer = undefined;
-      watched.onProgress = undefined;
+      // Another call may have begun to wait meanwhile: it goes on paying, and hearing.
+      if (watched.payer === wait.call) watched.payer = undefined;
+      if (watched.onProgress === wait.onProgress) watched.onProgress = undefined;
     }
   }
 

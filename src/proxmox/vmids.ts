@@ -23,10 +23,12 @@ export class VmidPool {
 
   /** The wished vmid if it is free (`conflict` if not), else the lowest free one. */
   async take(wished: number | undefined, call: Call): Promise<number> {
-    const vmid = wished ?? (await this.#mutex.runExclusive(() => this.#next(call)));
-    if (wished !== undefined) await this.#assertFree(wished, call);
-    this.#taken.add(vmid);
-    return vmid;
+    return this.#mutex.runExclusive(async () => {
+      if (wished === undefined) return this.#next(call);
+      await this.#assertFree(wished, call);
+      this.#taken.add(wished);
+      return wished;
+    });
   }
 
   /** In use, or not needed after all. */

@@ -22,6 +22,7 @@ export function demoWorld(now: number): World {
   addTemplates(world);
   addAwkward(world, now);
   addFiles(world, now);
+  addWeb(world);
   return world;
 }
 
@@ -170,4 +171,16 @@ function addFiles(world: World, now: number): void {
     enabled: true,
     comment: "nightly",
   });
+}
+
+/** What the hosts can download. */
+function addWeb(world: World): void {
+  const serve = (url: string, sizeMib: number) =>
+    world.web.set(url, { sizeBytes: sizeMib * 1024 ** 2, bytes: url });
+  const debian = "https://cloud.debian.org/images/cloud/trixie/latest";
+  serve(`${debian}/debian-13-genericcloud-amd64.qcow2`, 338);
+  serve("https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img", 597);
+  serve("https://releases.ubuntu.com/24.04/ubuntu-24.04.3-live-server-amd64.iso", 3_154);
+  const images = "http://download.proxmox.com/images/system";
+  serve(`${images}/alpine-3.22-default_20250617_amd64.tar.xz`, 3);
 }

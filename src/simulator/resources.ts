@@ -102,7 +102,7 @@ function storageRows(cluster: Cluster, access: Access): Row[] {
         content: storage.content.join(","),
         status: "unknown",
       };
-      if (cluster.stats.node(node.name, cluster.now)) {
+      if (cluster.stats.node(node.name, cluster.now) && !storage.offline) {
         row["status"] = "available";
         row["maxdisk"] = storage.totalBytes;
         row["disk"] = usage.of(storage, node.name);

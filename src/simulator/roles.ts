@@ -33,7 +33,9 @@ export function builtInRoles(): Map<string, ReadonlySet<string>> {
       "PVEAdmin",
       pick(
         (name) =>
-          !/^(?:Permissions\.|Sys\.(?:Modify|PowerMgmt|Incoming)|Realm\.Allocate$)/.test(name),
+          !/^(?:Permissions\.|Sys\.(?:Modify|PowerMgmt|Incoming|AccessNetwork)|Realm\.Allocate$)/.test(
+            name,
+          ),
       ),
     ],
     ["PVEAuditor", pick((name) => name.endsWith(".Audit"))],

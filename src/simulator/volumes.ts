@@ -57,6 +57,11 @@ export function usableStorage(cluster: Cluster, id: string, node: string): Stora
   return storage;
 }
 
+/** Connects it, or the refusal (PVE::Storage activate_storage). */
+export function activate(storage: Storage): void {
+  if (storage.offline) throw died(`storage '${storage.id}' is not online`);
+}
+
 export function onNode(storage: Storage, node: string): boolean {
   return storage.nodes.length === 0 || storage.nodes.includes(node);
 }

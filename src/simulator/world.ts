@@ -68,7 +68,7 @@ export interface Guest {
 
 export interface Storage {
   readonly id: string;
-  readonly type: "dir" | "lvmthin" | "nfs" | "zfspool" | "pbs";
+  readonly type: "dir" | "btrfs" | "lvmthin" | "nfs" | "zfspool" | "pbs";
   readonly content: string[];
   readonly shared: boolean;
   /** Empty: all nodes. */
@@ -76,6 +76,15 @@ export interface Storage {
   disabled: boolean;
   readonly totalBytes: number;
   readonly path?: string;
+  /** Its server does not answer. */
+  offline?: boolean;
+}
+
+/** What a URL serves to the hosts. */
+export interface WebFile {
+  readonly sizeBytes: number;
+  /** Stands in for its bytes: checksums are of this. */
+  readonly bytes: string;
 }
 
 export interface Volume {
@@ -92,6 +101,8 @@ export interface Volume {
   readonly parent?: string;
   notes?: string;
   protected?: boolean;
+  /** Stands in for its bytes, where it was downloaded. */
+  readonly bytes?: string;
 }
 
 export interface Pool {
@@ -115,6 +126,9 @@ export interface User {
   /** Unix seconds; 0 never. */
   expire: number;
   comment: string;
+  email?: string;
+  /** Absent: nobody logs in as this user. */
+  password?: string;
   readonly groups: Set<string>;
   /** By the part after `!`. */
   readonly tokens: Map<string, Token>;
@@ -154,11 +168,17 @@ export interface BackupJob {
 export interface World {
   readonly clusterName: string;
   readonly nodes: Map<string, Node>;
+  /** Names that resolve without being members of the cluster, and how connecting to them fails. */
+  readonly strangers: Map<string, string>;
   readonly guests: Map<number, Guest>;
   readonly storages: Map<string, Storage>;
   readonly volumes: Map<string, Volume>;
+  /** By URL; a host that no URL here names does not exist. */
+  readonly web: Map<string, WebFile>;
   readonly pools: Map<string, Pool>;
   readonly users: Map<string, User>;
+  /** Group → its comment. */
+  readonly groups: Map<string, string>;
   readonly roles: Map<string, ReadonlySet<string>>;
   acl: AclEntry[];
   backupJobs: BackupJob[];

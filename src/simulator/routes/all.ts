@@ -1,6 +1,7 @@
 import type { Route } from "../route.ts";
 import { accessRoutes } from "./access.ts";
 import { clusterRoutes } from "./cluster.ts";
+import { downloadRoutes } from "./download.ts";
 import { cloneRoutes } from "./guest-clone.ts";
 import { configRoutes } from "./guest-config.ts";
 import { createRoutes } from "./guest-create.ts";
@@ -21,6 +22,7 @@ export function allRoutes(): Route[] {
     ...clusterRoutes(),
     ...accessRoutes(),
     ...storageRoutes(),
+    ...downloadRoutes(),
     ...taskRoutes(),
     ...guestReadRoutes(),
     ...guestInsideRoutes(),

@@ -1,9 +1,9 @@
 import { storageIdFormat } from "../formats.ts";
-import { badParameters } from "../refusal.ts";
-import { type Call, needs, needsAny, type Route, vmidParameter } from "../route.ts";
-import { TaskFailure } from "../tasks.ts";
+import { badParameters, died } from "../refusal.ts";
+import { type Call, needsAny, type Route, vmidParameter } from "../route.ts";
+import { TaskFailure, type TaskLog, type Work } from "../tasks.ts";
 import { StorageUsage } from "../usage.ts";
-import { onNode } from "../volumes.ts";
+import { activate, onNode, usableStorage } from "../volumes.ts";
 import { type Storage, type Volume, volumeKey } from "../world.ts";
 
 const flag = { type: "boolean", optional: true } as const;
@@ -47,7 +47,6 @@ export function storageRoutes(): Route[] {
     {
       method: "DELETE",
       path: "/nodes/{node}/storage/{storage}/content/{volume}",
-      permission: needs("/storage/{storage}", "Datastore.Allocate"),
       parameters: { delay: { type: "integer", optional: true, minimum: 1, maximum: 30 } },
       handle: remove,
     },
@@ -91,7 +90,9 @@ function list(call: Call): unknown[] {
 function figures({ cluster, values }: Call, storage: Storage): Record<string, unknown> {
   const { type, shared, disabled, totalBytes: total } = storage;
   const fixed = { type, content: storage.content.join(","), shared: shared ? 1 : 0 };
-  if (disabled) return { ...fixed, enabled: 0, active: 0, total: 0, used: 0, avail: 0 };
+  const nothing = { active: 0, total: 0, used: 0, avail: 0 };
+  if (disabled) return { ...fixed, enabled: 0, ...nothing };
+  if (storage.offline) return { ...fixed, enabled: 1, ...nothing };
   const used = new StorageUsage(cluster.world).of(storage, values["node"] ?? "");
   const used_fraction = used / total;
   return { ...fixed, enabled: 1, active: 1, total, used, avail: total - used, used_fraction };
@@ -113,7 +114,8 @@ function theStorage({ cluster, values }: Call): Storage {
 /** GET …/content: volumes that one may not use are left out. */
 function content(call: Call): unknown[] {
   const { cluster, access, values } = call;
-  const storage = theStorage(call);
+  const storage = usableStorage(cluster, values["storage"] ?? "", values["node"] ?? "");
+  activate(storage);
   const mayAll = access.has(`/storage/${storage.id}`, "Datastore.Allocate");
   return volumesOn(call, storage)
     .filter((volume) => values["content"] === undefined || volume.content === values["content"])
@@ -156,28 +158,70 @@ function entry(volume: Volume, storage: Storage | undefined): Record<string, unk
 }
 
 /** DELETE …/content/{volume}: whether a guest still uses it is not asked; what is not there is removed all the same. */
-function remove(call: Call): string {
+async function remove(call: Call): Promise<string | null> {
   const { cluster, access, values } = call;
   const storage = theStorage(call);
   const name = values["volume"] ?? "";
-  const volid = name.includes(":") ? name : `${storage.id}:${name}`;
+  const volid = volumeId(storage, name);
   const node = values["node"] ?? "";
   const volume = volumesOn(call, storage).find((other) => other.volid === volid);
+  mayRemove(access, storage, volume);
   const id = volume?.vmid === undefined ? storage.id : `${volume.vmid}@${storage.id}`;
-  return cluster.tasks.start({
+  const upid = cluster.tasks.start({
     node,
     type: "imgdel",
     id,
     user: access.name,
-    *work(log) {
-      yield 100;
-      if (volume?.protected) {
-        const inner = volid.slice(volid.indexOf(":") + 1);
-        throw new TaskFailure(`cannot remove protected volume '${inner}' on '${storage.id}'`);
-      }
-      if (!volume) log.print(`disk image '${storage.path ?? ""}/${name}' does not exist`);
-      else cluster.world.volumes.delete(volumeKey(volid, volume.node));
-      log.print(`Removed volume '${volid}'`);
-    },
+    work: (log) => removeWork(call, { storage, volid, volume }, log),
   });
+  return values["delay"] === undefined ? upid : waitFor(call, upid, Number(values["delay"]));
+}
+
+/** PVE::API2::Storage::Content real_volume_id */
+function volumeId(storage: Storage, name: string): string {
+  const [id = ""] = name.split(":");
+  if (!name.includes(":")) return `${storage.id}:${name}`;
+  if (id === storage.id) return name;
+  throw badParameters({ volume: `storage ID mismatch (${id} != ${storage.id})\n` });
+}
+
+/** One's own guest's backups need less. */
+function mayRemove(access: Call["access"], storage: Storage, volume: Volume | undefined): void {
+  const backup = volume?.content === "backup" && volume.vmid !== undefined;
+  access.need(`/storage/${storage.id}`, backup ? "Datastore.AllocateSpace" : "Datastore.Allocate");
+  if (backup) access.need(`/vms/${volume.vmid}`, "VM.Backup");
+}
+
+interface Removal {
+  readonly storage: Storage;
+  readonly volid: string;
+  readonly volume: Volume | undefined;
+}
+
+function* removeWork({ cluster }: Call, { storage, volid, volume }: Removal, log: TaskLog): Work {
+  const inner = volid.slice(volid.indexOf(":") + 1);
+  if (storage.offline) throw new TaskFailure(`storage '${storage.id}' is not online`);
+  yield 100;
+  if (volume?.protected) {
+    throw new TaskFailure(`cannot remove protected volume '${inner}' on '${storage.id}'`);
+  }
+  const clones = [...cluster.world.volumes.values()].filter(({ parent }) => parent === volid);
+  // LVM-thin knows nothing of whose origin a volume is.
+  if (clones.length > 0 && storage.type !== "lvmthin") {
+    throw new TaskFailure(`base volume '${inner}' is still in use by linked clones`);
+  }
+  if (!volume) log.print(`disk image '${storage.path ?? ""}/${inner}' does not exist`);
+  else cluster.world.volumes.delete(volumeKey(volid, volume.node));
+  log.print(`Removed volume '${volid}'`);
+}
+
+/** With `delay`: null where the task ends well within it, its error where it does not end well. */
+async function waitFor({ cluster }: Call, upid: string, seconds: number): Promise<string | null> {
+  for (let second = 0; second < seconds; second++) {
+    const status = cluster.tasks.find(upid)?.exitstatus;
+    if (status === "OK") return null;
+    if (status !== undefined) throw died(status);
+    await cluster.wait(1000);
+  }
+  return upid;
 }
