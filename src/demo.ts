@@ -224,19 +224,19 @@ function settle(show: Theatre, requests: readonly LoggedRequest[], bare?: number
   say(green(`      ${count(requests.length, "request")}${costWords(requests)}`));
 }
 
-/** A few are named; of many, reads are counted by what they are for. */
+/** A few are named in full; of many, equal reads are counted. */
 function costWords(requests: readonly LoggedRequest[]): string {
-  const named = requests.map(({ method, path }) => `${method} ${path}`);
-  if (named.length === 0) return "";
-  if (named.length <= 3 && named.join(", ").length < 100) return `: ${named.join(", ")}`;
-  const changes = named.filter((request) => !request.startsWith("GET "));
-  const polls = named.filter((request) => /^GET .*\/tasks\//u.test(request)).length;
-  const reads = named.length - changes.length - polls;
-  const parts = [
-    ...(reads > 0 ? [count(reads, "read")] : []),
-    ...(polls > 0 ? [`${count(polls, "look")} at the task`] : []),
-    ...changes,
-  ];
+  const full = requests.map(({ method, path }) => `${method} ${path}`);
+  if (full.length === 0) return "";
+  if (full.length <= 3 && full.join(", ").length < 100) return `: ${full.join(", ")}`;
+  const words = requests.map(({ method, path }) => {
+    if (method !== "GET") return `${method} ${path}`;
+    return path.includes("/tasks/") ? "GET of the task" : `GET ${path.replace(/^.*\//u, "")}`;
+  });
+  const parts = [...new Set(words)].map((word) => {
+    const times = words.filter((other) => other === word).length;
+    return times > 1 ? `${times} × ${word}` : word;
+  });
   return `: ${parts.join(", ")}`;
 }
 
