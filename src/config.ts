@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import * as z from "zod";
+import { type Credentials, type Refuse, readCredentials, secretsOf } from "./credentials.ts";
 import { Problem } from "./problem.ts";
 import { closest, count, list, oneLine, unquoted } from "./text.ts";
 
@@ -26,8 +27,6 @@ function flag(name: string, words: string) {
   return z.boolean().default(false).register(settingMeta, { flag: name, words });
 }
 
-const useToken = "use an API token, PROXMOX_TOKEN_ID and PROXMOX_TOKEN_SECRET";
-
 /** Every setting as it is written down; `readConfig` makes a Config of it. */
 export const settings = z.object({
   url: value({
@@ -37,8 +36,12 @@ export const settings = z.object({
   }),
   tokenId: value({ env: "PROXMOX_TOKEN_ID", words: "API token id.", example: "mcp@pve!agent" }),
   tokenSecret: value({ env: "PROXMOX_TOKEN_SECRET", words: "Its secret.", secret: true }),
-  username: value({ env: "PROXMOX_USERNAME", words: "Password login.", later: useToken }),
-  password: value({ env: "PROXMOX_PASSWORD", words: "", secret: true, later: useToken }),
+  username: value({
+    env: "PROXMOX_USERNAME",
+    words: "Instead of a token: a user with its realm.",
+    example: "mcp@pve",
+  }),
+  password: value({ env: "PROXMOX_PASSWORD", words: "Its password.", secret: true }),
   caFile: value({ env: "PROXMOX_CA_FILE", words: "PEM file of the authority to trust." }),
   fingerprint: value({
     env: "PROXMOX_FINGERPRINT",
@@ -58,7 +61,11 @@ export const settings = z.object({
     words: "Toolsets to offer with commas between, or all (default core).",
     example: "core,disks",
   }),
-  files: value({ flag: "--files", words: "", later: "leave it out, no tool takes files yet" }),
+  files: value({
+    flag: "--files",
+    words: "Directory below which tools may read files: keys and certificates that pass no model.",
+    example: "/etc/mcp-files",
+  }),
   configFile: value({ flag: "--config", words: "", later: "use the PROXMOX_… variables" }),
   help: flag("--help", "Shows this help."),
   version: flag("--version", "Shows the version."),
@@ -79,7 +86,7 @@ export interface Tls {
 export interface Connection {
   /** Origins of the hosts of one cluster, such as `https://pve1:8006`. */
   readonly urls: readonly [string, ...string[]];
-  readonly token: { readonly id: string; readonly secret: string };
+  readonly credentials: Credentials;
   readonly tls: Tls;
 }
 
@@ -89,6 +96,8 @@ export interface Config {
   readonly demo: boolean;
   readonly readOnly: boolean;
   readonly toolsets: readonly string[];
+  /** The directory below which tools may read files. */
+  readonly files?: string;
   /** Absent with `--demo`, `--help` and `--version`. */
   readonly connection?: Connection;
   /** Not wrong enough to stop for; one sentence each. */
@@ -102,12 +111,11 @@ export interface ConfigSource {
   /** Without the runtime and the script. */
   readonly argv: readonly string[];
   readonly readFile: (path: string) => string;
+  /** Whether there is such a directory; taken for granted without it. */
+  readonly isDirectory?: (path: string) => boolean;
   /** Names of the toolsets there are; others are refused. */
   readonly toolsets?: readonly string[];
 }
-
-/** Takes a complaint and lets the parser go on, so that all of them are told at once. */
-type Refuse = (problem: string) => undefined;
 
 /** Reads flags and environment. Throws one invalid_input that names every wrong or missing setting and its remedy. */
 export function readConfig(source: ConfigSource): Config {
@@ -118,11 +126,13 @@ export function readConfig(source: ConfigSource): Config {
   const toolsets = readToolsets(flags.toolsets, source.toolsets, refuse);
   const named = { mode, demo, readOnly, toolsets } as const;
   if (mode !== "serve") return { ...named, warnings: [], secrets: [] };
+  const files = readFiles(flags.files, source, refuse);
+  const served = { ...named, ...(files !== undefined && { files }) };
   const connection = demo ? undefined : readConnection(source, refuse);
   const warnings = demo ? [] : warningsOf(source.env, connection);
   if (problems.length > 0) throw refusal(problems, warnings);
-  if (connection === undefined) return { ...named, warnings, secrets: [] };
-  return { ...named, connection, warnings, secrets: [connection.token.secret] };
+  if (connection === undefined) return { ...served, warnings, secrets: [] };
+  return { ...served, connection, warnings, secrets: secretsOf(connection.credentials) };
 }
 
 function refusal(problems: readonly string[], warnings: readonly string[]): Problem {
@@ -183,20 +193,24 @@ function readToolsets(raw = "core", known: readonly string[] = [], refuse: Refus
   return [...wanted];
 }
 
+function readFiles(raw: string | undefined, { isDirectory }: ConfigSource, refuse: Refuse) {
+  const path = unquoted(raw);
+  if (path === undefined || !isDirectory || isDirectory(path)) return path;
+  return refuse(`--files: there is no directory ${oneLine(path, 200)}.`);
+}
+
 type Read = (name: SettingName) => string | undefined;
 
 function readConnection(source: ConfigSource, refuse: Refuse): Connection | undefined {
   const read: Read = (name) => readSetting(metaOf(name), source, refuse);
   const urls = readUrls(read("url"), refuse);
-  const token = readToken(read("tokenId"), read("tokenSecret"), refuse);
+  const [tokenId, tokenSecret] = [read("tokenId"), read("tokenSecret")];
+  const [username, password] = [read("username"), read("password")];
+  const credentials = readCredentials({ tokenId, tokenSecret, username, password }, refuse);
   const tls = readTls(read, source, refuse);
-  const { PROXMOX_USERNAME: user, PROXMOX_PASSWORD: password } = source.env;
-  if (token === undefined && (user || password)) {
-    refuse(`PROXMOX_USERNAME with PROXMOX_PASSWORD is for a later version: ${useToken}.`);
-  }
   const [first, ...rest] = urls;
-  if (first === undefined || token === undefined) return undefined;
-  return { urls: [first, ...rest], token, tls };
+  if (first === undefined || credentials === undefined) return undefined;
+  return { urls: [first, ...rest], credentials, tls };
 }
 
 /** Trimmed, without quotes around it; an empty value and an unexpanded `${…}` count as missing. */
@@ -232,7 +246,8 @@ function readUrls(raw: string | undefined, refuse: Refuse): string[] {
 /** A path pasted from a browser or from other tools is harmless; a login in the address is not. */
 function readUrl(raw: string, refuse: Refuse): string | undefined {
   const usage = "write https://<host>:8006 or just the host";
-  if (raw.includes("@")) return refuse(`PROXMOX_URL must not hold a login: ${useToken}.`);
+  if (raw.includes("@"))
+    return refuse("PROXMOX_URL must not hold a login: set PROXMOX_TOKEN_ID or PROXMOX_USERNAME.");
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//iu.exec(raw)?.[1]?.toLowerCase();
   if (scheme !== undefined && scheme !== "https") {
     return refuse(`PROXMOX_URL: ${scheme}:// would send the token in the clear; ${usage}.`);
@@ -244,25 +259,6 @@ function readUrl(raw: string, refuse: Refuse): string | undefined {
   if (!known) return refuse(`PROXMOX_URL: ${oneLine(raw, 60)} is not an address; ${usage}.`);
   const bare = scheme === undefined && !/:[0-9]+(?:\/|$)/u.test(host.replace(/^\[.*\]/u, ""));
   return bare ? `https://${url.hostname}:8006` : url.origin;
-}
-
-const tokenId = /^[^\s@!/:=]+@[\w.-]+![\w.-]+$/u;
-
-/** Some write id and secret as one, as the header does: `user@realm!name=secret`, in either place. */
-function readToken(rawId: string | undefined, rawSecret: string | undefined, refuse: Refuse) {
-  const whole = /^(?:PVEAPIToken=)?([^\s=]+@[^\s=]+!?[^\s=]*)=(\S+)$/u;
-  const [pairOfId, pairOfSecret] = [whole.exec(rawId ?? ""), whole.exec(rawSecret ?? "")];
-  // A backslash before the exclamation mark is left over from a shell.
-  const id = (pairOfId?.[1] ?? rawId ?? pairOfSecret?.[1])?.replace("\\!", "!");
-  const secret = pairOfSecret?.[2] ?? rawSecret ?? pairOfId?.[2];
-  if ((pairOfSecret?.[1] ?? id) !== id || (pairOfId?.[2] ?? secret) !== secret) {
-    return refuse("PROXMOX_TOKEN_ID and PROXMOX_TOKEN_SECRET name different tokens.");
-  }
-  if (id === undefined) refuse("PROXMOX_TOKEN_ID is missing: set it to user@realm!name.");
-  else if (!tokenId.test(id)) refuse("PROXMOX_TOKEN_ID must be user@realm!name: mcp@pve!agent.");
-  if (secret === undefined) refuse("PROXMOX_TOKEN_SECRET or PROXMOX_TOKEN_SECRET_FILE is missing.");
-  else if (!/^[\x21-\x7e]+$/u.test(secret)) refuse("PROXMOX_TOKEN_SECRET is not a token's secret.");
-  return id === undefined || secret === undefined ? undefined : { id, secret };
 }
 
 function readTls(read: Read, source: ConfigSource, refuse: Refuse): Tls {

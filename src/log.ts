@@ -76,12 +76,18 @@ function errorFields(error: Error): LogFields {
 /** Shorter secrets would blank out innocent words everywhere, which hides nothing and ruins the text. */
 const minSecretLength = 4;
 
-/** Credentials as Proxmox writes them: an API token in its header, a ticket in its cookie, a CSRF token. */
+/** Credentials as Proxmox writes them: an API token in its header, a private key, a ticket in its cookie, a CSRF token. */
 const credentialPatterns: readonly (readonly [RegExp, string])[] = [
+  [
+    /-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^-]|-(?!----))*(?:-----END [A-Z ]*PRIVATE KEY-----)?/gu,
+    "***",
+  ],
   [/(PVEAPIToken=[^\s=,;"']*=)[^\s,;"']+/giu, "$1***"],
   [/(PVEAuthCookie=)[^\s,;"']+/giu, "$1***"],
   [/(CSRFPreventionToken["']?\s*[:=]\s*["']?)[^\s,;"']+/giu, "$1***"],
-  [/\bPVE:[^\s:]+:[0-9A-F]{8}::[A-Za-z0-9+/=]+/gu, "***"],
+  [/\bPVE[A-Z]*:[^\s:]*:?[0-9A-F]{8}::[A-Za-z0-9+/=]+/gu, "***"],
+  [/\bPVE[A-Z]*%3A[^\s:]*[0-9A-F]{8}%3A%3A[A-Za-z0-9%]+/giu, "***"],
+  [/\b[0-9A-F]{8}(?::|%3A)(?:[A-Za-z0-9+/]|%2B|%2F){43}(?:=|%3D)?(?![A-Za-z0-9+/])/gu, "***"],
 ];
 
 /** A function that replaces the given secrets, also percent-encoded, and anything that looks like a Proxmox credential, by `***`. */

@@ -7,8 +7,10 @@ import { assemble } from "./assembly.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, readConfig } from "./config.ts";
 import { openConnection } from "./connections.ts";
+import type { Credentials } from "./credentials.ts";
 import { usage } from "./docs.ts";
-import { apiToken } from "./http/auth.ts";
+import { type Authenticator, apiToken } from "./http/auth.ts";
+import { ticketLogin } from "./http/ticket.ts";
 import { undiciTransport } from "./http/undici-transport.ts";
 import { createLog } from "./log.ts";
 import { createSdkServer } from "./mcp/sdk-v1.ts";
@@ -77,12 +79,18 @@ function connect({ connection }: Config): ProxmoxClient {
     const hosts = [{ name: "embedded demo cluster", transport: simulator }];
     return openConnection({ hosts, auth, clock: systemClock });
   }
-  const { urls, token, tls } = connection;
+  const { urls, credentials, tls } = connection;
   const hosts = urls.map((url) => ({
     name: new URL(url).host,
     transport: undiciTransport({ url, tls }),
   }));
-  return openConnection({ hosts, auth: apiToken(token), clock: systemClock });
+  return openConnection({ hosts, auth: authenticator(credentials), clock: systemClock });
+}
+
+function authenticator(credentials: Credentials): Authenticator {
+  if (credentials.kind === "token") return apiToken(credentials);
+  const { username, password } = credentials;
+  return ticketLogin({ username, password, clock: systemClock });
 }
 
 /**

@@ -52,7 +52,7 @@ test("an address and a token are enough", () => {
     toolsets: ["core"],
     connection: {
       urls: ["https://pve1.example:8006"],
-      token: { id: "mcp@pve!agent", secret },
+      credentials: { kind: "token", id: "mcp@pve!agent", secret },
       tls: { fingerprints: [], insecure: false },
     },
     warnings: [],
@@ -105,7 +105,8 @@ test.each([
   [{ PROXMOX_TOKEN_SECRET: undefined, PROXMOX_TOKEN_SECRET_FILE: "/secret" }],
   [{ PROXMOX_TOKEN_SECRET: "", PROXMOX_TOKEN_SECRET_FILE: "/secret" }],
 ])("a token is understood as %j", (env) => {
-  expect(read({ ...whole, ...env }).connection?.token).toEqual({ id: "mcp@pve!agent", secret });
+  const { connection } = read({ ...whole, ...env });
+  expect(connection?.credentials).toEqual({ kind: "token", id: "mcp@pve!agent", secret });
 });
 
 test.each([
@@ -138,17 +139,57 @@ test.each([
     { PROXMOX_TOKEN_SECRET: undefined, PROXMOX_TOKEN_SECRET_FILE: "/empty" },
     /PROXMOX_TOKEN_SECRET_FILE: \/empty is empty/,
   ],
-  [
-    {
-      PROXMOX_TOKEN_ID: undefined,
-      PROXMOX_TOKEN_SECRET: undefined,
-      PROXMOX_USERNAME: "root@pam",
-      PROXMOX_PASSWORD: secret,
-    },
-    /PROXMOX_USERNAME with PROXMOX_PASSWORD is for a later version: use an API token/,
-  ],
 ])("the credentials %j are refused", (env, words) => {
   expect(refusalOf({ ...whole, ...env })).toMatch(words);
+});
+
+const login = {
+  PROXMOX_URL: whole.PROXMOX_URL,
+  PROXMOX_USERNAME: "mcp@pve",
+  PROXMOX_PASSWORD: secret,
+};
+
+test.each([
+  [{}, "mcp@pve", secret],
+  [{ PROXMOX_USERNAME: " 'root@pam' " }, "root@pam", secret],
+  [{ PROXMOX_USERNAME: "ann@corp.example@ad" }, "ann@corp.example@ad", secret],
+  [{ PROXMOX_PASSWORD: "pass word = ü;&'" }, "mcp@pve", "pass word = ü;&'"],
+  [{ PROXMOX_PASSWORD: undefined, PROXMOX_PASSWORD_FILE: "/secret" }, "mcp@pve", secret],
+  [{ PROXMOX_TOKEN_ID: "", PROXMOX_TOKEN_SECRET: " " }, "mcp@pve", secret],
+])("a login is understood as %j", (env, username, password) => {
+  const config = read({ ...login, ...env });
+  expect(config.connection?.credentials).toEqual({ kind: "password", username, password });
+  expect(config.secrets).toEqual([password]);
+  expect(config.warnings).toEqual([]);
+});
+
+const both = /^1 setting .*either PROXMOX_TOKEN_ID.*or PROXMOX_USERNAME.*not both/s;
+
+test.each([
+  [whole, both],
+  [{ PROXMOX_TOKEN_ID: whole.PROXMOX_TOKEN_ID }, both],
+  [{ PROXMOX_TOKEN_SECRET_FILE: "/secret" }, both],
+  [{ PROXMOX_USERNAME: undefined }, /^1 setting .*PROXMOX_USERNAME is missing: set it to user@/s],
+  [{ PROXMOX_USERNAME: "root" }, /^1 setting .*PROXMOX_USERNAME has no realm.*@pam.*@pve/s],
+  [{ PROXMOX_USERNAME: secret }, /PROXMOX_USERNAME has no realm/],
+  [{ PROXMOX_USERNAME: "mcp@pve!agent" }, /PROXMOX_USERNAME names a token: set PROXMOX_TOKEN_ID/],
+  [{ PROXMOX_USERNAME: "@pve" }, /PROXMOX_USERNAME must be user@realm/],
+  [{ PROXMOX_USERNAME: "a b@pve" }, /PROXMOX_USERNAME must be user@realm/],
+  [{ PROXMOX_USERNAME: `${"a".repeat(61)}@pve` }, /PROXMOX_USERNAME must be user@realm/],
+  [{ PROXMOX_PASSWORD: "" }, /^1 setting .*PROXMOX_PASSWORD or PROXMOX_PASSWORD_FILE is missing/s],
+  [{ PROXMOX_PASSWORD: `${secret}\nx` }, /PROXMOX_PASSWORD must be one line/],
+  [{ PROXMOX_PASSWORD: `\${X:-${secret}}` }, /PROXMOX_PASSWORD holds an unexpanded/],
+  [{ PROXMOX_PASSWORD_FILE: "/secret" }, /Set PROXMOX_PASSWORD or PROXMOX_PASSWORD_FILE, not both/],
+  [{ PROXMOX_PASSWORD: "", PROXMOX_PASSWORD_FILE: "/gone" }, /\/gone cannot be read \(ENOENT\)/],
+])("the login %j is refused", (env, words) => {
+  expect(refusalOf({ ...login, ...env })).toMatch(words);
+});
+
+test("without any credentials both ways are named", () => {
+  const words = refusalOf({ PROXMOX_URL: whole.PROXMOX_URL });
+  expect(words).toMatch(
+    /TOKEN_ID is missing.*or log in with PROXMOX_USERNAME and PROXMOX_PASSWORD/,
+  );
 });
 
 test("TLS: authority, fingerprints in any writing, and the way without either", () => {

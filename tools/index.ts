@@ -4,6 +4,7 @@ import { getCluster } from "./cluster.ts";
 import { getConnectionStatus } from "./connection.ts";
 import { getContainer, getVm } from "./get-guest.ts";
 import { listGuests } from "./list-guests.ts";
+import { listStorage } from "./list-storage.ts";
 import { getNode } from "./node.ts";
 import { deleteGuest, startGuest, stopGuest } from "./power.ts";
 import { getTasks } from "./tasks.ts";
@@ -16,6 +17,7 @@ export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
     getContainer,
     getCluster,
     getNode,
+    listStorage,
     getTasks,
     getConnectionStatus,
     cloneVm,

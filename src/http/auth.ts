@@ -1,5 +1,22 @@
 import { Problem } from "../problem.ts";
+import type { ApiReply } from "./envelope.ts";
+import type { Params } from "./form.ts";
+import type { ApiPath } from "./path.ts";
 import type { Method } from "./transport.ts";
+
+/** What an authenticator asks PVE on its own behalf. */
+export interface OwnRequest {
+  readonly method: Method;
+  readonly path: ApiPath;
+  readonly params: Params;
+  readonly deadlineMs: number;
+}
+
+/**
+ * Sends it without credentials, by the hosts, lanes and retries of every request; it must change nothing, as it is repeated
+ * where a read would be. Throws the Problems of a request.
+ */
+export type Ask = (request: OwnRequest) => Promise<ApiReply>;
 
 /** Who we are to PVE. It knows the secret, so it alone can say where a text must not show it. */
 export interface Authenticator {
@@ -7,6 +24,12 @@ export interface Authenticator {
   readonly principal: string;
   /** The headers that make one request ours, names in lower case. May ask PVE for a ticket first, hence the signal. */
   headers(method: Method, signal: AbortSignal): Promise<Record<string, string>>;
+  /** Called once by the client that uses it, before anything else. */
+  connect?(ask: Ask): void;
+  /** False: these headers have been replaced meanwhile and are not worth sending. Never waits. */
+  current?(headers: Readonly<Record<string, string>>): boolean;
+  /** PVE answered 401 to these headers. True: new ones are to be had, and the request may be sent once more with them. */
+  rejected?(headers: Readonly<Record<string, string>>): boolean;
   /** For messages: `API token user@realm!name`. Never the secret. */
   describe(): string;
   /** The text without the secret, should somebody have echoed it. */

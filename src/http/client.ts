@@ -49,6 +49,29 @@ export interface ApiRequest {
   readonly onSend?: () => void;
 }
 
+/** How a request is sent: as ours, or as one of the authenticator's own. */
+interface Manner {
+  /** What it counts as where it matters whether it may be repeated: a login is a POST that changes nothing. */
+  readonly like: Method;
+  /** Undefined: it goes without credentials. */
+  readonly auth: Authenticator | undefined;
+}
+
+/** Where a request stands. */
+interface Progress {
+  attempt: number;
+  /** It may have reached PVE and been carried out. */
+  left: boolean;
+  /** It was sent again with new credentials, which happens once. */
+  renewed: boolean;
+}
+
+/** The caller gave up before. */
+interface Unsent {
+  readonly kind: "unsent";
+  readonly cause: unknown;
+}
+
 const defaultDeadlineMs = 60_000;
 
 /** The API of one cluster: who we are, in which order, how often, and what an answer means. The floor below knows bytes only. */
@@ -61,6 +84,7 @@ export class ApiClient {
   constructor(options: ApiClientOptions) {
     this.#options = options;
     this.#hosts = new Hosts(options.hosts);
+    options.auth.connect?.((request) => this.#run(request, { like: "GET", auth: undefined }));
   }
 
   /** The name of the host in use. */
@@ -78,58 +102,86 @@ export class ApiClient {
    * not leave. Every refusal is a Problem: see refusal.ts for the kinds; besides those `unreachable`, `timeout`, `cancelled`,
    * `upstream` for answers that are none, and for changes that may have been carried out `outcome_unknown`.
    */
-  async request(request: ApiRequest): Promise<ApiReply> {
-    const deadlineMs = request.deadlineMs ?? this.#options.deadlineMs ?? defaultDeadlineMs;
-    const patience = new Patience(this.#options.clock, deadlineMs, request.signal);
-    try {
-      return await this.#persist(request, patience, deadlineMs);
-    } finally {
-      patience.end();
-    }
+  request(request: ApiRequest): Promise<ApiReply> {
+    return this.#run(request, { like: request.method, auth: this.#options.auth });
   }
 
   async close(): Promise<void> {
     await this.#hosts.close();
   }
 
-  async #persist(request: ApiRequest, patience: Patience, deadlineMs: number): Promise<ApiReply> {
-    let left = false;
+  async #run(request: ApiRequest, manner: Manner): Promise<ApiReply> {
+    const deadlineMs = request.deadlineMs ?? this.#options.deadlineMs ?? defaultDeadlineMs;
+    const patience = new Patience(this.#options.clock, deadlineMs, request.signal);
+    try {
+      return await this.#persist(request, manner, patience, deadlineMs);
+    } finally {
+      patience.end();
+    }
+  }
+
+  async #persist(
+    request: ApiRequest,
+    manner: Manner,
+    patience: Patience,
+    deadlineMs: number,
+  ): Promise<ApiReply> {
+    const progress: Progress = { attempt: 1, left: false, renewed: false };
+    const failed = () => this.#failed(request, manner);
     const giveUp = (cause: unknown) =>
-      givenUp(this.#failed(request), { left, expired: patience.expired, deadlineMs, cause });
-    for (let attempt = 1; ; attempt++) {
-      const outcome = await this.#attempt(request, patience.signal, attempt);
+      givenUp(failed(), { left: progress.left, expired: patience.expired, deadlineMs, cause });
+    for (; ; progress.attempt++) {
+      const outcome = await this.#attempt(request, manner, patience.signal, progress);
       if (outcome.kind === "answer") return outcome.answer;
       if (outcome.kind === "unsent") throw giveUp(outcome.cause);
-      left ||= outcome.kind !== "fault" || outcome.fault.sent;
+      progress.left ||= outcome.kind !== "fault" || outcome.fault.sent;
       if (outcome.kind === "fault" && patience.signal.aborted) throw giveUp(outcome.fault);
-      const delayMs = retryDecision(this.#facts(request, patience, attempt), outcome);
-      if (delayMs === undefined) throw failure(outcome, this.#failed(request));
+      const delayMs = retryDecision(this.#facts(request, manner, patience, progress), outcome);
+      if (delayMs === undefined) throw failure(outcome, failed());
       await this.#options.clock
         .sleep(delayMs, { signal: patience.signal })
         .catch((cause: unknown) => Promise.reject(giveUp(cause)));
     }
   }
 
+  /**
+   * Once, or twice where PVE refuses credentials that can be renewed: before a 401 nothing was done, so changes are no exception.
+   * Credentials come before the place, as a login needs one itself; what was replaced while it waited for its place is not sent.
+   */
   async #attempt(
     request: ApiRequest,
+    { auth }: Manner,
     signal: AbortSignal,
-    attempt: number,
-  ): Promise<Outcome | { readonly kind: "unsent"; readonly cause: unknown }> {
+    progress: Progress,
+  ): Promise<Outcome | Unsent> {
     try {
-      return await this.#lanes.run(nodeOf(request.path), signal, () =>
-        this.#exchange(request, signal, attempt),
-      );
+      for (;;) {
+        const credentials = (await auth?.headers(request.method, signal)) ?? {};
+        signal.throwIfAborted();
+        const outcome = await this.#lanes.run(nodeOf(request.path), signal, async () => {
+          if (auth?.current?.(credentials) === false) return undefined;
+          const one = await this.#exchange(request, credentials, signal, progress.attempt);
+          // Before its place goes to the next, which would take the same credentials.
+          const renewed = isUnauthorized(one) && !progress.renewed && auth?.rejected?.(credentials);
+          progress.renewed ||= renewed === true;
+          return renewed ? undefined : one;
+        });
+        if (outcome) return outcome;
+      }
     } catch (error) {
-      // Queue and transport reject with the signal's own reason where nothing was written.
+      // Login, queue and transport reject with the signal's own reason where nothing was written.
       if (signal.aborted && error === signal.reason) return { kind: "unsent", cause: error };
       throw error;
     }
   }
 
-  async #exchange(request: ApiRequest, signal: AbortSignal, attempt: number): Promise<Outcome> {
-    const { auth, clock } = this.#options;
-    const credentials = await auth.headers(request.method, signal);
-    signal.throwIfAborted();
+  async #exchange(
+    request: ApiRequest,
+    credentials: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+    attempt: number,
+  ): Promise<Outcome> {
+    const { clock } = this.#options;
     const sentAt = clock.now();
     let outcome: Outcome;
     try {
@@ -155,10 +207,10 @@ export class ApiClient {
     this.#options.onRequest?.({ method, template: templateOf(request.path), status, ...measured });
   }
 
-  #facts(request: ApiRequest, patience: Patience, attempt: number) {
+  #facts(request: ApiRequest, { like }: Manner, patience: Patience, { attempt }: Progress) {
     const { clock, random = Math.random, isOffline = () => false } = this.#options;
     return {
-      method: request.method,
+      method: like,
       node: nodeOf(request.path),
       attempt,
       remainingMs: patience.remainingMs,
@@ -168,10 +220,10 @@ export class ApiClient {
     };
   }
 
-  #failed(request: ApiRequest): Failed {
+  #failed(request: ApiRequest, { like }: Manner): Failed {
     const { auth } = this.#options;
     return {
-      method: request.method,
+      method: like,
       what: `${request.method} ${cleanText(decodeURIComponent(request.path))}`,
       node: nodeOf(request.path),
       host: this.#hosts.name,
@@ -180,6 +232,10 @@ export class ApiClient {
       scrub: (text) => auth.scrub(text),
     };
   }
+}
+
+function isUnauthorized(outcome: Outcome): boolean {
+  return outcome.kind === "refusal" && outcome.reply.status === 401;
 }
 
 function classify(reply: WireReply, tookMs: number): Outcome {

@@ -2,6 +2,8 @@ import { ReadCache } from "../cache/cache.ts";
 import { MemoryStore } from "../cache/memory.ts";
 import type { Clock } from "../clock.ts";
 import type { ApiClient } from "../http/client.ts";
+import { CertificateChanges } from "./certificate-change.ts";
+import { Certificates } from "./certificates.ts";
 import { Changes } from "./changes.ts";
 import { Clones } from "./clone.ts";
 import { Cluster } from "./cluster.ts";
@@ -13,6 +15,8 @@ import { Lookup } from "./lookup.ts";
 import { Names } from "./names.ts";
 import { Overlay } from "./overlay.ts";
 import { Power } from "./power.ts";
+import { Recognitions } from "./recognition.ts";
+import { Storages } from "./storages.ts";
 import { Sweep } from "./sweep.ts";
 import { Tasks } from "./tasks.ts";
 import { Verbs } from "./verbs.ts";
@@ -47,6 +51,9 @@ export class ProxmoxClient {
   readonly clones: Clones;
   readonly deletion: Deletion;
   readonly cluster: Cluster;
+  readonly certificates: Certificates;
+  readonly certificateChanges: CertificateChanges;
+  readonly storages: Storages;
   readonly tasks: Tasks;
   readonly sweep: Sweep;
 
@@ -72,6 +79,10 @@ export class ProxmoxClient {
     this.cluster = new Cluster(verbs);
     this.sweep = new Sweep(verbs, this.cluster, (call) => this.lookup.liveInventory(call));
     this.lookup.refreshBy(this.sweep);
+    this.certificates = new Certificates(verbs, this.lookup);
+    const recognitions = new Recognitions(verbs, this.cluster);
+    this.certificateChanges = new CertificateChanges(verbs, this.certificates, recognitions);
+    this.storages = new Storages(verbs, this.lookup);
     const identity = new Identity(verbs, this.lookup);
     const changes = new Changes(verbs, identity, this.tasks);
     const vmids = new VmidPool(verbs, this.lookup);

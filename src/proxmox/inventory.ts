@@ -44,6 +44,8 @@ export interface NodeRow {
 export interface StorageRow {
   readonly storage: string;
   readonly node: string;
+  /** `dir`, `nfs`, `lvmthin`, `zfspool` … */
+  readonly type?: string;
   readonly status: string;
   readonly shared: boolean;
   readonly content: readonly string[];
@@ -167,7 +169,11 @@ function storageRow(row: Wire): StorageRow {
       .split(",")
       .filter((kind) => kind !== "")
       .sort(),
-    ...given({ usedBytes: number(row["disk"]), sizeBytes: number(row["maxdisk"]) }),
+    ...given({
+      type: text(row["plugintype"]),
+      usedBytes: number(row["disk"]),
+      sizeBytes: number(row["maxdisk"]),
+    }),
   };
 }
 

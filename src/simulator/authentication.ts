@@ -1,28 +1,67 @@
 import type { Identity } from "./permissions.ts";
 import { Refusal } from "./refusal.ts";
+import type { ParsedRequest } from "./request.ts";
+import { csrfHolds, isWelcome, userOfTicket } from "./tickets.ts";
 import type { World } from "./world.ts";
 
+type Headers = Readonly<Record<string, string>>;
+
+/** Nobody: who asks a route that needs no login. */
+export const stranger: Identity = {
+  user: {
+    id: "",
+    enabled: false,
+    expire: 0,
+    comment: "",
+    groups: new Set(),
+    tokens: new Map(),
+  },
+};
+
 /**
- * Who sends the request: `Authorization: PVEAPIToken=user@realm!name=secret` (PVE::HTTPServer auth_handler).
- * Throws a bare 401; why it failed is never told.
+ * Who sends the request (PVE::HTTPServer auth_handler): a ticket in the cookie, or
+ * `Authorization: PVEAPIToken=user@realm!name=secret`. Throws a bare 401; why it failed is never told.
  */
 export function authenticate(
   world: World,
-  headers: Readonly<Record<string, string>>,
+  headers: Headers,
+  request: Pick<ParsedRequest, "method">,
   now: number,
 ): Identity {
-  const header = headers["authorization"];
-  if (header === undefined) throw new Refusal(401, "No ticket", { bare: true });
-  const match = /^PVEAPIToken[= ]([^!]+)!([^=]+)=(.+)$/.exec(header.trim());
+  const ticket = /(?:^|;\s*)PVEAuthCookie=([^;]*)/.exec(headers["cookie"] ?? "")?.[1];
+  if (ticket) return byTicket(world, decodeURIComponent(ticket), headers, request.method, now);
+  const header = headers["authorization"]?.trim() ?? "";
+  if (!/^PVEAPIToken[= ]/.test(header)) throw unauthorized("No ticket");
+  return byToken(world, header, now);
+}
+
+function byTicket(
+  world: World,
+  ticket: string,
+  headers: Headers,
+  method: string,
+  now: number,
+): Identity {
+  const user = userOfTicket(world, ticket, now);
+  if (!user) throw unauthorized("Authentication failed!");
+  if (method !== "GET" && !csrfHolds(user.id, headers["csrfpreventiontoken"], now)) {
+    throw unauthorized("Permission denied - invalid csrf token");
+  }
+  return { user };
+}
+
+function byToken(world: World, header: string, now: number): Identity {
+  const match = /^PVEAPIToken[= ]([^!]+)!([^=]+)=(.+)$/.exec(header);
   const user = world.users.get(match?.[1] ?? "");
   const name = match?.[2] ?? "";
   const token = user?.tokens.get(name);
-  const nowS = now / 1000;
-  const expired = [user?.expire, token?.expire].some(
-    (end) => end !== undefined && end > 0 && end < nowS,
-  );
-  if (!user?.enabled || !token || token.secret !== match?.[3] || expired) {
-    throw new Refusal(401, "Authentication failed!", { bare: true });
+  const expired = token !== undefined && token.expire > 0 && token.expire < now / 1000;
+  if (!user || !isWelcome(user, now) || !token || token.secret !== match?.[3] || expired) {
+    throw unauthorized("Authentication failed!");
   }
   return { user, token: { name, value: token } };
+}
+
+function unauthorized(text: string): Refusal {
+  return new Refusal(401, text, { bare: true });
 }

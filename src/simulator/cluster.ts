@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { ClusterLog } from "./cluster-log.ts";
 import { Events } from "./events.ts";
 import { FileLocks } from "./file-locks.ts";
+import { privilegesOf } from "./roles.ts";
 import { Stats } from "./stats.ts";
 import { Tasks } from "./tasks.ts";
 import type { World } from "./world.ts";
@@ -33,6 +34,9 @@ export class Cluster {
     this.random = parts.random;
     this.version = parts.version;
     this.#now = parts.clock.now();
+    for (const [name, privileges] of this.world.roles) {
+      this.world.roles.set(name, privilegesOf(this.version, privileges));
+    }
     const { events, log } = this;
     this.tasks = new Tasks({ events, log, nodes: this.world.nodes, now: () => this.#now });
     this.stats = new Stats(this.world, parts.workers);

@@ -29,6 +29,14 @@ export const poolIdFormat = matching(
   /^[A-Za-z0-9.\-_]+(?:\/[A-Za-z0-9.\-_]+){0,2}$/,
   (value) => `pool name '${value}' contains invalid characters\n`,
 );
+export const userIdFormat = matching(
+  /^[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+$/,
+  (value) => `value '${value}' does not look like a valid user name\n`,
+);
+export const roleIdFormat = matching(
+  /^[A-Za-z0-9.\-_]+$/,
+  (value) => `role name '${value}' contains invalid characters\n`,
+);
 export const tagFormat = matching(
   /^[a-z0-9_][a-z0-9_\-+.]*$/i,
   () => "invalid characters in tag\n",
@@ -57,6 +65,7 @@ export function listOf(item: Format): Format {
   };
 }
 
-function splitList(value: string): string[] {
+/** Items of a list parameter. */
+export function splitList(value: string): string[] {
   return value.split(/[,;\s\0]+/).filter((piece) => piece !== "");
 }

@@ -1,9 +1,9 @@
 import type { Method, WireReply } from "../http/transport.ts";
-import { authenticate } from "./authentication.ts";
+import { authenticate, stranger } from "./authentication.ts";
 import type { Cluster } from "./cluster.ts";
 import { checkParameters } from "./parameters.ts";
 import { Access } from "./permissions.ts";
-import { badParameters, died, Refusal } from "./refusal.ts";
+import { badParameters, died, forbidden, Refusal } from "./refusal.ts";
 import type { Given, ParsedRequest } from "./request.ts";
 import { type Match, Page, type RouteTable } from "./route.ts";
 
@@ -26,8 +26,10 @@ export async function answer(
   try {
     cluster.catchUp();
     const request = parse();
-    const identity = authenticate(cluster.world, headers, cluster.now);
     const match = routes.find(request.method, request.path);
+    const identity = match?.route.open
+      ? stranger
+      : authenticate(cluster.world, headers, request, cluster.now);
     if (!match) throw notImplemented(request.method, request.path);
     const access = new Access(cluster.world, identity);
     return jsonReply(cluster.now, await carryOut(cluster, match, access, request));
@@ -46,6 +48,9 @@ async function carryOut(
 ): Promise<unknown> {
   const given: Given = { ...request.body, ...request.query };
   const all: Given = { ...given, ...uri };
+  if (route.ticketOnly && access.identity.token) {
+    throw forbidden(`URI '${route.path}' not available with API token, need proper ticket.\n`);
+  }
   route.permission?.(access, scalars(all));
   if (uri["node"] !== undefined && !route.local) reach(cluster, uri["node"]);
   for (const [key, value] of Object.entries(uri)) {
@@ -62,6 +67,8 @@ async function carryOut(
 /** PVE::Cluster remote_node_ip and the proxy's connect. */
 function reach(cluster: Cluster, name: string): void {
   const node = cluster.world.nodes.get(name);
+  const trouble = cluster.world.strangers.get(name);
+  if (trouble !== undefined) throw new Refusal(595, trouble, { bare: true });
   if (!node) {
     throw died(
       `hostname lookup '${name}' failed - failed to get address info for: ${name}: Name or service not known`,

@@ -13,8 +13,13 @@ export interface ParsedRequest {
   readonly body: Given;
 }
 
+const known: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "DELETE"]);
+
 /** PVE::APIServer::AnyEvent: percent-decodes the whole path before anybody splits it. Throws what the server refuses itself. */
 export function parseRequest(request: WireRequest): ParsedRequest {
+  if (!known.has(request.method)) {
+    throw new Refusal(501, `method '${request.method}' not available`, { bare: true });
+  }
   const [rawPath = "", rawQuery = ""] = splitOnce(request.path, "?");
   const path = decode(rawPath).replace(/\/+/g, "/");
   const query = parseForm(rawQuery);

@@ -1,3 +1,5 @@
+import type { Version } from "./cluster.ts";
+
 const areas: Readonly<Record<string, string>> = {
   Datastore: "Allocate AllocateSpace AllocateTemplate Audit",
   Group: "Allocate",
@@ -17,33 +19,53 @@ function every(): string[] {
   );
 }
 
-/** The built-in roles that matter here, by name (PVE::AccessControl create_roles, PVE 9). */
+const exact: Readonly<Record<string, string>> = {
+  NoAccess: "",
+  PVEVMUser:
+    "VM.Audit VM.Backup VM.Config.CDROM VM.Config.Cloudinit VM.Console VM.GuestAgent.Audit VM.GuestAgent.FileRead VM.GuestAgent.FileSystemMgmt VM.GuestAgent.FileWrite VM.PowerMgmt",
+  PVETemplateUser: "VM.Audit VM.Clone",
+  PVEDatastoreUser: "Datastore.AllocateSpace Datastore.Audit",
+  PVEMappingUser: "Mapping.Audit Mapping.Use",
+  PVEPoolUser: "Pool.Audit",
+  PVESDNUser: "SDN.Audit SDN.Use",
+  PVESysAdmin: "Sys.Audit Sys.Console Sys.Syslog",
+  PVEUserAdmin: "Group.Allocate Realm.AllocateUser User.Modify",
+};
+
+const patterns: Readonly<Record<string, RegExp>> = {
+  Administrator: /./,
+  PVEAdmin:
+    /^(?!Permissions\.|Sys\.(?:AccessNetwork|Incoming|Modify|PowerMgmt)$|Realm\.Allocate$|Mapping\.Modify$)/,
+  PVEAuditor: /\.Audit$/,
+  PVEVMAdmin: /^VM\./,
+  PVEDatastoreAdmin: /^Datastore\./,
+  PVEMappingAdmin: /^Mapping\./,
+  PVEPoolAdmin: /^Pool\./,
+  PVESDNAdmin: /^SDN\./,
+};
+
+export function isBuiltIn(role: string): boolean {
+  return Object.hasOwn(exact, role) || Object.hasOwn(patterns, role);
+}
+
+/** The built-in roles (PVE::AccessControl create_roles, PVE 9). */
 export function builtInRoles(): Map<string, ReadonlySet<string>> {
   const all = every();
-  const pick = (test: (privilege: string) => boolean) => new Set(all.filter(test));
-  const vmUser = new Set(
-    "VM.Audit VM.Backup VM.Config.CDROM VM.Config.Cloudinit VM.Console VM.GuestAgent.Audit VM.PowerMgmt".split(
-      " ",
-    ),
+  const roles = new Map<string, ReadonlySet<string>>();
+  for (const [name, pattern] of Object.entries(patterns)) {
+    roles.set(name, new Set(all.filter((privilege) => pattern.test(privilege))));
+  }
+  for (const [name, privileges] of Object.entries(exact)) {
+    roles.set(name, new Set(privileges.split(" ").filter((privilege) => privilege !== "")));
+  }
+  return roles;
+}
+
+/** PVE 8 knows VM.Monitor instead of what PVE 9 tells apart, and no VM.Replicate. */
+export function privilegesOf(version: Version, privileges: ReadonlySet<string>): Set<string> {
+  if (version !== "8.4") return new Set(privileges);
+  const older = [...privileges].map((name) =>
+    name === "VM.GuestAgent.Unrestricted" ? "VM.Monitor" : name,
   );
-  return new Map([
-    ["Administrator", new Set(all)],
-    ["NoAccess", new Set<string>()],
-    [
-      "PVEAdmin",
-      pick(
-        (name) =>
-          !/^(?:Permissions\.|Sys\.(?:Modify|PowerMgmt|Incoming|AccessNetwork)|Realm\.Allocate$)/.test(
-            name,
-          ),
-      ),
-    ],
-    ["PVEAuditor", pick((name) => name.endsWith(".Audit"))],
-    ["PVEVMAdmin", pick((name) => name.startsWith("VM."))],
-    ["PVEVMUser", vmUser],
-    ["PVEDatastoreUser", new Set(["Datastore.AllocateSpace", "Datastore.Audit"])],
-    ["PVEDatastoreAdmin", pick((name) => name.startsWith("Datastore."))],
-    ["PVEPoolUser", new Set(["Pool.Audit"])],
-    ["PVESysAdmin", new Set(["Sys.Audit", "Sys.Console", "Sys.Syslog"])],
-  ]);
+  return new Set(older.filter((name) => !/^VM\.(?:GuestAgent\.|Replicate$)/.test(name)));
 }

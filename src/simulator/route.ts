@@ -34,6 +34,10 @@ export interface Route {
   readonly permission?: Permission;
   /** Runs on the answering host although the path names a node. */
   readonly local?: boolean;
+  /** Needs no login at all. */
+  readonly open?: boolean;
+  /** Refuses API tokens (`allowtoken` 0). */
+  readonly ticketOnly?: boolean;
   readonly parameters?: Parameters;
   handle(call: Call): unknown;
 }

@@ -21,10 +21,16 @@ const floors: readonly Floor[] = [
   {
     at: "src/assembly.ts",
     uses: ["src/each.ts", "src/guard/", "src/mcp/server.ts", "src/proxmox/call.ts"],
-    types: ["src/clock.ts", "src/log.ts", "src/proxmox/client.ts", "src/tool.ts"],
+    types: [
+      "src/clock.ts",
+      "src/files.ts",
+      "src/log.ts",
+      "src/proxmox/client.ts",
+      "src/tool.ts",
+    ],
   },
   { at: "src/docs.ts", uses: ["src/config.ts", "zod"], types: ["src/tool.ts"] },
-  { at: "src/config.ts", uses: [...ground, "zod"] },
+  { at: "src/config.ts", uses: [...ground, "src/credentials.ts", "zod"] },
   {
     at: "src/mcp/",
     uses: [...ground, "src/log.ts", "zod"],
@@ -42,7 +48,7 @@ const floors: readonly Floor[] = [
   {
     at: "src/tool.ts",
     uses: [],
-    types: ["src/each.ts", "src/guard/confirm.ts", "src/proxmox/", "zod"],
+    types: ["src/each.ts", "src/files.ts", "src/guard/confirm.ts", "src/proxmox/", "zod"],
   },
   {
     at: "src/connections.ts",
@@ -68,7 +74,8 @@ const floors: readonly Floor[] = [
   // Beside the floors: codecs shared with src/proxmox would hide shared mistakes.
   { at: "src/simulator/", uses: ["src/http/transport.ts"], types: ["src/clock.ts"] },
   { at: "src/each.ts", uses: ["src/problem.ts"] },
-  ...["problem", "text", "clock", "log", "version"].map((name) => ({
+  { at: "src/files.ts", uses: ground },
+  ...["problem", "text", "clock", "credentials", "log", "version"].map((name) => ({
     at: `src/${name}.ts`,
     uses: [],
   })),

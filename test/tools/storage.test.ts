@@ -76,9 +76,21 @@ describe("list_storage without a storage", () => {
     expect(down.map((row) => row["status"])).toEqual(["offline", "offline"]);
   });
 
-  test("does not take a guest", async () => {
-    const answer = await server.call("list_storage", { guest: "web-1" });
-    expect(answer.kind).toBe("invalid_input");
+  test("with a guest shows what it has on the storages of its node", async () => {
+    await server.call("list_guests");
+    const mark = server.simulator.log.mark();
+    const { data, text } = await server.call("list_storage", { guest: "staging-web-1" });
+    expect(data).toMatchObject({
+      total: 1,
+      volumes: [{ volid: "nfs-shared:301/vm-301-disk-0.qcow2", content: "images", vmid: 301 }],
+    });
+    expect(text).toContain("1 volume");
+    expect(server.simulator.log.since(mark).length).toBe(3);
+    storage("nfs-shared").offline = true;
+    await server.clock.advance(1);
+    const silent = await server.call("list_storage", { guest: "web-1", max_age_s: 0 });
+    expect(silent.data["unavailable"]).toMatchObject([{ storage: "nfs-shared", kind: "conflict" }]);
+    expect((silent.data["volumes"] as Rows)[0]?.["volid"]).toBe("local-lvm:vm-101-disk-0");
   });
 
   test("shows nothing to who may see nothing", async () => {

@@ -1,0 +1,147 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { afterEach, describe, expect, test } from "vitest";
+import { metaOf, settings } from "../src/config.ts";
+import { configurationTable, replaceSection, toolsTable } from "../src/docs.ts";
+import { problemKinds } from "../src/problem.ts";
+import { ages } from "../src/proxmox/freshness.ts";
+import { demoWorld } from "../src/simulator/demo.ts";
+import { addToken } from "../src/simulator/world-builder.ts";
+import { duration } from "../src/text.ts";
+import { toolsets } from "../tools/index.ts";
+import { type Lab, lab } from "./kit.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const file = `${root}README.md`;
+const readme = readFileSync(file, "utf8");
+
+/** Complete by its type: an age without words does not compile. */
+const ageWords: Readonly<Record<keyof typeof ages, string>> = {
+  inventory: "where guests are, their names, tags, pools, nodes, storages",
+  guestStatus: "a guest's live state",
+  guestConfig: "a guest's configuration, pending changes, snapshots",
+  guestAgent: "what the guest agent says: addresses, OS, file systems",
+  nodeStatus: "a node's load and versions",
+  clusterStatus: "quorum, HA",
+  storageContent: "backups of a guest",
+  jobs: "backup jobs, HA resources, firewall rules",
+  permissions: "what the token may do",
+  version: "versions of Proxmox",
+  tasks: "lists of tasks",
+  stoppedTask: "a task that has ended",
+};
+
+function agesTable(): string {
+  const time = (ms: number) => (Number.isFinite(ms) ? duration(ms / 1000) : "for good");
+  const rows = Object.entries(ageWords).map(([kind, words]) => {
+    const { trustedMs, keptMs } = ages[kind as keyof typeof ages];
+    return `| ${words} | ${time(trustedMs)} | ${time(keptMs)} |`;
+  });
+  return ["| What | Trusted for | With `max_age_s` up to |", "| --- | --- | --- |", ...rows].join(
+    "\n",
+  );
+}
+
+/** The end of the demo as a person without a terminal's colours sees it; it must end well. */
+function demoEnd(): string {
+  const shown = execFileSync(process.execPath, ["--import", "tsx", "src/demo.ts"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  return `\`\`\`text\n${shown.slice(shown.indexOf("== Many at once")).trim()}\n\`\`\``;
+}
+
+test("its generated parts are those of this version (UPDATE=1 writes them)", () => {
+  const parts = {
+    demo: demoEnd(),
+    configuration: configurationTable(),
+    tools: toolsTable(Object.values(toolsets).flat()),
+    ages: agesTable(),
+  };
+  let wanted = readme;
+  for (const [name, body] of Object.entries(parts)) wanted = replaceSection(wanted, name, body);
+  if (process.env["UPDATE"]) writeFileSync(file, wanted);
+  else expect(readme).toBe(wanted);
+}, 30_000);
+
+test("the table of errors has every kind, in order, and no other", () => {
+  const section = readme.slice(readme.indexOf("## Errors"), readme.indexOf("## Security"));
+  const kinds = [...section.matchAll(/^\| `(\w+)` \|/gm)].map(([, kind]) => kind);
+  expect(kinds).toEqual([...problemKinds]);
+});
+
+test("every variable it names is one that this version reads", () => {
+  const known = settings
+    .keyof()
+    .options.map(metaOf)
+    .filter(({ later }) => later === undefined)
+    .flatMap(({ env = "", secret }) => (secret ? [env, `${env}_FILE`] : [env]));
+  const named = new Set(readme.match(/PROXMOX_\w+/g));
+  expect(named.size).toBeGreaterThan(5);
+  expect([...named].filter((name) => !known.includes(name))).toEqual([]);
+});
+
+test("the commands and files it names are there", () => {
+  const { scripts } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
+  const run = [...readme.matchAll(/npm (?:run )?(demo|test|dev|check|smoke)\b/g)];
+  expect(new Set(run.map(([, name]) => name)).size).toBe(5);
+  for (const [, name = ""] of run) expect(scripts).toHaveProperty(name);
+  for (const [, link = ""] of readme.matchAll(/\]\(([^)]+)\)/g)) {
+    expect(existsSync(root + link), link).toBe(true);
+  }
+  for (const command of ["npm ci && npm run demo", "npm ci && npm test"]) {
+    expect(readme).toContain(`\n\`\`\`sh\n${command}\n\`\`\`\n`);
+  }
+});
+
+describe("the role it tells to make", () => {
+  const privileges = /--privs (\S+)/.exec(readme)?.[1]?.split(",") ?? [];
+  const open: Lab[] = [];
+
+  afterEach(async () => {
+    for (const each of open.splice(0)) await each.close();
+  });
+
+  /** What every tool answers to a token whose user has this role on /, as far as privileges decide it. */
+  async function session(role: readonly string[] | "Administrator"): Promise<string> {
+    const token = { tokenId: "mcp@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
+    const world = demoWorld(Date.UTC(2026, 0, 1, 12));
+    if (role !== "Administrator") world.roles.set("MCPAgent", new Set(role));
+    const roles = { "/": role === "Administrator" ? role : "MCPAgent" };
+    addToken(world, { id: token.tokenId, secret: token.secret, roles });
+    const server = await lab({ world, token });
+    open.push(server);
+    const answers: unknown[] = [];
+    const call = async (name: string, args: Record<string, unknown> = {}) => {
+      const { kind, data } = await server.call(name, args);
+      answers.push([name, kind, data]);
+    };
+    await call("list_guests", { pool: "staging" });
+    await call("get_cluster");
+    await call("get_node", { node: "pve1" });
+    await call("get_vm", { vm: "web-1", include: ["agent", "backups", "snapshots", "ha"] });
+    await call("get_container", { container: "dns-1", include: ["agent", "firewall"] });
+    await call("get_tasks", { node: "pve1" });
+    await call("clone_vm", { vm: "web-1", name: "new-1", full: true, start: true });
+    await call("clone_container", { container: "debian-13-ct-template", name: "new-2" });
+    await call("list_guests", { managed: true });
+    await call("stop_guest", { guest: "web-2" });
+    await call("start_guest", { guest: "web-2" });
+    await call("delete_guest", { guest: "staging-web-2", confirm: "staging-web-2" });
+    await call("get_tasks", { guest: "web-2" });
+    return JSON.stringify(answers);
+  }
+
+  test("is enough for every tool", async () => {
+    expect(privileges.length).toBeGreaterThan(5);
+    expect(await session(privileges)).toBe(await session("Administrator"));
+  });
+
+  // The embedded cluster does not ask for SDN.Use when it clones; a real one does, on the bridge of each network card.
+  test.each(privileges.filter((name) => name !== "SDN.Use"))("needs %s", async (without) => {
+    const less = privileges.filter((privilege) => privilege !== without);
+    expect(await session(less)).not.toBe(await session(privileges));
+  });
+});

@@ -1,0 +1,221 @@
+// The built server on this Node, and the sources on Node 24, Deno and Bun: each over stdio against a simulated HTTPS host.
+// Binaries: NODE24_BIN, DENO_BIN, BUN_BIN, else deno and bun from PATH. With --all a missing one is a failure.
+import { fork, spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const main = "src/main.ts";
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+const strips = major > 22 || (major === 22 && minor >= 18);
+const {
+  NODE24_BIN = strips ? process.execPath : "",
+  DENO_BIN = "deno",
+  BUN_BIN = "bun",
+} = process.env;
+
+const host = fork(new URL("host.ts", import.meta.url), {
+  execArgv: ["--import", "tsx"],
+  cwd: root,
+});
+const reply = () => new Promise((resolve) => host.once("message", resolve));
+const requested = () => {
+  const answer = reply();
+  host.send("requests?");
+  return answer;
+};
+const { url, cert, fingerprint, tokenId, secret } = await reply();
+const folder = mkdtempSync(join(tmpdir(), "smoke-"));
+const caFile = join(folder, "ca.pem");
+writeFileSync(caFile, cert);
+
+const denoFlags = [`--allow-net=${new URL(url).host}`, `--allow-read=${caFile}`, "--allow-env"];
+const runtimes = [
+  { name: `node ${process.versions.node} dist`, bin: process.execPath, args: ["dist/src/main.js"] },
+  { name: "node source", bin: NODE24_BIN, args: [main] },
+  { name: "deno source", bin: DENO_BIN, args: ["run", "--no-prompt", ...denoFlags, main] },
+  { name: "bun source", bin: BUN_BIN, args: [main] },
+];
+const token = { PROXMOX_URL: url, PROXMOX_TOKEN_ID: tokenId, PROXMOX_TOKEN_SECRET: secret };
+const wrong = fingerprint.replaceAll(/[0-9A-F]/g, (digit) => (digit === "A" ? "B" : "A"));
+let failures = 0;
+
+try {
+  for (const runtime of runtimes) await check(runtime);
+} finally {
+  host.disconnect();
+  rmSync(folder, { recursive: true, force: true });
+}
+process.stdout.write(failures === 0 ? "smoke: all passed\n" : `smoke: ${failures} failed\n`);
+process.exitCode = failures === 0 ? 0 : 1;
+
+async function check(runtime) {
+  const version = spawnSync(runtime.bin || "none", ["--version"], { encoding: "utf8" });
+  if (version.status !== 0) {
+    report(
+      runtime,
+      "found",
+      process.argv.includes("--all") ? "no such binary" : undefined,
+      "skipped, not found",
+    );
+    return;
+  }
+  report(runtime, "found", undefined, version.stdout.split("\n")[0]);
+  await attempt(runtime, "CA file: session", () => session(runtime, { PROXMOX_CA_FILE: caFile }));
+  await attempt(runtime, "fingerprint: session", () =>
+    session(runtime, { PROXMOX_FINGERPRINT: fingerprint }),
+  );
+  await attempt(runtime, "wrong fingerprint: refused", () =>
+    refused(runtime, { PROXMOX_FINGERPRINT: wrong }, [fingerprint, wrong]),
+  );
+  await attempt(runtime, "no trust given: refused", () =>
+    refused(runtime, {}, [`PROXMOX_FINGERPRINT=${fingerprint}`]),
+  );
+  await attempt(runtime, "stdout and end of stdin", () =>
+    streams(runtime, { PROXMOX_CA_FILE: caFile }),
+  );
+}
+
+async function attempt(runtime, what, run) {
+  const began = Date.now();
+  try {
+    const note = await run();
+    report(runtime, what, undefined, `${note} (${Date.now() - began} ms)`);
+  } catch (error) {
+    report(runtime, what, error.message, "");
+  }
+}
+
+function report({ name }, what, failure, note) {
+  if (failure !== undefined) failures++;
+  process.stdout.write(
+    `${failure === undefined ? "ok  " : "FAIL"} ${name.padEnd(20)} ${what.padEnd(28)} ${failure ?? note}\n`,
+  );
+}
+
+function must(condition, what) {
+  if (!condition) throw new Error(what);
+}
+
+/** Handshake, list, a lookup twice, a clone with progress, an error. */
+async function session(runtime, trust) {
+  const transport = new StdioClientTransport({
+    command: runtime.bin,
+    args: runtime.args,
+    cwd: root,
+    env: { PATH: process.env.PATH, ...token, ...trust },
+    stderr: "ignore",
+  });
+  const client = new Client({ name: "smoke", version: "1" });
+  await client.connect(transport);
+  try {
+    must(client.getServerVersion()?.name === "mcp-server-proxmox", "another server answers");
+    const { tools } = await client.listTools();
+    must(
+      tools.some(({ name }) => name === "get_vm"),
+      "get_vm is not listed",
+    );
+    const costs = [await lookup(client), await lookup(client)];
+    must(costs.join() === "2,0", `two lookups cost ${costs.join(" and ")} requests`);
+    const steps = await clone(client);
+    const missing = await client.callTool({ name: "get_vm", arguments: { vm: "no-such-vm" } });
+    must(missing.isError && missing._meta?.error?.kind === "not_found", "no not_found");
+    return `${tools.length} tools, lookups 2 and 0 requests, clone with ${steps} progress notifications`;
+  } finally {
+    await client.close();
+  }
+}
+
+async function lookup(client) {
+  const before = (await requested()).length;
+  const result = await client.callTool({ name: "get_vm", arguments: { vm: "web-1" } });
+  must(result.structuredContent?.vmid === 101, `get_vm answered ${JSON.stringify(result.content)}`);
+  return (await requested()).length - before;
+}
+
+/** Takes it away again: the next runtime works on the same cluster. */
+async function clone(client) {
+  let steps = 0;
+  const guest = "smoke-1";
+  const call = async (name, args) => {
+    const onprogress = () => steps++;
+    const result = await client.callTool({ name, arguments: args }, undefined, { onprogress });
+    must(!result.isError, `${name}: ${JSON.stringify(result.content)}`);
+    return result.structuredContent;
+  };
+  const { vmid } = await call("clone_vm", { vm: "web-1", name: guest, full: true });
+  must(steps > 0, "no progress was notified");
+  const seen = steps;
+  await call("delete_guest", { guest: vmid, confirm: guest });
+  return seen;
+}
+
+/** Not trusted: no start, both reasons on stderr, nothing on stdout and nothing sent to the host. */
+async function refused(runtime, trust, words) {
+  const before = (await requested()).length;
+  const { code, stdout, stderr } = await run(runtime, trust, "");
+  must(code !== 0, `ended with code ${code}`);
+  must(stdout === "", `stdout has ${stdout}`);
+  for (const word of words) must(stderr.includes(word), `stderr lacks ${word}: ${stderr}`);
+  must(!stderr.includes(secret), "the secret stands on stderr");
+  must((await requested()).length === before, "something was sent");
+  return `code ${code}, nothing sent`;
+}
+
+/** Each line of stdout is a message of the protocol, and the end of stdin ends the process. */
+async function streams(runtime, trust) {
+  const hello = {
+    protocolVersion: "2025-11-25",
+    capabilities: {},
+    clientInfo: { name: "smoke", version: "1" },
+  };
+  const messages = [
+    { id: 1, method: "initialize", params: hello },
+    { method: "notifications/initialized" },
+    { id: 2, method: "tools/call", params: { name: "get_vm", arguments: { vm: "web-1" } } },
+  ];
+  const input = messages
+    .map((message) => `${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`)
+    .join("");
+  const { code, stdout, stderr } = await run(runtime, trust, input, 2);
+  const ids = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line).id);
+  must(ids.join() === "1,2", `answers ${ids.join()}`);
+  must(code === 0, `ended with code ${code}`);
+  must(!stderr.includes(secret), "the secret stands on stderr");
+  return "protocol only, code 0";
+}
+
+/** Runs the server to its end; stdin is closed once `answers` lines have come. */
+function run({ bin, args }, trust, input, answers = 0) {
+  return new Promise((resolve, reject) => {
+    const env = { PATH: process.env.PATH, HOME: folder, ...token, ...trust };
+    const child = spawn(bin, args, { cwd: root, env });
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      reject(new Error(`still running after 20 s: ${stderr}`));
+    }, 20_000);
+    let [stdout, stderr] = ["", ""];
+    child.stdout.on("data", (chunk) => {
+      stdout += chunk;
+      if (answers > 0 && stdout.split("\n").length > answers) child.stdin.end();
+    });
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk;
+    });
+    child.stdin.on("error", () => undefined); // a server that refuses to start does not read
+    child.on("error", reject);
+    child.on("close", (code) => {
+      clearTimeout(timer);
+      resolve({ code, stdout, stderr });
+    });
+    if (input !== "") child.stdin.write(input);
+  });
+}

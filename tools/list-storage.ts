@@ -1,0 +1,199 @@
+import * as z from "zod";
+import type { ListedStorage, Unasked } from "../src/proxmox/storages.ts";
+import type { Volume } from "../src/proxmox/volumes.ts";
+import { bytes, count, oneLine, percent, table } from "../src/text.ts";
+import { defineTool, type ToolContext } from "../src/tool.ts";
+import { page } from "./page.ts";
+import * as params from "./params.ts";
+
+const input = z.object({
+  storage: z.string().trim().min(1).max(100).optional().describe("shows what it holds"),
+  node: params.node.optional(),
+  content: z
+    .enum(["images", "rootdir", "iso", "vztmpl", "backup", "snippets", "import"])
+    .optional(),
+  guest: params.guest.optional(),
+  limit: params.limit,
+  cursor: params.cursor,
+  ...params.reading,
+});
+
+const output = z.object({
+  storages: z.array(z.unknown()).optional(),
+  storage: z.string().optional(),
+  volumes: z.array(z.unknown()).optional(),
+  unavailable: z.array(z.unknown()).optional(),
+  total: z.int(),
+  left: z.int(),
+  cursor: z.string().optional(),
+});
+
+type Args = z.output<typeof input>;
+type Result = z.output<typeof output>;
+
+export const listStorage = defineTool({
+  name: "list_storage",
+  description:
+    "Storages with type, state, use and content types; with storage the ISO images, templates, backups and disks it holds, by type or guest.",
+  effect: "read",
+  input,
+  output,
+  async run(args, context) {
+    const { storage, guest } = args;
+    if (storage !== undefined) return content(storage, args, context);
+    return guest === undefined ? storages(args, context) : ofGuest(guest, args, context);
+  },
+  show: (result) => (result.storages ? showStorages(result) : showContent(result)),
+});
+
+async function storages(args: Args, { proxmox, call }: ToolContext): Promise<Result> {
+  const { limit, cursor, node, content } = args;
+  const all = await proxmox.storages.list({ node, content }, call);
+  const { items, total, left, next } = page(all, limit, cursor, { node, content });
+  return { storages: items.map(storageFields), total, left, ...(next && { cursor: next }) };
+}
+
+async function content(storage: string, args: Args, context: ToolContext): Promise<Result> {
+  const { proxmox, call } = context;
+  const vmid = args.guest === undefined ? undefined : await vmidOf(args.guest, context);
+  const { volumes, unasked } = await proxmox.storages.content(storage, { node: args.node }, call);
+  return { storage, ...held(volumes, vmid, unasked.map(unaskedFields), args) };
+}
+
+/** What a guest has on all storages of its node, backups too. */
+async function ofGuest(guest: string, args: Args, context: ToolContext): Promise<Result> {
+  const { proxmox, call } = context;
+  const { row } = await proxmox.lookup.guest(guest, "any", call);
+  const { node, vmid } = row;
+  const all = await proxmox.storages.list({ node, content: args.content }, call);
+  const names = all.map((one) => one.row.storage);
+  const outcomes = await context.each(names, (name) =>
+    proxmox.storages.content(name, { node }, call),
+  );
+  const volumes = outcomes.flatMap((one) => (one.ok ? one.value.volumes : []));
+  const failed = outcomes.flatMap((one, index) =>
+    one.ok ? [] : [{ storage: names[index], kind: one.problem.kind, message: one.problem.message }],
+  );
+  return held(volumes, vmid, failed, args);
+}
+
+function held(
+  volumes: readonly Volume[],
+  vmid: number | undefined,
+  unavailable: readonly object[],
+  { storage, node, content, guest, limit, cursor }: Args,
+) {
+  const wanted = volumes.filter(
+    (volume) =>
+      (content === undefined || volume.content === content) &&
+      (vmid === undefined || volume.vmid === vmid),
+  );
+  const filter = { storage, node, content, guest };
+  const { items, total, left, next } = page(wanted, limit, cursor, filter);
+  return {
+    volumes: items.map(volumeFields),
+    ...(unavailable.length > 0 && { unavailable: [...unavailable] }),
+    total,
+    left,
+    ...(next && { cursor: next }),
+  };
+}
+
+/** A vmid counts as it is: what is looked for may be the backups of a guest that is gone. */
+async function vmidOf(guest: string, { proxmox, call }: ToolContext): Promise<number> {
+  if (/^[1-9][0-9]{2,8}$/.test(guest)) return Number(guest);
+  return (await proxmox.lookup.guest(guest, "any", call)).row.vmid;
+}
+
+function storageFields({ row, status, nodes }: ListedStorage) {
+  return {
+    storage: row.storage,
+    type: row.type,
+    shared: row.shared || undefined,
+    node: row.shared ? undefined : row.node,
+    nodes: nodes && [...nodes],
+    status,
+    content: [...row.content],
+    used_bytes: row.usedBytes,
+    size_bytes: row.sizeBytes,
+  };
+}
+
+function volumeFields(volume: Volume) {
+  const { volid, content, format, sizeBytes, vmid, createdAt, notes } = volume;
+  return {
+    volid,
+    node: volume.shared ? undefined : volume.node,
+    content,
+    format,
+    size_bytes: sizeBytes,
+    vmid,
+    at: createdAt === undefined ? undefined : new Date(createdAt).toISOString(),
+    notes: notes === undefined ? undefined : oneLine(notes, 200),
+    protected: volume.protected || undefined,
+  };
+}
+
+function unaskedFields({ node, problem }: Unasked) {
+  return { node, kind: problem.kind, message: problem.message };
+}
+
+interface Silent {
+  readonly node?: string;
+  readonly storage?: string;
+  readonly message: string;
+}
+type StorageFields = ReturnType<typeof storageFields>;
+type VolumeFields = ReturnType<typeof volumeFields>;
+
+function showStorages({ storages = [], total, left, cursor }: Result): string {
+  if (total === 0) return "No storage matches. list_storage without arguments shows all.";
+  const rows = storages as readonly StorageFields[];
+  const shown = table(rows, [
+    { head: "storage", cell: (row) => row.storage },
+    { head: "type", cell: (row) => row.type },
+    { head: "node", cell: (row) => (row.shared ? (row.nodes?.join(" ") ?? "shared") : row.node) },
+    { head: "status", cell: (row) => row.status },
+    { head: "use", cell: use },
+    { head: "content", cell: (row) => row.content.join(" ") },
+  ]);
+  return `${count(total, "storage")}\n${shown}${more(left, cursor)}`;
+}
+
+function use({ used_bytes: used, size_bytes: size }: StorageFields): string | undefined {
+  if (used === undefined || !size) return undefined;
+  return `${bytes(used)} of ${bytes(size)} (${percent(used / size)})`;
+}
+
+function showContent({
+  storage,
+  volumes = [],
+  unavailable = [],
+  total,
+  left,
+  cursor,
+}: Result): string {
+  const rows = volumes as readonly VolumeFields[];
+  const silent = (unavailable as readonly Silent[]).map(
+    (one) => `Not counted: ${one.storage ?? `what is on ${one.node}`}. ${one.message}`,
+  );
+  const shown = table(rows, [
+    { head: "volid", cell: (row) => row.volid },
+    { head: "node", cell: (row) => row.node },
+    { head: "content", cell: (row) => row.content },
+    {
+      head: "size",
+      cell: (row) => (row.size_bytes === undefined ? undefined : bytes(row.size_bytes)),
+    },
+    { head: "guest", cell: (row) => row.vmid },
+    { head: "made", cell: (row) => row.at?.slice(0, 16) },
+    { head: "protected", cell: (row) => (row.protected ? "yes" : undefined) },
+    { head: "notes", cell: (row) => row.notes },
+  ]);
+  const head = `${storage ?? "all storages of its node"}: ${total === 0 ? "nothing that matches" : count(total, "volume")}`;
+  return [head, shown, ...silent].filter((line) => line !== "").join("\n") + more(left, cursor);
+}
+
+function more(left: number, cursor: string | undefined): string {
+  return cursor ? `\n${left} more: repeat with cursor: "${cursor}".` : "";
+}
