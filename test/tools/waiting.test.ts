@@ -74,6 +74,41 @@ describe("wait_s: 0", () => {
   });
 });
 
+describe("what was read just before a task ended", () => {
+  /** Lets the change begin and time pass until right before, or just after, it has taken effect. */
+  async function begun(name: string, args: Record<string, unknown>, done: () => boolean) {
+    const change = server.begin(name, args);
+    let ms = 0;
+    for (; !done() && ms < 60_000; ms += 10) await server.clock.advance(10);
+    await server.clock.run(change);
+    await server.close();
+    server = await lab();
+    await server.call("list_guests");
+    const again = server.begin(name, args);
+    await server.clock.advance(ms - 10);
+    expect(done()).toBe(false);
+    return { change: again };
+  }
+
+  test("is not served once the change is answered: a guest's state", async () => {
+    const running = () => server.simulator.world.guests.get(302)?.run.status === "running";
+    const { change } = await begun("start_guest", { guest: 302 }, running);
+    expect((await server.begin("get_vm", { vm: 302 })).data["status"]).toBe("stopped");
+    expect((await server.clock.run(change)).data["status"]).toBe("running");
+    expect((await server.begin("get_vm", { vm: 302 })).data["status"]).toBe("running");
+  });
+
+  test("is not served once the change is answered: a list", async () => {
+    const gone = () => !server.simulator.world.guests.has(212);
+    const { change } = await begun("delete_guest", { guest: 212, confirm: "build-2" }, gone);
+    const listed = async () =>
+      (await server.begin("list_guests", { name: "build-2" })).data["total"];
+    expect(await listed()).toBe(1);
+    expect((await server.clock.run(change)).data["status"]).toBe("deleted");
+    expect(await listed()).toBe(0);
+  });
+});
+
 describe("a call that is cancelled while it waits", () => {
   test("its task goes on, and the memory learns of its end", async () => {
     await server.call("get_vm", { vm: "web-1" });
