@@ -156,7 +156,7 @@ export class Storages {
 function statusQuestion(storage: string, node: string) {
   return {
     path: path`/nodes/${node}/storage/${storage}/status`,
-    freshness: fresh("storageContent", tags.storageContent(storage)),
+    freshness: fresh("storageContent", tags.storageContent(storage), tags.anyContent),
     parse: (data: unknown) => {
       const wire = record(data);
       return { enabled: flag(wire["enabled"]) ?? true, active: flag(wire["active"]) ?? false };

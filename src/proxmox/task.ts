@@ -52,7 +52,7 @@ export interface FollowOptions {
    * Called at the end, before anything follows and before anybody hears of it: what is known now is laid over what lags. Answers
    * what must be asked again besides `touches`.
    */
-  readonly onEnd?: (report: TaskReport) => readonly Tag[];
+  readonly onEnd?: (report: TaskReport) => readonly Tag[] | undefined;
 }
 
 /** PVE: GET /nodes/{node}/tasks/{upid}/status */
@@ -110,6 +110,7 @@ export function known(upid: string): Upid {
   const parsed = parseUpid(upid);
   if (parsed) return parsed;
   throw new Problem("invalid_input", `"${upid.slice(0, 80)}" is not a UPID.`, {
+    facts: { argument: "upid" },
     next: "Give upid as an answer has shown it (UPID:node:…:), or leave it out to list tasks.",
   });
 }
