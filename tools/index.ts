@@ -1,4 +1,6 @@
 import type { Tool } from "../src/tool.ts";
+import { createCertificate, deleteCertificate } from "./certificate-change.ts";
+import { listCertificates } from "./certificates.ts";
 import { cloneContainer, cloneVm } from "./clone.ts";
 import { getCluster } from "./cluster.ts";
 import { getConnectionStatus } from "./connection.ts";
@@ -7,6 +9,7 @@ import { listGuests } from "./list-guests.ts";
 import { listStorage } from "./list-storage.ts";
 import { getNode } from "./node.ts";
 import { deleteGuest, startGuest, stopGuest } from "./power.ts";
+import { deleteStorageContent, downloadStorage } from "./storage.ts";
 import { getTasks } from "./tasks.ts";
 
 /** The toolsets that can be served, each a list of tools in the order in which clients see them. */
@@ -18,12 +21,17 @@ export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
     getCluster,
     getNode,
     listStorage,
+    listCertificates,
     getTasks,
     getConnectionStatus,
     cloneVm,
     cloneContainer,
     startGuest,
+    downloadStorage,
     stopGuest,
+    createCertificate,
+    deleteCertificate,
     deleteGuest,
+    deleteStorageContent,
   ],
 };

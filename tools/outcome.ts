@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { Outcome } from "../src/each.ts";
-import type { Changed } from "../src/proxmox/changes.ts";
+import type { Changed, Plan } from "../src/proxmox/changes.ts";
 import type { TaskReport } from "../src/proxmox/task.ts";
 import { oneLine } from "../src/text.ts";
 import type { ToolContext } from "../src/tool.ts";
@@ -59,12 +59,16 @@ export async function settled<T>(
 
 /** Nothing was sent: it was not needed, or only the plan was asked for. */
 function unsent<T>(changed: Changed<T>, who: Subject, status: string | undefined): ChangeResult {
-  const { request, says, against } = changed.plan;
   const base = { ...who, ...(status && { status }), changed: false };
-  if (!request) return base;
-  const requests = [{ method: request.method, path: request.path, params: request.params ?? {} }];
-  const problems = against.map(({ kind, message }) => ({ kind, message }));
-  return { ...base, plan: { says, requests, against: problems } };
+  return changed.plan.request ? { ...base, plan: planFields(changed.plan) } : base;
+}
+
+/** A plan as results show it. */
+export function planFields({ request, says, against }: Plan) {
+  const requests = request
+    ? [{ method: request.method, path: request.path, params: request.params ?? {} }]
+    : [];
+  return { says, requests, against: against.map(({ kind, message }) => ({ kind, message })) };
 }
 
 function identity({ vmid, name, node, type }: Subject) {
@@ -138,7 +142,7 @@ export function showResults(
     .join("\n");
 }
 
-function showPlan(result: ChangeResult): string {
+export function showPlan(result: Pick<ChangeResult, "plan">): string {
   const plan = result.plan as {
     says: string;
     requests: { method: string; path: string; params: Record<string, unknown> }[];
@@ -151,7 +155,7 @@ function showPlan(result: ChangeResult): string {
   return [`Nothing was sent. The call ${plan.says}:`, ...requests, ...against].join("\n");
 }
 
-function warnings(task: Readonly<Record<string, unknown>>): readonly string[] {
+export function warnings(task: Readonly<Record<string, unknown>>): readonly string[] {
   const lines = Array.isArray(task["warnings"]) ? task["warnings"] : [];
   return lines.slice(0, 10).map((line) => `Warning: ${oneLine(String(line), 300)}`);
 }

@@ -8,6 +8,7 @@ import { Changes } from "./changes.ts";
 import { Clones } from "./clone.ts";
 import { Cluster } from "./cluster.ts";
 import { Deletion } from "./deletion.ts";
+import { Downloads } from "./downloads.ts";
 import { GuestDetails } from "./guest-details.ts";
 import { Guests } from "./guests.ts";
 import { Identity } from "./identity.ts";
@@ -21,6 +22,7 @@ import { Sweep } from "./sweep.ts";
 import { Tasks } from "./tasks.ts";
 import { Verbs } from "./verbs.ts";
 import { VmidPool } from "./vmids.ts";
+import { VolumeDeletions } from "./volume-deletion.ts";
 
 export interface ProxmoxClientOptions {
   readonly api: ApiClient;
@@ -54,6 +56,8 @@ export class ProxmoxClient {
   readonly certificates: Certificates;
   readonly certificateChanges: CertificateChanges;
   readonly storages: Storages;
+  readonly downloads: Downloads;
+  readonly volumes: VolumeDeletions;
   readonly tasks: Tasks;
   readonly sweep: Sweep;
 
@@ -85,6 +89,8 @@ export class ProxmoxClient {
     this.storages = new Storages(verbs, this.lookup);
     const identity = new Identity(verbs, this.lookup);
     const changes = new Changes(verbs, identity, this.tasks);
+    this.volumes = new VolumeDeletions(verbs, this.lookup, this.storages, this.tasks);
+    this.downloads = new Downloads(this.storages, changes, options.principal);
     const vmids = new VmidPool(verbs, this.lookup);
     this.power = new Power(changes, this.tasks, this.lookup);
     this.deletion = new Deletion(verbs, this.lookup, changes);

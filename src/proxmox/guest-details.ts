@@ -119,6 +119,9 @@ const questions = {
   }),
 };
 
+/** PVE: GET …/snapshot: the snapshots of a guest, the oldest first. */
+export const snapshotsQuestion = questions.snapshots;
+
 function readPending(data: unknown): readonly Wire[] {
   return records(data).filter((row) => "pending" in row || "delete" in row);
 }

@@ -142,20 +142,14 @@ function verify(values: Call["values"], bytes: string, tail: string): void {
 
 const lineBytes = 32 * 1024 ** 2;
 
-/** What wget prints and does; a failed transfer leaves no file behind. */
+/** What wget prints and does; a failed transfer leaves no file behind. The last line before an error is the error. */
 function* transfer(call: Call, { storage, path }: Target, log: TaskLog, pid: number) {
   const { cluster, values } = call;
   const { url = "", node = "" } = values;
-  const { hostname } = new URL(url);
   const stamp = () => new Date(cluster.now).toISOString().slice(0, 19).replace("T", " ");
   log.print(`--${stamp()}--  ${url}`);
   yield 50;
-  const hosts = [...cluster.world.web.keys()].map((known) => new URL(known).hostname);
-  if (!hosts.includes(hostname)) {
-    log.print(`Resolving ${hostname} (${hostname})... failed: Name or service not known.`);
-    throw new TaskFailure(`download failed: wget: unable to resolve host address '${hostname}'`);
-  }
-  log.print(`Connecting to ${hostname}... connected.`);
+  connect(call, new URL(url), log);
   const file = cluster.world.web.get(url);
   const status = file ? "200 OK" : "404 Not Found";
   log.print(`HTTP request sent, awaiting response... ${status}`);
@@ -180,6 +174,19 @@ function* transfer(call: Call, { storage, path }: Target, log: TaskLog, pid: num
   }
   log.print(`${stamp()} (107 MB/s) - '${temporary}' saved [${sizeBytes}/${sizeBytes}]`);
   return file;
+}
+
+function connect({ cluster }: Call, { hostname, host, port }: URL, log: TaskLog): void {
+  const known = [...cluster.world.web.keys()].map((url) => new URL(url));
+  if (!known.some((other) => other.hostname === hostname)) {
+    log.print(`Resolving ${hostname} (${hostname})... failed: Name or service not known.`);
+    throw new TaskFailure(`download failed: wget: unable to resolve host address '${hostname}'`);
+  }
+  const to = `Connecting to ${hostname}:${port || "80"}...`;
+  if (!known.some((other) => other.host === host)) {
+    throw new TaskFailure(`download failed: ${to} failed: Connection refused.`);
+  }
+  log.print(`Connecting to ${hostname}... connected.`);
 }
 
 /** A line of `--progress=dot:giga`. */

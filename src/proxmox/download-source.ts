@@ -1,0 +1,163 @@
+import { Problem } from "../problem.ts";
+
+/** What PVE downloads by URL. */
+export type DownloadContent = "iso" | "vztmpl" | "import";
+
+export const checksumAlgorithms = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"] as const;
+export type ChecksumAlgorithm = (typeof checksumAlgorithms)[number];
+
+export interface Checksum {
+  readonly algorithm: ChecksumAlgorithm;
+  /** Hex. */
+  readonly value: string;
+}
+
+/** Where a file comes from and what it will be called. */
+export interface Source {
+  readonly url: string;
+  /** Without its query, which may hold a signature: for messages. */
+  readonly shown: string;
+  readonly filename: string;
+  /** How PVE unpacks it on the way. */
+  readonly compression?: string;
+}
+
+/** PVE: pve-storage src/PVE/Storage.pm (ISO_EXT_RE_0, VZTMPL_EXT_RE_1, UPLOAD_IMPORT_EXT_RE_1) */
+const extensions: Readonly<Record<DownloadContent, RegExp>> = {
+  iso: /.\.(?:iso|img)$/i,
+  vztmpl: /.\.tar(?:\.(?:gz|xz|zst|bz2))?$/i,
+  import: /.\.(?:ova|qcow2|raw|vmdk)$/,
+};
+
+const wanted: Readonly<Record<DownloadContent, string>> = {
+  iso: ".iso or .img",
+  vztmpl: ".tar.gz, .tar.xz, .tar.zst or .tar.bz2",
+  import: ".qcow2, .raw, .vmdk or .ova",
+};
+
+/** PVE: pve-storage src/PVE/Storage.pm (decompressor_info): ISO images only, and no xz. */
+const unpacks = /\.(gz|lzo|zst|bz2)$/i;
+const packed = /\.(?:gz|lzo|zst|bz2|xz|zip|7z)$/i;
+
+/**
+ * Reads URL and file name as PVE will, and refuses what PVE would refuse, with the way out. The name is given or the URL's last
+ * segment; PVE's own normalization is applied here, so that the name in the answer is the name on the storage.
+ * Throws `invalid_input`. PVE: pve-storage src/PVE/API2/Storage/Status.pm (download_url), src/PVE/Storage.pm (normalize_content_filename)
+ */
+export function readSource(
+  url: string,
+  content: DownloadContent,
+  filename: string | undefined,
+): Source {
+  const parsed = readUrl(url);
+  const fromUrl = lastSegment(parsed.pathname);
+  const name = normalized(filename ?? fromUrl);
+  const compression =
+    content === "iso" ? (unpacks.exec(name) ?? unpacks.exec(fromUrl))?.[1] : undefined;
+  const bare = content === "iso" ? name.replace(unpacks, "") : name;
+  assertExtension(bare, content, fromUrl);
+  const shown = `${parsed.origin}${parsed.pathname}${parsed.search === "" ? "" : "?…"}`;
+  const base = { url: parsed.href, shown, filename: bare };
+  return compression === undefined ? base : { ...base, compression: compression.toLowerCase() };
+}
+
+/** The algorithm is told by the length where it is not given. Throws `invalid_input`. */
+export function readChecksum(
+  value: string | undefined,
+  algorithm: ChecksumAlgorithm | undefined,
+): Checksum | undefined {
+  if (value === undefined) {
+    if (algorithm === undefined) return undefined;
+    throw invalid("checksum", "checksum_algorithm goes with checksum.", "Give both, or neither.");
+  }
+  if (!/^[0-9a-f]+$/i.test(value)) {
+    throw invalid("checksum", "checksum is not hexadecimal.", "Copy it as the publisher shows it.");
+  }
+  const byLength = checksumAlgorithms.find((one) => hexDigits[one] === value.length);
+  if (byLength === undefined || (algorithm ?? byLength) !== byLength) {
+    const what = algorithm === undefined ? "No algorithm has" : `${algorithm} does not have`;
+    const lengths = Object.entries(hexDigits).map(([one, digits]) => `${one} ${digits}`);
+    throw invalid(
+      "checksum",
+      `${what} a checksum of ${value.length} digits.`,
+      `Check that it is whole: ${lengths.join(", ")}.`,
+    );
+  }
+  return { algorithm: byLength, value };
+}
+
+const hexDigits: Readonly<Record<ChecksumAlgorithm, number>> = {
+  md5: 32,
+  sha1: 40,
+  sha224: 56,
+  sha256: 64,
+  sha384: 96,
+  sha512: 128,
+};
+
+function readUrl(url: string): URL {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.hostname === "") {
+    throw invalid(
+      "url",
+      "url is not an http or https address.",
+      "Give a whole URL, such as https://example.org/images/debian.iso.",
+    );
+  }
+  if (parsed.username !== "" || parsed.password !== "") {
+    throw invalid(
+      "url",
+      "url holds a user name or password; the task log on the host would keep it.",
+      "Use an address that needs none.",
+    );
+  }
+  parsed.hash = "";
+  return parsed;
+}
+
+function lastSegment(pathname: string): string {
+  const segment = pathname.slice(pathname.lastIndexOf("/") + 1);
+  try {
+    return decodeURIComponent(segment);
+  } catch (error) {
+    if (error instanceof URIError) return segment; // a percent sign that stands for itself
+    throw error;
+  }
+}
+
+function normalized(name: string): string {
+  return name
+    .trim()
+    .replace(/^.*[/\\]/su, "")
+    .replace(/[^a-zA-Z0-9_.-]/gu, "_");
+}
+
+function assertExtension(name: string, content: DownloadContent, fromUrl: string): void {
+  const foreign = packed.exec(fromUrl)?.[0];
+  const stillPacked = content !== "vztmpl" && (packed.test(name) || foreign === ".xz");
+  if (stillPacked || (content === "import" && foreign !== undefined)) {
+    const can = content === "iso" ? "gz, lzo, zst and bz2" : "nothing of this content type";
+    throw invalid(
+      "url",
+      `Proxmox cannot unpack ${foreign ?? "this file"} here: it unpacks ${can}.`,
+      "Use the address of a file that is not compressed.",
+    );
+  }
+  if (extensions[content].test(name)) return;
+  const image = content === "import" && /\.img$/i.test(name);
+  const hint = image
+    ? `Give filename: "${name.replace(/img$/i, "qcow2")}" for a qcow2 image (most cloud images called .img are), or "….raw" for a raw one.`
+    : `Give filename with the right ending (${wanted[content]}), or another content.`;
+  throw invalid(
+    "filename",
+    `"${name}" does not end in ${wanted[content]}, as ${content} must.`,
+    hint,
+  );
+}
+
+function invalid(argument: string, message: string, next: string): Problem {
+  return new Problem("invalid_input", `${message} Nothing was sent.`, {
+    next,
+    facts: { argument },
+  });
+}

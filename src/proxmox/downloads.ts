@@ -1,0 +1,225 @@
+import { path } from "../http/path.ts";
+import { isProblem, Problem } from "../problem.ts";
+import { oneLine } from "../text.ts";
+import type { Call } from "./call.ts";
+import type { Changes, Plan } from "./changes.ts";
+import {
+  type ChecksumAlgorithm,
+  type DownloadContent,
+  readChecksum,
+  readSource,
+  type Source,
+} from "./download-source.ts";
+import { tags } from "./freshness.ts";
+import type { StorageRow } from "./inventory.ts";
+import type { Place, Storages } from "./storages.ts";
+import type { SettleOptions, Task, TaskReport } from "./task.ts";
+import type { Params } from "./verbs.ts";
+
+export interface DownloadOrder {
+  readonly storage: string;
+  readonly url: string;
+  readonly content: DownloadContent;
+  readonly filename?: string | undefined;
+  readonly checksum?: string | undefined;
+  readonly algorithm?: ChecksumAlgorithm | undefined;
+  readonly node?: string | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+/** A download that was planned or begun. */
+export interface Download {
+  readonly storage: string;
+  readonly node: string;
+  readonly volid: string;
+  /** The file was there already: then PVE compares its checksum and fetches nothing. */
+  readonly existed: boolean;
+  readonly plan: Plan;
+  readonly task?: Task;
+}
+
+/**
+ * Files from the web to a storage. Appliance templates (aplinfo) and OCI images (oci-registry-pull) end on a storage in the same
+ * way: `target` (where), `refuseExisting` (what is there) and `begin` (send, follow, invalidate) will serve them too.
+ * PVE: POST /nodes/{node}/storage/{storage}/download-url
+ */
+export class Downloads {
+  readonly #storages: Storages;
+  readonly #changes: Changes;
+  readonly #principal: string;
+  /** Volids that are being downloaded, with their tasks: PVE would let the later one overwrite the earlier. */
+  readonly #running = new Map<string, string>();
+
+  constructor(storages: Storages, changes: Changes, principal: string) {
+    this.#storages = storages;
+    this.#changes = changes;
+    this.#principal = principal;
+  }
+
+  /**
+   * Lets a node download a file. Throws `invalid_input` for what PVE would refuse, `not_found` and `conflict` for a storage that can't
+   * take it or a file that is there, `ambiguous` where several nodes have a local storage and none was named.
+   */
+  async download(order: DownloadOrder, call: Call): Promise<Download> {
+    const source = readSource(order.url, order.content, order.filename);
+    const checksum = readChecksum(order.checksum, order.algorithm);
+    const { storage, content } = order;
+    const node = await this.#target(order, call);
+    const volid = `${storage}:${content}/${source.filename}`;
+    const { volumes } = await this.#storages.content(storage, { node, live: true }, call);
+    const existed = volumes.some((volume) => volume.volid === volid);
+    const against = this.#against(volid, node, {
+      existed,
+      comparable: checksum !== undefined && source.compression === undefined,
+    });
+    const params = {
+      content,
+      filename: source.filename,
+      compression: source.compression,
+      checksum: checksum?.value,
+      "checksum-algorithm": checksum?.algorithm,
+    };
+    const plan = planOf({ storage, node, volid, source, params, against });
+    if (order.dryRun) return { storage, node, volid, existed, plan };
+    if (against[0]) throw against[0];
+    const task = await this.#begin(plan, { node, volid, source, params }, call);
+    return { storage, node, volid, existed, plan, task };
+  }
+
+  /** The node that will do it: any that has a shared storage at hand, the only one with a local one, or the one that was named. */
+  async #target(order: DownloadOrder, call: Call): Promise<string> {
+    const { storage, content, node } = order;
+    const place = await this.#storages.place(storage, node, call);
+    if (!place.content.includes(content)) throw await this.#wrongContent(place, content, call);
+    const [first, ...others] = place.rows;
+    if (!first) throw new TypeError("a place has a node");
+    if (!place.shared && others.length > 0) throw severalNodes(storage, place.rows);
+    await this.#storages.assertActive(storage, first.node, call);
+    return first.node;
+  }
+
+  async #wrongContent(place: Place, content: string, call: Call): Promise<Problem> {
+    const fitting = await this.#storages.list({ content }, call);
+    const names = [...new Set(fitting.map(({ row }) => row.storage))];
+    const others = names.length === 0 ? "none does" : `${names.slice(0, 5).join(", ")} do`;
+    const held = place.content.join(", ");
+    return new Problem(
+      "invalid_input",
+      `Storage ${place.storage} does not hold ${content}, only ${held}. Nothing was sent.`,
+      {
+        next: `Use a storage that holds it (${others}), or add the content type to this one.`,
+        facts: { argument: "storage", storage: place.storage, content, storages: names },
+      },
+    );
+  }
+
+  #against(
+    volid: string,
+    node: string,
+    { existed, comparable }: { readonly existed: boolean; readonly comparable: boolean },
+  ): readonly Problem[] {
+    const upid = this.#running.get(`${node} ${volid}`);
+    const facts = { volid, node, ...(upid !== undefined && { upid }) };
+    if (upid !== undefined) {
+      const next = `Follow it with get_tasks {upid: "${upid}", wait_s: 60}.`;
+      return [new Problem("conflict", `${volid} is being downloaded already.`, { next, facts })];
+    }
+    if (!existed || comparable) return [];
+    const next =
+      "Use it, give its checksum to have it compared, choose another filename, or delete it first (delete_storage_content).";
+    const message = `${volid} is there already, seen through ${node}. Nothing was sent.`;
+    return [new Problem("conflict", message, { next, facts })];
+  }
+
+  async #begin(
+    plan: Plan,
+    { node, volid, source, params }: Pick<Target, "node" | "volid" | "source" | "params">,
+    call: Call,
+  ): Promise<Task> {
+    const key = `${node} ${volid}`;
+    const follow = { onEnd: () => void this.#running.delete(key) };
+    const { touches, request } = plan;
+    if (!request) throw new TypeError("a download is planned with its request");
+    this.#running.set(key, "");
+    try {
+      const whole = { ...request, params: { url: source.url, ...params } };
+      const task = await this.#changes.send(whole, { touches, follow }, call);
+      this.#running.set(key, task.upid);
+      return discreet(task, source);
+    } catch (error) {
+      this.#running.delete(key);
+      throw mayNotDownload(error, node, this.#principal);
+    }
+  }
+}
+
+interface Target {
+  readonly storage: string;
+  readonly node: string;
+  readonly volid: string;
+  readonly source: Source;
+  readonly params: Params;
+  readonly against: readonly Problem[];
+}
+
+/** Shows the URL without its query; that one is sent only. Certificates are verified, as PVE does unless told otherwise. */
+function planOf({ storage, node, volid, source, params, against }: Target): Plan {
+  return {
+    says: `lets ${node} download ${oneLine(source.shown, 200)} as ${volid}`,
+    against,
+    touches: [tags.storageContent(storage), tags.tasks],
+    request: {
+      method: "POST",
+      path: path`/nodes/${node}/storage/${storage}/download-url`,
+      params: { url: source.shown, ...params },
+    },
+  };
+}
+
+function severalNodes(storage: string, rows: readonly StorageRow[]): Problem {
+  const nodes = rows.map((row) => row.node).sort();
+  return new Problem(
+    "ambiguous",
+    `Storage ${storage} is local to each of ${nodes.slice(0, 10).join(", ")}. Nothing was sent.`,
+    { next: "Name one of them as node, or use a shared storage.", facts: { storage, nodes } },
+  );
+}
+
+/** PVE prints the URL into the log of its task; the query of a signed one is taken out again. */
+function discreet(task: Task, { url, shown }: Source): Task {
+  if (url === shown) return task;
+  const clean = (text: string) => text.replaceAll(url, shown);
+  const report = (found: TaskReport): TaskReport => ({
+    ...found,
+    ...(found.exitstatus !== undefined && { exitstatus: clean(found.exitstatus) }),
+    ...(found.log && { log: found.log.map(clean) }),
+  });
+  return {
+    upid: task.upid,
+    settle: async (options: SettleOptions) => {
+      const { onProgress } = options;
+      const told = onProgress && {
+        onProgress: (progress: Parameters<typeof onProgress>[0]) =>
+          onProgress({ ...progress, message: clean(progress.message) }),
+      };
+      return report(await task.settle({ ...options, ...told }));
+    },
+  };
+}
+
+/** PVE names nothing where either of two rights would do: here the lesser is named. */
+function mayNotDownload(error: unknown, node: string, principal: string): unknown {
+  if (!isProblem(error, "forbidden") || "privileges" in error.facts) return error;
+  const id = /\S+$/.exec(principal)?.[0] ?? principal;
+  const token = `${id.includes("!") ? "--tokens" : "--users"} '${id}'`;
+  const role = "pveum role add NetworkAccess --privs Sys.AccessNetwork";
+  const privileges = ["Sys.AccessNetwork"];
+  return new Problem(
+    "forbidden",
+    `Letting ${node} download from the web needs Sys.AccessNetwork on /nodes/${node}, which ${principal} lacks.`,
+    {
+      next: `Grant it on the host: ${role}; pveum acl modify /nodes/${node} ${token} --roles NetworkAccess. With privilege separation both the token and its user need it.`,
+      facts: { path: `/nodes/${node}`, privileges },
+    },
+  );
+}

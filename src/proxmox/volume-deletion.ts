@@ -1,0 +1,139 @@
+import { path, rest } from "../http/path.ts";
+import { Problem } from "../problem.ts";
+import { closest } from "../text.ts";
+import type { Call } from "./call.ts";
+import type { Plan } from "./changes.ts";
+import { tags } from "./freshness.ts";
+import type { Lookup } from "./lookup.ts";
+import type { Storages, Unasked } from "./storages.ts";
+import type { Task } from "./task.ts";
+import type { Tasks } from "./tasks.ts";
+import type { Verbs } from "./verbs.ts";
+import { VolumeUse } from "./volume-use.ts";
+import { storageOf, type Volume } from "./volumes.ts";
+
+export interface VolumeDeletionOptions {
+  readonly node?: string | undefined;
+  readonly dryRun?: boolean | undefined;
+  /** Asked when everything is known; `unchecked` is what nobody could look at. Throws to refuse. */
+  readonly confirm: (volume: Volume, unchecked: readonly string[]) => Promise<void> | void;
+}
+
+export interface VolumeDeletion {
+  readonly volume: Volume;
+  readonly plan: Plan;
+  readonly unchecked: readonly string[];
+  readonly changed: boolean;
+  /** Absent where Proxmox has done it at once. */
+  readonly task?: Task;
+}
+
+/**
+ * Deleting what a storage holds. Proxmox answers OK for what is not there and deletes the disk of a running guest: here is the
+ * only place where anybody looks. PVE: DELETE /nodes/{node}/storage/{storage}/content/{volume}
+ */
+export class VolumeDeletions {
+  readonly #verbs: Verbs;
+  readonly #storages: Storages;
+  readonly #tasks: Tasks;
+  readonly #use: VolumeUse;
+
+  constructor(verbs: Verbs, lookup: Lookup, storages: Storages, tasks: Tasks) {
+    this.#verbs = verbs;
+    this.#storages = storages;
+    this.#tasks = tasks;
+    this.#use = new VolumeUse(verbs, lookup);
+  }
+
+  /**
+   * Throws `invalid_input` for what is no volid, `not_found` where no node lists it, `ambiguous` where several have it, `conflict`
+   * where it is protected or in use.
+   */
+  async delete(volid: string, call: Call, options: VolumeDeletionOptions): Promise<VolumeDeletion> {
+    const storage = storageOf(volid);
+    if (storage === undefined) throw noVolid(volid);
+    const where = { node: options.node, live: true };
+    const { volumes, unasked } = await this.#storages.content(storage, where, call);
+    const volume = theOne(volid, volumes, unasked);
+    const siblings = volumes.filter((other) => other.node === volume.node);
+    const uses = await this.#use.of(volume, siblings, call);
+    const plan = planOf(volume, uses.by);
+    const { unchecked } = uses;
+    if (options.dryRun) return { volume, plan, unchecked, changed: false };
+    if (plan.against[0]) throw plan.against[0];
+    await options.confirm(volume, unchecked);
+    const task = await this.#send(plan, call);
+    return { volume, plan, unchecked, changed: true, ...(task && { task }) };
+  }
+
+  /** Proxmox answers with a task, or with null when it was quick. */
+  async #send({ request, touches }: Plan, call: Call): Promise<Task | undefined> {
+    if (!request) throw new TypeError("a deletion is planned with its request");
+    const answer = await this.#verbs.change(call, request, touches);
+    return answer === null ? undefined : this.#tasks.follow(answer, { touches });
+  }
+}
+
+function planOf(volume: Volume, uses: readonly string[]): Plan {
+  const { volid, storage, node } = volume;
+  const facts = { volid, node };
+  const against = [
+    ...(volume.protected ? [conflict(`${volid} is protected`, unprotect, facts)] : []),
+    ...(uses.length > 0 ? [conflict(usedWords(volid, uses), unuse, { ...facts, uses })] : []),
+  ];
+  return {
+    says: `deletes ${volid} on ${node}`,
+    against,
+    touches: [tags.storageContent(storage), tags.tasks],
+    request: {
+      method: "DELETE",
+      path: path`/nodes/${node}/storage/${storage}/content/${rest(volid)}`,
+    },
+  };
+}
+
+const unprotect = "Take its protection off first, if it really is to go.";
+const unuse = "Take it out of there first: Proxmox itself would delete it without asking.";
+
+function usedWords(volid: string, uses: readonly string[]): string {
+  const more = uses.length > 5 ? ` and ${uses.length - 5} more` : "";
+  return `${volid} is in use: ${uses.slice(0, 5).join("; ")}${more}`;
+}
+
+function conflict(what: string, next: string, facts: Problem["facts"]): Problem {
+  return new Problem("conflict", `${what}. Nothing was sent.`, { next, facts });
+}
+
+function theOne(volid: string, volumes: readonly Volume[], unasked: readonly Unasked[]): Volume {
+  const [found, ...others] = volumes.filter((volume) => volume.volid === volid);
+  if (!found) throw notThere(volid, volumes, unasked);
+  if (others.length === 0) return found;
+  const nodes = [found, ...others].map((volume) => volume.node).sort();
+  throw new Problem("ambiguous", `${volid} is on each of ${nodes.join(", ")}: different files.`, {
+    next: "Name the node that is meant as node.",
+    facts: { volid, nodes },
+  });
+}
+
+function notThere(volid: string, volumes: readonly Volume[], unasked: readonly Unasked[]): Problem {
+  const names = volumes.map((volume) => volume.volid);
+  const near = closest(volid, names, 3);
+  const hints = [
+    ...(near.length > 0 ? [`Closest: ${near.join(", ")}.`] : []),
+    ...(unasked.length > 0
+      ? [`Could not be asked: ${unasked.map(({ node }) => node).join(", ")}.`]
+      : []),
+  ];
+  return new Problem("not_found", [`No node lists ${volid}.`, ...hints].join(" "), {
+    next: `See what is there with list_storage {storage: "${storageOf(volid) ?? ""}"}; what these credentials may not use is not listed.`,
+    facts: { volid, closest: near, unasked: unasked.map(({ node }) => node) },
+  });
+}
+
+function noVolid(volume: string): Problem {
+  const shown = volume.slice(0, 80);
+  return new Problem("invalid_input", `"${shown}" is not a volume id.`, {
+    next: "Give it as list_storage shows it: local:iso/debian.iso.",
+    facts: { argument: "volume" },
+  });
+}

@@ -1,0 +1,166 @@
+import { path } from "../http/path.ts";
+import { isProblem, Problem } from "../problem.ts";
+import type { Call } from "./call.ts";
+import { fresh, tags } from "./freshness.ts";
+import type { GuestConfig } from "./guest-config.ts";
+import { readConfig } from "./guest-config.ts";
+import { snapshotsQuestion } from "./guest-details.ts";
+import { type GuestRow, type Inventory, isOffline } from "./inventory.ts";
+import { configQuestion, type Lookup } from "./lookup.ts";
+import { type GuestId, guestWords, text } from "./values.ts";
+import type { Verbs } from "./verbs.ts";
+import type { Volume } from "./volumes.ts";
+
+/** What was found out about who uses a volume. */
+export interface Uses {
+  /** One sentence each. */
+  readonly by: readonly string[];
+  /** What could not be looked at, one phrase each. */
+  readonly unchecked: readonly string[];
+}
+
+/** Guests whose configurations are looked through for one volume. */
+const maxScanned = 200;
+const atOnce = 4;
+
+/** Configurations name disks and drives, of any owner; other files (backups, templates) are copied when they are used. */
+const named = new Set(["images", "rootdir", "iso", "snippets"]);
+
+/** Who uses a volume: Proxmox deletes it all the same. PVE: pve-storage src/PVE/API2/Storage/Content.pm (delete) */
+export class VolumeUse {
+  readonly #verbs: Verbs;
+  readonly #lookup: Lookup;
+
+  constructor(verbs: Verbs, lookup: Lookup) {
+    this.#verbs = verbs;
+    this.#lookup = lookup;
+  }
+
+  /**
+   * The owner's configuration and its snapshots are read past the cache, the other guests' from memory where that is fresh, at most 200,
+   * those on the volume's own node where it is local. Throws `conflict` where the owner is there but can't be asked.
+   */
+  async of(volume: Volume, siblings: readonly Volume[], call: Call): Promise<Uses> {
+    const clones = siblings.filter((other) => isCloneOf(other, volume));
+    const by = clones.map((clone) => `${clone.volid} is a linked clone of it`);
+    if (!named.has(volume.content)) return { by, unchecked: [] };
+    const inventory = await this.#lookup.liveInventory(call);
+    const owner = volume.vmid === undefined ? undefined : inventory.byVmid.get(volume.vmid);
+    if (owner) by.push(...(await this.#owner(owner, volume, inventory, call)));
+    if (by.length > 0) return { by, unchecked: [] };
+    const rows = inventory.guests.filter(
+      (row) => row !== owner && (volume.shared || row.node === volume.node),
+    );
+    return this.#scan(rows, volume, inventory, call);
+  }
+
+  async #owner(
+    row: GuestRow,
+    volume: Volume,
+    inventory: Inventory,
+    call: Call,
+  ): Promise<readonly string[]> {
+    const who = `${guestWords(row, this.#lookup.found(row, inventory).name)} on ${row.node}`;
+    try {
+      const config = await this.#verbs.live(call, configQuestion(row));
+      const key = keyOf(config, volume.volid);
+      if (key !== undefined) return [`${who} uses it as ${key}`];
+      const snapshots = await this.#verbs.live(call, snapshotsQuestion(row));
+      const names = snapshots.flatMap((snapshot) => text(snapshot["name"]) ?? []);
+      const used = await pooled(names, async (name) => {
+        const then = await this.#verbs.live(call, snapshotConfigQuestion(row, name));
+        return keyOf(then, volume.volid) === undefined ? [] : [name];
+      });
+      return used.flat().map((name) => `snapshot ${name} of ${who} needs it`);
+    } catch (error) {
+      if (!isProblem(error) || error.kind === "cancelled") throw error;
+      throw unknownUse(volume, who, error);
+    }
+  }
+
+  async #scan(
+    rows: readonly GuestRow[],
+    { volid }: Volume,
+    inventory: Inventory,
+    call: Call,
+  ): Promise<Uses> {
+    const by: string[] = [];
+    const unchecked: string[] = [];
+    const word = (row: GuestRow) => guestWords(row, this.#lookup.found(row, inventory).name);
+    await pooled(rows.slice(0, maxScanned), async (row) => {
+      if (isOffline(inventory, row.node)) return unchecked.push(`${word(row)}: node offline`);
+      try {
+        const config = await this.#verbs.observe(call, configQuestion(row));
+        const key = keyOf(config, volid);
+        if (key !== undefined) by.push(`${word(row)} on ${row.node} uses it as ${key}`);
+      } catch (error) {
+        if (!isProblem(error) || error.kind === "cancelled") throw error;
+        unchecked.push(`${word(row)}: ${error.kind}`);
+      }
+      return undefined;
+    });
+    const more = rows.length - maxScanned;
+    if (more > 0) unchecked.push(`${more} more guests`);
+    return { by, unchecked };
+  }
+}
+
+/** PVE: GET …/snapshot/{name}/config: what a rollback would bring back. */
+function snapshotConfigQuestion(row: GuestId & { readonly node: string }, name: string) {
+  return {
+    path: path`/nodes/${row.node}/${row.type}/${row.vmid}/snapshot/${name}/config`,
+    freshness: fresh("guestConfig", tags.guest(row)),
+    parse: (data: unknown, { beganAt }: { readonly beganAt: number }) =>
+      readConfig(data, row, beganAt),
+  };
+}
+
+/** The key under which a configuration names a volume: `scsi0`, `unused1`, `ide2`, `vmstate`, `cicustom` … */
+function keyOf(config: GuestConfig, volid: string): string | undefined {
+  const disk = config.disks.find((one) => one.volid === volid);
+  if (disk) return disk.key;
+  const option = Object.entries(config.options).find(([, value]) =>
+    String(value)
+      .split(",")
+      .some((piece) => piece === volid || piece.endsWith(`=${volid}`)),
+  );
+  return option?.[0];
+}
+
+/**
+ * Storages write a clone's origin into its name (`store:BASE/vm-105-disk-0`) or tell it as `parent`, as a volid, a path or a
+ * snapshot (`base-9000-disk-0@__base__`); LVM-thin does neither, and there the base may go.
+ */
+function isCloneOf(other: Volume, base: Volume): boolean {
+  if (other.volid === base.volid) return false;
+  const inner = base.volid.slice(base.volid.indexOf(":") + 1);
+  const file = inner.slice(inner.lastIndexOf("/") + 1);
+  const pieces = (other.parent ?? "").split(/[/@:]/);
+  return other.volid.startsWith(`${base.volid}/`) || pieces.includes(file);
+}
+
+function unknownUse(volume: Volume, who: string, cause: Problem): Problem {
+  return new Problem(
+    "conflict",
+    `${volume.volid} belongs to ${who}, and whether it uses it could not be found out: ${cause.message}`,
+    {
+      next: "Try again when that guest's configuration can be read.",
+      facts: { volid: volume.volid, vmid: volume.vmid },
+      cause,
+    },
+  );
+}
+
+/** At most four at a time. */
+async function pooled<Item, T>(
+  items: readonly Item[],
+  run: (item: Item) => Promise<T>,
+): Promise<readonly T[]> {
+  const results: T[] = [];
+  const queue = items.entries();
+  const worker = async () => {
+    for (const [index, item] of queue) results[index] = await run(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
+  return results;
+}

@@ -1,0 +1,134 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Lab, lab } from "../kit.ts";
+
+const site = "https://mirror.example/";
+
+let server: Lab;
+
+beforeEach(async () => {
+  server = await lab();
+  await server.call("list_guests");
+});
+
+afterEach(() => server.close());
+
+async function download(args: Record<string, unknown>) {
+  const url = args["url"];
+  if (typeof url === "string" && URL.canParse(url)) {
+    const served = { sizeBytes: 1024 ** 2, bytes: url };
+    server.simulator.world.web.set(new URL(url).href.replace(/#.*/, ""), served);
+  }
+  const mark = server.simulator.log.mark();
+  const answer = await server.call("download_storage", {
+    storage: "local",
+    node: "pve1",
+    content: "iso",
+    ...args,
+  });
+  const posts = server.simulator.log.since(mark).filter(({ method }) => method === "POST");
+  return { ...answer, posts };
+}
+
+const onPve1 = (volid: unknown) => server.simulator.world.volumes.get(`pve1/${volid}`);
+
+describe("the name on the storage", () => {
+  test.each([
+    ["iso", "a.iso", undefined, "local:iso/a.iso"],
+    ["iso", "dir/UPPER.ISO?sig=1#x", undefined, "local:iso/UPPER.ISO"],
+    ["iso", "with%20space%2Fand%2F..%2Fslash.iso", undefined, "local:iso/slash.iso"],
+    ["iso", "100%.iso", undefined, "local:iso/100_.iso"],
+    ["iso", "x", "../../../etc/cron.d/a.iso", "local:iso/a.iso"],
+    ["iso", "x", "..\\..\\a.iso", "local:iso/a.iso"],
+    ["iso", "x", "a b:c;d.iso", "local:iso/a_b_c_d.iso"],
+    ["iso", "x", "naïve.img", "local:iso/na_ve.img"],
+    ["vztmpl", "t.tar.zst", undefined, "local:vztmpl/t.tar.zst"],
+    ["vztmpl", "t.tar.gz", undefined, "local:vztmpl/t.tar.gz"],
+    ["import", "d.qcow2", undefined, "local:import/d.qcow2"],
+    ["import", "cloud.img", "cloud.qcow2", "local:import/cloud.qcow2"],
+  ])("%s from %s, filename %s: %s", async (content, from, filename, volid) => {
+    const { data, posts, text } = await download({
+      url: site + from,
+      content,
+      ...(filename !== undefined && { filename }),
+    });
+    expect(data["volid"], text).toBe(volid);
+    expect(posts[0]?.body["filename"]).toBe(volid.slice(volid.indexOf("/") + 1));
+    expect(onPve1(volid)).toBeDefined();
+  });
+
+  test.each(["gz", "zst", "bz2", "lzo"])("an image packed with %s is unpacked", async (kind) => {
+    const { data, posts } = await download({ url: `${site}a.img.${kind}` });
+    expect(data["volid"]).toBe("local:iso/a.img");
+    expect(posts[0]?.body).toMatchObject({ filename: "a.img", compression: kind });
+    expect(onPve1("local:iso/a.img")?.sizeBytes).toBe(2 * 1024 ** 2);
+  });
+
+  test("also under a name that does not tell", async () => {
+    const { posts } = await download({ url: `${site}a.iso.gz`, filename: "b.iso" });
+    expect(posts[0]?.body).toMatchObject({ filename: "b.iso", compression: "gz" });
+  });
+
+  test("what was unpacked has no checksum to compare: the file that is there is a conflict", async () => {
+    const args = { url: `${site}a.iso.gz`, checksum: "0".repeat(32) };
+    await download({ url: `${site}a.iso.gz` });
+    const { kind, posts } = await download(args);
+    expect(kind).toBe("conflict");
+    expect(posts).toEqual([]);
+  });
+});
+
+describe("refused before anything is sent", () => {
+  test.each([
+    ["another scheme", { url: "ftp://mirror.example/a.iso" }, "http"],
+    ["a file", { url: "file:///etc/passwd" }, "http"],
+    ["no address", { url: "mirror.example/a.iso" }, "whole URL"],
+    ["no name", { url: `${site}download?id=3` }, "filename"],
+    ["nothing but an ending", { url: `${site}x`, filename: "/.iso" }, "must"],
+    ["another ending", { url: `${site}a.exe` }, ".iso or .img"],
+    ["a name of dots", { url: `${site}x`, filename: ".." }, "must"],
+    ["xz", { url: `${site}a.iso.xz` }, "unpack"],
+    ["a packed import", { url: `${site}a.qcow2.gz`, content: "import" }, "unpack"],
+    ["a cloud image", { url: `${site}noble.img`, content: "import" }, '"noble.qcow2"'],
+    ["a template that is none", { url: `${site}a.zip`, content: "vztmpl" }, ".tar.zst"],
+    ["an algorithm alone", { url: `${site}a.iso`, checksum_algorithm: "md5" }, "both"],
+    ["a checksum of no length", { url: `${site}a.iso`, checksum: "abc" }, "sha256 64"],
+    ["a checksum of letters", { url: `${site}a.iso`, checksum: "xyz" }, "hexadecimal"],
+    [
+      "a checksum of another algorithm",
+      { url: `${site}a.iso`, checksum: "0".repeat(32), checksum_algorithm: "sha1" },
+      "sha1 40",
+    ],
+  ])("%s", async (_, args, hint) => {
+    const { kind, text, posts } = await download(args);
+    expect(kind).toBe("invalid_input");
+    expect(text).toContain(hint);
+    expect(posts).toEqual([]);
+  });
+
+  test("a password, which no answer repeats", async () => {
+    const { kind, text, posts, facts } = await download({
+      url: "https://user:hunter2@mirror.example/a.iso",
+    });
+    expect(kind).toBe("invalid_input");
+    expect(posts).toEqual([]);
+    expect(text + JSON.stringify(facts)).not.toContain("hunter2");
+  });
+});
+
+test("the query of a signed URL is sent and never repeated", async () => {
+  const url = `${site}a.iso?signature=topsecret`;
+  const messages: (string | undefined)[] = [];
+  const dry = await download({ url, dry_run: true });
+  const { posts, ...ok } = await download({ url });
+  expect(posts[0]?.body["url"]).toBe(url);
+  server.simulator.world.web.delete(url);
+  const failed = await server.call(
+    "download_storage",
+    { storage: "local", node: "pve1", content: "iso", url, filename: "b.iso" },
+    { onProgress: ({ message }) => messages.push(message) },
+  );
+  expect(failed.kind).toBe("task_failed");
+  const said = JSON.stringify([dry.text, dry.data, ok, failed, messages]);
+  expect(said).not.toContain("topsecret");
+  expect(failed.text).toContain("a.iso?…");
+});
