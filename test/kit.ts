@@ -4,6 +4,7 @@ import type { Progress } from "@modelcontextprotocol/sdk/types.js";
 import { assemble } from "../src/assembly.ts";
 import { openConnection } from "../src/connections.ts";
 import { apiToken } from "../src/http/auth.ts";
+import { ticketLogin } from "../src/http/ticket.ts";
 import type { Transport } from "../src/http/transport.ts";
 import { createLog } from "../src/log.ts";
 import { createSdkServer } from "../src/mcp/sdk-v1.ts";
@@ -16,6 +17,8 @@ import { instructions } from "../tools/instructions.ts";
 
 export interface LabOptions extends Partial<Omit<SimulatorOptions, "clock">> {
   readonly token?: { readonly tokenId: string; readonly secret: string };
+  /** User and password instead of a token. */
+  readonly login?: { readonly username: string; readonly password: string };
   readonly readOnly?: boolean;
   readonly tools?: readonly Tool[];
   /** The wire, where it is not the simulator in this process: an HTTPS transport, or one that meddles. */
@@ -44,6 +47,7 @@ export interface CallSettings {
 export async function lab(options: LabOptions = {}) {
   const {
     token = adminToken,
+    login,
     readOnly = false,
     settleMs = 15_000,
     tools,
@@ -53,15 +57,18 @@ export async function lab(options: LabOptions = {}) {
   const clock = new VirtualClock();
   const simulator = new Simulator({ clock, ...world });
   const transport = wire ? await wire(simulator, clock) : simulator;
+  const secrets = [login?.password ?? token.secret];
   const logged: string[] = [];
   const log = createLog({
     write: (line) => logged.push(line),
-    secrets: [token.secret],
+    secrets,
     level: "debug",
   });
   const proxmox = openConnection({
     hosts: [{ name: "simulator", transport }],
-    auth: apiToken({ id: token.tokenId, secret: token.secret }),
+    auth: login
+      ? ticketLogin({ ...login, clock })
+      : apiToken({ id: token.tokenId, secret: token.secret }),
     clock,
     random: () => 0.5,
   });
@@ -71,7 +78,7 @@ export async function lab(options: LabOptions = {}) {
     instructions,
     clock,
     log,
-    secrets: [token.secret],
+    secrets,
     readOnly,
   });
   const sdk = createSdkServer(server, { name: "mcp-server-proxmox", version: "0.0.0" }, log);

@@ -28,11 +28,28 @@ export function authenticate(
   request: Pick<ParsedRequest, "method">,
   now: number,
 ): Identity {
-  const ticket = /(?:^|;\s*)PVEAuthCookie=([^;]*)/.exec(headers["cookie"] ?? "")?.[1];
-  if (ticket) return byTicket(world, decodeURIComponent(ticket), headers, request.method, now);
+  const ticket = cookieOf(headers);
+  if (ticket) return byTicket(world, plainOf(ticket), headers, request.method, now);
   const header = headers["authorization"]?.trim() ?? "";
-  if (!/^PVEAPIToken[= ]/.test(header)) throw unauthorized("No ticket");
+  if (!presentsToken(headers)) throw unauthorized("No ticket");
   return byToken(world, header, now);
+}
+
+/** A token that counts: beside a ticket it is not looked at. Methods that need no login may refuse it all the same. */
+export function presentsToken(headers: Headers): boolean {
+  return !cookieOf(headers) && /^\s*PVEAPIToken[= ]/.test(headers["authorization"] ?? "");
+}
+
+function cookieOf(headers: Headers): string | undefined {
+  return /(?:^|;\s*)PVEAuthCookie=([^;]*)/.exec(headers["cookie"] ?? "")?.[1];
+}
+
+function plainOf(cookie: string): string {
+  try {
+    return decodeURIComponent(cookie);
+  } catch {
+    return cookie; // no ticket looks like that, so it will be refused
+  }
 }
 
 function byTicket(

@@ -25,6 +25,27 @@ export const stagingToken: Credentials = {
   secret: "44444444-dddd-4ddd-8ddd-000000000004",
 };
 
+export interface Login {
+  /** `user@realm`. */
+  readonly username: string;
+  readonly password: string;
+  /** The digits that a second factor shows. */
+  readonly totp?: string;
+}
+
+/** The user of `adminToken`: may do everything. */
+export const adminLogin: Login = { username: "admin@pve", password: "simulated-admin-1" };
+/** The user of `auditorToken`: may look at everything. */
+export const auditorLogin: Login = { username: "auditor@pve", password: "simulated-auditor-2" };
+/** May do what no role and no token may. */
+export const rootLogin: Login = { username: "root@pam", password: "simulated-root-3" };
+/** Has to show a second factor. */
+export const carefulLogin: Login = {
+  username: "careful@pve",
+  password: "simulated-careful-4",
+  totp: "314159",
+};
+
 /** The header value that these credentials make. */
 export function authorization({ tokenId, secret }: Credentials): string {
   return `PVEAPIToken=${tokenId}=${secret}`;

@@ -1,13 +1,17 @@
 import {
+  adminLogin,
   adminToken,
+  auditorLogin,
   auditorToken,
   type Credentials,
+  carefulLogin,
   nobodyToken,
+  rootLogin,
   stagingToken,
 } from "./demo-credentials.ts";
 import { infrastructure, inside, staging, webAndData } from "./demo-guests.ts";
 import type { World } from "./world.ts";
-import { addGuest, addPool, addToken, emptyWorld } from "./world-builder.ts";
+import { addGuest, addPool, addToken, addUser, emptyWorld } from "./world-builder.ts";
 
 const day = 86_400_000;
 
@@ -33,6 +37,11 @@ function addIdentities(world: World): void {
   token(auditorToken, { "/": "PVEAuditor" });
   token(nobodyToken, {});
   token(stagingToken, { "/pool/staging": "PVEVMUser" });
+  for (const { username, password, totp } of [adminLogin, auditorLogin, rootLogin, carefulLogin]) {
+    const user = world.users.get(username) ?? addUser(world, username);
+    user.password = password;
+    if (totp !== undefined) user.totp = totp;
+  }
 }
 
 function addTemplates(world: World): void {

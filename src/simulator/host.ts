@@ -1,5 +1,5 @@
 import type { Method, WireReply } from "../http/transport.ts";
-import { authenticate, stranger } from "./authentication.ts";
+import { authenticate, presentsToken, stranger } from "./authentication.ts";
 import type { Cluster } from "./cluster.ts";
 import { checkParameters } from "./parameters.ts";
 import { Access } from "./permissions.ts";
@@ -31,6 +31,7 @@ export async function answer(
       ? stranger
       : authenticate(cluster.world, headers, request, cluster.now);
     if (!match) throw notImplemented(request.method, request.path);
+    if (match.route.ticketOnly && presentsToken(headers)) throw tokenRefused(match.route.path);
     const access = new Access(cluster.world, identity);
     return jsonReply(cluster.now, await carryOut(cluster, match, access, request));
   } catch (error) {
@@ -48,9 +49,6 @@ async function carryOut(
 ): Promise<unknown> {
   const given: Given = { ...request.body, ...request.query };
   const all: Given = { ...given, ...uri };
-  if (route.ticketOnly && access.identity.token) {
-    throw forbidden(`URI '${route.path}' not available with API token, need proper ticket.\n`);
-  }
   route.permission?.(access, scalars(all));
   if (uri["node"] !== undefined && !route.local) reach(cluster, uri["node"]);
   for (const [key, value] of Object.entries(uri)) {
@@ -62,6 +60,10 @@ async function carryOut(
   }
   const values = checkParameters(parameters, all);
   return route.handle({ cluster, access, values });
+}
+
+function tokenRefused(path: string): Refusal {
+  return forbidden(`URI '${path}' not available with API token, need proper ticket.\n`);
 }
 
 /** PVE::Cluster remote_node_ip and the proxy's connect. */

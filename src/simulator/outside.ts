@@ -2,6 +2,7 @@ import type { Cluster } from "./cluster.ts";
 import { purgeGuest, removeGuest, switchOff } from "./guests.ts";
 import { shutdownWork, startWork, stopWork, taskPrefix } from "./power.ts";
 import type { Work } from "./tasks.ts";
+import { replaceKey } from "./tickets.ts";
 import type { Guest, GuestType } from "./world.ts";
 import { addGuest, type GuestPlan } from "./world-builder.ts";
 
@@ -95,6 +96,12 @@ export class Outside {
 
   unlock(vmid: number): void {
     delete this.#guest(vmid).config["lock"];
+  }
+
+  /** Deletes the key that tickets are signed with: all of them are void, as after a restore of /etc/pve. */
+  voidTickets(): void {
+    this.#cluster.catchUp();
+    replaceKey(this.#cluster.world, this.#cluster.now);
   }
 
   /** Crashed: its guests and workers with it; its figures stand for up to five minutes. */

@@ -10,7 +10,7 @@ export class LoggedRequest {
   readonly path: string;
   readonly query: Given;
   readonly body: Given;
-  /** `user@realm!token`, or empty. Never the secret. */
+  /** `user@realm!token`, `user@realm` for a ticket, or empty. Never the secret. */
   readonly auth: string;
   readonly contentType: string;
   /** Whether the world carried it out; the client may not know. */

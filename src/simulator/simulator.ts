@@ -6,7 +6,7 @@ import { type Fault, Faults } from "./faults.ts";
 import { answer } from "./host.ts";
 import { Outside } from "./outside.ts";
 import { seededRandom } from "./random.ts";
-import { parseForm, parseRequest } from "./request.ts";
+import { type Given, parseForm, parseRequest } from "./request.ts";
 import { LoggedRequest, RequestLog } from "./request-log.ts";
 import { RouteTable } from "./route.ts";
 import { allRoutes } from "./routes/all.ts";
@@ -100,13 +100,27 @@ export class Simulator implements Transport {
       method: request.method,
       path: decodePath(path),
       query: parseForm(query),
-      body: parseForm(request.body ?? ""),
-      auth: /^PVEAPIToken[= ]([^=]+)=/.exec(request.headers["authorization"] ?? "")?.[1] ?? "",
+      body: masked(parseForm(request.body ?? "")),
+      auth: principalOf(request.headers),
       contentType: request.headers["content-type"] ?? "",
     });
     this.log.add(entry);
     return entry;
   }
+}
+
+/** `user@realm` of a ticket, `user@realm!name` of a token; the ticket is what counts where both are sent. */
+function principalOf(headers: WireRequest["headers"]): string {
+  const cookie = /PVEAuthCookie=PVE(?::|%3A)(.+?)(?::|%3A)/i.exec(headers["cookie"] ?? "")?.[1];
+  if (cookie !== undefined) return cookie.replace("%40", "@");
+  return /^PVEAPIToken[= ]([^=]+)=/.exec(headers["authorization"] ?? "")?.[1] ?? "";
+}
+
+/** A log is no place for passwords; whether a ticket stood for one is worth knowing. */
+function masked(body: Given): Given {
+  const { password } = body;
+  if (typeof password !== "string") return body;
+  return { ...body, password: password.startsWith("PVE:") ? "<TICKET>" : "<PASSWORD>" };
 }
 
 function decodePath(path: string): string {

@@ -129,6 +129,8 @@ export interface User {
   email?: string;
   /** Absent: nobody logs in as this user. */
   password?: string;
+  /** The digits that its second factor shows; absent: it has none. */
+  totp?: string;
   readonly groups: Set<string>;
   /** By the part after `!`. */
   readonly tokens: Map<string, Token>;
@@ -164,6 +166,13 @@ export interface BackupJob {
   comment?: string;
 }
 
+/** What tickets are signed with. */
+export interface TicketKey {
+  readonly secret: string;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+}
+
 /** The whole state of a cluster; plain data that tests may look into. */
 export interface World {
   readonly clusterName: string;
@@ -177,6 +186,8 @@ export interface World {
   readonly web: Map<string, WebFile>;
   readonly pools: Map<string, Pool>;
   readonly users: Map<string, User>;
+  /** The newest first; made when the first ticket is. */
+  ticketKeys?: readonly TicketKey[];
   /** Group → its comment. */
   readonly groups: Map<string, string>;
   readonly roles: Map<string, ReadonlySet<string>>;

@@ -9,6 +9,7 @@ import { deleteRoutes } from "./guest-delete.ts";
 import { guestInsideRoutes } from "./guest-inside.ts";
 import { moveRoutes } from "./guest-move.ts";
 import { guestReadRoutes } from "./guest-read.ts";
+import { loginRoutes } from "./login.ts";
 import { nodeRoutes } from "./nodes.ts";
 import { powerRoutes } from "./power.ts";
 import { snapshotRoutes } from "./snapshots.ts";
@@ -21,6 +22,7 @@ export function allRoutes(): Route[] {
     ...nodeRoutes(),
     ...clusterRoutes(),
     ...accessRoutes(),
+    ...loginRoutes(),
     ...storageRoutes(),
     ...downloadRoutes(),
     ...taskRoutes(),

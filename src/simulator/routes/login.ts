@@ -1,8 +1,16 @@
+import type { Values } from "../parameters.ts";
 import { Access } from "../permissions.ts";
 import { died, Refusal } from "../refusal.ts";
 import type { Call, Route } from "../route.ts";
-import { isWelcome, makeCsrfToken, makeTicket, userOfTicket } from "../tickets.ts";
-import type { User } from "../world.ts";
+import {
+  isChallenge,
+  isWelcome,
+  makeChallenge,
+  makeCsrfToken,
+  makeTicket,
+  userOfTicket,
+} from "../tickets.ts";
+import type { User, World } from "../world.ts";
 
 const text = { type: "string", optional: true } as const;
 const flag = { type: "boolean", optional: true } as const;
@@ -15,6 +23,7 @@ export function loginRoutes(): Route[] {
       method: "POST",
       path: "/access/ticket",
       open: true,
+      ticketOnly: true,
       parameters: {
         username: { type: "string", maxLength: 64 },
         password: { type: "string" },
@@ -48,29 +57,55 @@ function domains(): unknown[] {
   ];
 }
 
-/** Why a login fails is never told; a valid ticket is as good as the password. */
+/** Why a login fails is never told. */
 function login({ cluster, values }: Call): unknown {
-  const { username = "", password = "", realm } = values;
+  const { username = "", realm, path, privs } = values;
   const id = realm === undefined ? username : `${username}@${realm}`;
   const { world, now } = cluster;
   const user = world.users.get(id);
-  if (!user || !isWelcome(user, now) || !proves(user, password)) {
-    throw new Refusal(401, "authentication failure");
+  const step = user && isWelcome(user, now) ? stepOf(world, user, values, now) : "refused";
+  if (!user || step === "refused") throw failed();
+  const access = new Access(world, { user });
+  if (path !== undefined) {
+    if (!access.hasAny(path, (privs ?? "").split(/[,; ]+/))) throw failed();
+    return { username: id, cap: capabilities(access) };
   }
   cluster.log.write(now, cluster.host, "root@pam", `successful auth for user '${id}'`);
-  const name = world.nodes.size > 1 ? { clustername: world.clusterName } : {};
+  const needed = step === "challenged";
+  const ticket = needed ? makeChallenge(world, id, now) : makeTicket(world, id, now);
+  const named = world.nodes.size > 1 && access.has("/", "Sys.Audit");
   return {
     username: id,
-    ticket: makeTicket(id, now),
+    ticket,
     CSRFPreventionToken: makeCsrfToken(id, now),
-    cap: capabilities(new Access(world, { user })),
-    ...name,
+    ...(needed ? { NeedTFA: 1 } : { cap: capabilities(access) }),
+    ...(named && { clustername: world.clusterName }),
   };
+}
 
-  function proves(candidate: User, given: string): boolean {
-    if (candidate.password !== undefined && candidate.password === given) return true;
-    return userOfTicket(world, given, now) === candidate;
+/** A valid ticket is as good as the password with all that goes with it; root@pam's is so for everybody. */
+function stepOf(
+  world: World,
+  user: User,
+  values: Values,
+  now: number,
+): "refused" | "challenged" | "done" {
+  const { password: given = "", otp, "tfa-challenge": challenge } = values;
+  const second = (code: string) => user.totp !== undefined && code === `totp:${user.totp}`;
+  if (challenge !== undefined) {
+    const answered = otp === undefined && isChallenge(world, challenge, user.id, now);
+    return answered && second(given) ? "done" : "refused";
   }
+  const holder = userOfTicket(world, given, now);
+  if (holder === user || holder?.id === "root@pam") return "done";
+  if (user.password === undefined || user.password !== given) return "refused";
+  if (user.totp === undefined) return "done";
+  if (otp === undefined) return "challenged";
+  return second(otp) ? "done" : "refused";
+}
+
+function failed(): Refusal {
+  return new Refusal(401, "authentication failure");
 }
 
 const areas: Readonly<Record<string, RegExp>> = {
@@ -102,7 +137,7 @@ function changePassword({ cluster, access, values }: Call): null {
   const user = cluster.world.users.get(userid);
   if (access.name !== "root@pam") {
     if (access.name !== userid) access.need("/access/groups", "User.Modify");
-    if (access.identity.user.password !== old) throw new Refusal(401, "authentication failure");
+    if (access.identity.user.password !== old) throw failed();
   }
   if (!user) throw died(`no such user ('${userid}')`);
   user.password = password ?? "";
