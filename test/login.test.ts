@@ -4,6 +4,7 @@ import { adminLogin, carefulLogin } from "../src/simulator/demo-credentials.ts";
 import type { LoggedRequest } from "../src/simulator/request-log.ts";
 import type { Simulator } from "../src/simulator/simulator.ts";
 import { type Lab, lab } from "./kit.ts";
+import { httpsLab } from "./wire/https.ts";
 
 const minute = 60_000;
 const isLogin = ({ path }: LoggedRequest) => path === "/access/ticket";
@@ -110,6 +111,15 @@ describe("a login that fails", () => {
     expect((await server.call("list_guests")).isError).toBe(false);
     await server.close();
   });
+});
+
+test("over HTTPS, cookie and CSRF token arrive as they should", async () => {
+  const server = await httpsLab({ login: adminLogin });
+  const answer = await server.call("start_guest", { guest: "staging-web-2" });
+  expect(answer.data).toMatchObject({ vmid: 302, status: "running", changed: true });
+  expect(loginsOf(server)).toHaveLength(1);
+  expect([refusedOf(server), strangersOf(server)]).toEqual([0, []]);
+  await server.close();
 });
 
 /** A wire that does something to one request, before or instead of the simulator. */
