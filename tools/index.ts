@@ -9,6 +9,7 @@ import { listGuests } from "./list-guests.ts";
 import { listStorage } from "./list-storage.ts";
 import { getNode } from "./node.ts";
 import { deleteGuest, startGuest, stopGuest } from "./power.ts";
+import { createSnapshot } from "./snapshot.ts";
 import { deleteStorageContent, downloadStorage } from "./storage.ts";
 import { getTasks } from "./tasks.ts";
 
@@ -27,6 +28,7 @@ export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
     cloneVm,
     cloneContainer,
     startGuest,
+    createSnapshot,
     downloadStorage,
     stopGuest,
     createCertificate,

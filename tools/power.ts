@@ -1,16 +1,9 @@
 import * as z from "zod";
 import { isProblem, Problem } from "../src/problem.ts";
-import { defineTool, type ToolContext } from "../src/tool.ts";
-import {
-  type ChangeResult,
-  changesOutput,
-  results,
-  settled,
-  showChange,
-  showResults,
-  subject,
-} from "./outcome.ts";
+import { defineTool } from "../src/tool.ts";
+import { changesOutput, settled, showChange, showResults, subject } from "./outcome.ts";
 import * as params from "./params.ts";
+import { several } from "./several.ts";
 
 const one = { guest: params.guest.optional(), guests: params.guests.optional() };
 
@@ -81,26 +74,6 @@ function ignored(error: unknown, vmid: number): unknown {
   const { kind, message, facts, cause } = error;
   const next = `It still runs. Give it longer with timeout_s, or pull the plug with stop_guest {guest: "${vmid}", mode: "stop"}.`;
   return new Problem(kind, message, { next, facts, cause });
-}
-
-/** `guest` for one, `guests` for several with a result for each. */
-async function several(
-  {
-    guest,
-    guests,
-  }: { readonly guest?: string | undefined; readonly guests?: readonly string[] | undefined },
-  context: ToolContext,
-  run: (guest: string) => Promise<ChangeResult>,
-): Promise<z.input<typeof changesOutput>> {
-  if ((guest === undefined) === (guests === undefined)) {
-    throw new Problem("invalid_input", "Give either guest or guests.", {
-      next: "guest is one name or vmid, guests a list of them.",
-      facts: { argument: "guest" },
-    });
-  }
-  if (guest !== undefined) return run(guest);
-  const names = [...new Set(guests)];
-  return { results: [...results(names, await context.each(names, run))] };
 }
 
 function showAll(

@@ -17,6 +17,7 @@ import { Names } from "./names.ts";
 import { Overlay } from "./overlay.ts";
 import { Power } from "./power.ts";
 import { Recognitions } from "./recognition.ts";
+import { Snapshots } from "./snapshots.ts";
 import { Storages } from "./storages.ts";
 import { Sweep } from "./sweep.ts";
 import { Tasks } from "./tasks.ts";
@@ -55,6 +56,7 @@ export class ProxmoxClient {
   readonly cluster: Cluster;
   readonly certificates: Certificates;
   readonly certificateChanges: CertificateChanges;
+  readonly snapshots: Snapshots;
   readonly storages: Storages;
   readonly downloads: Downloads;
   readonly volumes: VolumeDeletions;
@@ -89,6 +91,7 @@ export class ProxmoxClient {
     this.storages = new Storages(verbs, this.lookup);
     const identity = new Identity(verbs, this.lookup);
     const changes = new Changes(verbs, identity, this.tasks);
+    this.snapshots = new Snapshots(verbs, changes, this.tasks);
     this.volumes = new VolumeDeletions(verbs, this.lookup, this.storages, this.tasks);
     this.downloads = new Downloads(this.storages, changes, options.principal);
     const vmids = new VmidPool(verbs, this.lookup);

@@ -1,0 +1,214 @@
+import { path } from "../http/path.ts";
+import { isProblem, Problem } from "../problem.ts";
+import type { Call } from "./call.ts";
+import { type Changed, type Changes, conflict, lockedBy, type Plan } from "./changes.ts";
+import { tags } from "./freshness.ts";
+import { snapshotsQuestion } from "./guest-details.ts";
+import type { Identified } from "./identity.ts";
+import { assertName, generatedBy, nameFor } from "./snapshot-names.ts";
+import type { TaskReport } from "./task.ts";
+import type { Tasks } from "./tasks.ts";
+import { guestWords, text } from "./values.ts";
+import type { ChangeRequest, Verbs } from "./verbs.ts";
+
+export interface SnapshotOptions {
+  /** Given, or made of `prefix` and the time. */
+  readonly name?: string | undefined;
+  readonly prefix: string;
+  /** How many of this prefix stay, the new one counted; the older ones go once the new one is there. */
+  readonly keep?: number | undefined;
+  /** Saves the RAM of a running VM too. */
+  readonly memory: boolean;
+  readonly description?: string | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+export interface SnapshotOutcome extends Changed<Identified> {
+  readonly name: string;
+  readonly memory: boolean;
+  /** What `keep` would remove, for a plan. */
+  readonly surplus: readonly string[];
+  /** What `keep` has removed; complete when the task has settled. */
+  readonly removed: readonly string[];
+}
+
+/** How long the removal of one old snapshot is waited for before it counts as not done. */
+const removalMs = 3_600_000;
+/** Snapshot work of ours, while which PVE would refuse more of it in the task only. */
+const ownTasks = ["qmsnapshot", "vzsnapshot", "qmdelsnapshot", "vzdelsnapshot"];
+
+/** Taking snapshots, and letting the old ones of a series go. PVE: POST, DELETE …/snapshot[/{name}] */
+export class Snapshots {
+  readonly #verbs: Verbs;
+  readonly #changes: Changes;
+  readonly #tasks: Tasks;
+
+  constructor(verbs: Verbs, changes: Changes, tasks: Tasks) {
+    this.#verbs = verbs;
+    this.#changes = changes;
+    this.#tasks = tasks;
+  }
+
+  /**
+   * Throws `invalid_input` for a name that PVE would refuse and for the memory of a container, `conflict` for a name that is taken
+   * and for templates, `locked`, `busy` while another snapshot task of ours runs there.
+   */
+  async create(reference: string, call: Call, options: SnapshotOptions): Promise<SnapshotOutcome> {
+    const removed: string[] = [];
+    let made = { name: "", memory: false, surplus: [] as readonly string[] };
+    const plan = async (guest: Identified) => {
+      const names = await this.#names(guest, call);
+      const name = options.name ?? nameFor(options.prefix, this.#verbs.clock.now(), names);
+      assertName(name, guest.type);
+      const memory = options.memory && this.#hasMemory(guest);
+      const surplus = surplusOf([...names, name], options);
+      made = { name, memory, surplus };
+      return this.#plan(guest, options, { name, memory, names, removed });
+    };
+    const change = { reference, kind: "any" as const, state: options.memory, plan };
+    const changed = await this.#changes.run(change, call, { dryRun: options.dryRun });
+    return { ...changed, ...made, removed };
+  }
+
+  #hasMemory(guest: Identified): boolean {
+    if (guest.type === "qemu") return guest.status?.status === "running";
+    const who = `${guestWords(guest, guest.name)} on ${guest.node}`;
+    throw new Problem("invalid_input", `Only VMs have a memory to save; ${who} is a container.`, {
+      next: "Leave memory out.",
+      facts: { argument: "memory", vmid: guest.vmid, type: guest.type, node: guest.node },
+    });
+  }
+
+  #plan(
+    guest: Identified,
+    options: SnapshotOptions,
+    made: {
+      readonly name: string;
+      readonly memory: boolean;
+      readonly names: readonly string[];
+      readonly removed: string[];
+    },
+  ): Plan {
+    const { name, memory, names, removed } = made;
+    const touches = touchesOf(guest);
+    const { keep, prefix } = options;
+    return {
+      says: `takes snapshot ${name} of ${guestWords(guest, guest.name)} on ${guest.node}`,
+      against: [
+        ...(guest.config.template ? [ofTemplate(guest)] : []),
+        ...this.#busy(guest),
+        ...lockedBy(guest),
+        ...(names.includes(name) ? [taken(guest, name)] : []),
+      ],
+      touches,
+      request: {
+        method: "POST",
+        path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/snapshot`,
+        params: {
+          snapname: name,
+          description: options.description,
+          vmstate: memory || undefined,
+        },
+      },
+      ...(keep !== undefined && {
+        follow: {
+          followUp: (report: TaskReport, call: Call) =>
+            this.#prune(report, { guest, name, keep, prefix, removed }, call),
+        },
+      }),
+    };
+  }
+
+  #busy(guest: Identified): readonly Problem[] {
+    const upid = this.#tasks.running(tags.guest(guest), ...ownTasks);
+    if (upid === undefined) return [];
+    const who = `${guestWords(guest, guest.name)} on ${guest.node}`;
+    return [
+      new Problem("busy", `A snapshot of ${who} is being taken or removed.`, {
+        next: `Wait for it with get_tasks {upid: "${upid}", wait_s: 60}, then try again.`,
+        facts: { vmid: guest.vmid, type: guest.type, node: guest.node, upid },
+      }),
+    ];
+  }
+
+  async #names(guest: Identified, call: Call): Promise<readonly string[]> {
+    const snapshots = await this.#verbs.live(call, snapshotsQuestion(guest));
+    return snapshots.flatMap((snapshot) => text(snapshot["name"]) ?? []);
+  }
+
+  /** The new one is there: now the oldest of its series go, one after the other. None of it makes the snapshot fail. */
+  async #prune(
+    report: TaskReport,
+    { guest, name, keep, prefix, removed }: Pruning,
+    call: Call,
+  ): Promise<TaskReport> {
+    const remarks: string[] = [];
+    try {
+      const names = await this.#names(guest, call);
+      const surplus = names.includes(name) ? surplusOf(names, { keep, prefix }) : [];
+      for (const old of surplus) await this.#remove(guest, old, { removed, remarks }, call);
+    } catch (error) {
+      if (!isProblem(error)) throw error;
+      remarks.push(`The older snapshots could not be looked at: ${error.message}`);
+    }
+    return remarks.length === 0 ? report : { ...report, remarks };
+  }
+
+  async #remove(
+    guest: Identified,
+    name: string,
+    into: { readonly removed: string[]; readonly remarks: string[] },
+    call: Call,
+  ): Promise<void> {
+    const touches = touchesOf(guest);
+    try {
+      const task = await this.#changes.send(removal(guest, name), { touches }, call);
+      const { state, exitstatus } = await task.settle({ timeoutMs: removalMs });
+      if (state === "ok" || state === "warnings") into.removed.push(name);
+      else into.remarks.push(`Snapshot ${name} could not be removed: ${exitstatus ?? state}`);
+    } catch (error) {
+      if (!isProblem(error)) throw error;
+      into.remarks.push(`Snapshot ${name} could not be removed: ${error.message}`);
+    }
+  }
+}
+
+interface Pruning {
+  readonly guest: Identified;
+  readonly name: string;
+  readonly keep: number;
+  readonly prefix: string;
+  readonly removed: string[];
+}
+
+/** What removes one snapshot; its children move to its parent. */
+export function removal(guest: Identified, name: string): ChangeRequest {
+  return {
+    method: "DELETE",
+    path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/snapshot/${name}`,
+  };
+}
+
+/** The oldest of the series beyond `keep`; the names carry their time, so their order is their age. */
+function surplusOf(
+  names: readonly string[],
+  { keep, prefix }: Pick<SnapshotOptions, "keep" | "prefix">,
+): readonly string[] {
+  if (keep === undefined) return [];
+  const series = generatedBy(prefix, names);
+  return series.slice(0, Math.max(0, series.length - keep));
+}
+
+function touchesOf(guest: Identified) {
+  return [tags.guest(guest), tags.inventory, tags.tasks];
+}
+
+/** PVE: AbstractConfig.pm, snapshot_create: refused in the task only. */
+function ofTemplate(guest: Identified): Problem {
+  const tool = guest.type === "qemu" ? "clone_vm" : "clone_container";
+  return conflict(guest, "is a template, which has no snapshots", `Clone it with ${tool}.`);
+}
+
+function taken(guest: Identified, name: string): Problem {
+  return conflict(guest, `has a snapshot ${name} already`, "Choose another name, or leave it out.");
+}
