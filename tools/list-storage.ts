@@ -128,8 +128,9 @@ function volumeFields(volume: Volume) {
     format,
     size_bytes: sizeBytes,
     vmid,
-    at: createdAt === undefined ? undefined : new Date(createdAt).toISOString(),
-    notes: notes === undefined ? undefined : oneLine(notes, 200),
+    at:
+      createdAt === undefined ? undefined : new Date(createdAt).toISOString().replace(".000Z", "Z"),
+    notes: notes === undefined ? undefined : oneLine(notes, 60),
     protected: volume.protected || undefined,
   };
 }

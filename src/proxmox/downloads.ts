@@ -47,7 +47,7 @@ export class Downloads {
   readonly #storages: Storages;
   readonly #changes: Changes;
   readonly #principal: string;
-  /** Volids that are being downloaded, with their tasks: PVE would let the later one overwrite the earlier. */
+  /** Volids that are being downloaded, with their tasks (empty until PVE has named it): PVE would let the later one overwrite the earlier. */
   readonly #running = new Map<string, string>();
 
   constructor(storages: Storages, changes: Changes, principal: string) {
@@ -119,9 +119,12 @@ export class Downloads {
     { existed, comparable }: { readonly existed: boolean; readonly comparable: boolean },
   ): readonly Problem[] {
     const upid = this.#running.get(`${node} ${volid}`);
-    const facts = { volid, node, ...(upid !== undefined && { upid }) };
+    const facts = { volid, node, ...(upid && { upid }) };
     if (upid !== undefined) {
-      const next = `Follow it with get_tasks {upid: "${upid}", wait_s: 60}.`;
+      const next =
+        upid === ""
+          ? "See how it goes with get_tasks."
+          : `Follow it with get_tasks {upid: "${upid}", wait_s: 60}.`;
       return [new Problem("conflict", `${volid} is being downloaded already.`, { next, facts })];
     }
     if (!existed || comparable) return [];

@@ -132,8 +132,9 @@ export class Storages {
   /** A disabled storage is in no inventory, but among the definitions. */
   async #missing(storage: string, inventory: Inventory, call: Call): Promise<Problem> {
     const definitions = await this.#verbs.observe(call, definitionsQuestion);
-    const disabled = definitions.find((one) => one.storage === storage)?.disabled;
-    if (disabled) {
+    const definition = definitions.find((one) => one.storage === storage);
+    if (definition && !definition.disabled) return hidden(storage);
+    if (definition) {
       return new Problem("conflict", `Storage ${storage} is disabled. Nothing was sent.`, {
         next: "Enable it first, or use another storage (list_storage).",
         facts: { storage },
@@ -235,6 +236,20 @@ function offline(node: string): Problem {
     next: "Use another node, or try again when it is back (get_cluster).",
     facts: { node },
   });
+}
+
+/** It is defined, and no inventory shows it: PVE shows it there to who may look at it only. */
+function hidden(storage: string): Problem {
+  const path = `/storage/${storage}`;
+  const privileges = ["Datastore.Audit"];
+  return new Problem(
+    "forbidden",
+    `Storage ${storage} is there, but these credentials may not look at it: that needs Datastore.Audit on ${path}.`,
+    {
+      next: `Grant it on the host: pveum acl modify ${path} --roles PVEDatastoreUser, with --users or --tokens; get_connection_status says who asks.`,
+      facts: { storage, path, privileges },
+    },
+  );
 }
 
 function notThere(

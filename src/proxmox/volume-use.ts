@@ -62,8 +62,11 @@ export class VolumeUse {
   ): Promise<readonly string[]> {
     const who = `${guestWords(row, this.#lookup.found(row, inventory).name)} on ${row.node}`;
     try {
-      const config = await this.#verbs.live(call, configQuestion(row));
-      const key = keyOf(config, volume.volid);
+      const [config, present] = await Promise.all([
+        this.#verbs.live(call, configQuestion(row)),
+        this.#verbs.live(call, presentConfigQuestion(row)),
+      ]);
+      const key = keyOf(config, volume.volid) ?? keyOf(present, volume.volid);
       if (key !== undefined) return [`${who} uses it as ${key}`];
       const snapshots = await this.#verbs.live(call, snapshotsQuestion(row));
       const names = snapshots.flatMap((snapshot) => text(snapshot["name"]) ?? []);
@@ -103,6 +106,11 @@ export class VolumeUse {
     if (more > 0) unchecked.push(`${more} more guests`);
     return { by, unchecked };
   }
+}
+
+/** PVE: GET …/config?current=1: what a running guest really has; a disk whose removal waits for a restart is in use until then. */
+function presentConfigQuestion(row: GuestId & { readonly node: string }) {
+  return { ...configQuestion(row), params: { current: true } };
 }
 
 /** PVE: GET …/snapshot/{name}/config: what a rollback would bring back. */

@@ -191,6 +191,11 @@ describe("what is in use stays", () => {
     await inUse(volid, "pve1", new RegExp(`uses it as ${key}`));
   });
 
+  test("a disk whose removal waits for a restart", async () => {
+    guest(101).pendingDelete.push("scsi0");
+    await inUse("local-lvm:vm-101-disk-0", "pve1", /VM 101 .* uses it as scsi0/);
+  });
+
   test("a disk that only a snapshot needs", async () => {
     const volid = "local-lvm:vm-151-disk-7";
     put(volid, "pve1", { vmid: 151 });

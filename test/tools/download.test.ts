@@ -239,6 +239,22 @@ describe("what fails on the host", () => {
     await auditor.close();
   });
 
+  test("who may store but not look is told that, not that there is no storage", async () => {
+    const token = { tokenId: "blind@pve!agent", secret: "66666666-ffff-4fff-8fff-000000000006" };
+    const blind = await lab({ token, settleMs: 0 });
+    const privileges = ["Datastore.AllocateTemplate", "Datastore.AllocateSpace"];
+    blind.simulator.world.roles.set("Store", new Set(privileges));
+    addToken(blind.simulator.world, {
+      id: token.tokenId,
+      secret: token.secret,
+      roles: { "/storage": "Store" },
+    });
+    const answer = await blind.call("download_storage", iso);
+    expect(answer.kind).toBe("forbidden");
+    expect(answer.text).toContain("Datastore.Audit on /storage/nfs-shared");
+    await blind.close();
+  });
+
   test("who may store but not reach the web is told so", async () => {
     const token = { tokenId: "keeper@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
     const keeper = await lab({ token, settleMs: 0 });

@@ -161,7 +161,7 @@ describe("list_storage of one storage", () => {
         format: "vma.zst",
         size_bytes: 48_000 * 1024 ** 2,
         vmid: 120,
-        at: "2025-12-31T12:00:00.000Z",
+        at: "2025-12-31T12:00:00Z",
         notes: "db-1",
         protected: true,
       },
