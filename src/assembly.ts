@@ -1,5 +1,6 @@
 import type { Clock } from "./clock.ts";
 import { each } from "./each.ts";
+import type { Files } from "./files.ts";
 import { confirmByArgument } from "./guard/confirm.ts";
 import type { Log } from "./log.ts";
 import { createServer, type ToolServer } from "./mcp/server.ts";
@@ -14,6 +15,8 @@ export interface AssemblyOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly secrets: readonly string[];
+  /** What arguments that name files are read through; without it no tool has such arguments. */
+  readonly files?: Files;
   /** Only tools that read are served. */
   readonly readOnly?: boolean;
 }
@@ -23,8 +26,10 @@ const atOnce = 4;
 
 /** The tools over one connection, behind the guards, as something that any transport can serve. */
 export function assemble(options: AssemblyOptions): ToolServer {
-  const { proxmox, readOnly = false, clock, log, secrets, instructions } = options;
-  const served = options.tools.filter((tool) => !readOnly || tool.effect === "read");
+  const { proxmox, readOnly = false, clock, log, secrets, instructions, files } = options;
+  const served = options.tools
+    .filter((tool) => !readOnly || tool.effect === "read")
+    .map((tool) => (files ? tool : withoutFiles(tool)));
   return createServer({
     tools: served,
     clock,
@@ -39,7 +44,17 @@ export function assemble(options: AssemblyOptions): ToolServer {
       proxmox,
       call: new Call({ signal, maxAgeMs, progress }),
       confirm: confirmByArgument,
+      ...(files && { files }),
       each: (items, run) => each(items, atOnce, run),
     }),
   });
+}
+
+/** The tool as it is where no file may be read: these arguments are neither listed nor taken. */
+function withoutFiles(tool: Tool): Tool {
+  const { fileArguments = [] } = tool;
+  if (fileArguments.length === 0) return tool;
+  // The mask's type wants the names of a shape that is known; this one is any tool's.
+  const named = Object.fromEntries(fileArguments.map((name) => [name, true])) as never;
+  return { ...tool, input: tool.input.omit(named) };
 }

@@ -61,7 +61,11 @@ export const settings = z.object({
     words: "Toolsets to offer with commas between, or all (default core).",
     example: "core,disks",
   }),
-  files: value({ flag: "--files", words: "", later: "leave it out, no tool takes files yet" }),
+  files: value({
+    flag: "--files",
+    words: "Directory below which tools may read files: keys and certificates that pass no model.",
+    example: "/etc/mcp-files",
+  }),
   configFile: value({ flag: "--config", words: "", later: "use the PROXMOX_… variables" }),
   help: flag("--help", "Shows this help."),
   version: flag("--version", "Shows the version."),
@@ -92,6 +96,8 @@ export interface Config {
   readonly demo: boolean;
   readonly readOnly: boolean;
   readonly toolsets: readonly string[];
+  /** The directory below which tools may read files. */
+  readonly files?: string;
   /** Absent with `--demo`, `--help` and `--version`. */
   readonly connection?: Connection;
   /** Not wrong enough to stop for; one sentence each. */
@@ -105,6 +111,8 @@ export interface ConfigSource {
   /** Without the runtime and the script. */
   readonly argv: readonly string[];
   readonly readFile: (path: string) => string;
+  /** Whether there is such a directory; taken for granted without it. */
+  readonly isDirectory?: (path: string) => boolean;
   /** Names of the toolsets there are; others are refused. */
   readonly toolsets?: readonly string[];
 }
@@ -118,11 +126,13 @@ export function readConfig(source: ConfigSource): Config {
   const toolsets = readToolsets(flags.toolsets, source.toolsets, refuse);
   const named = { mode, demo, readOnly, toolsets } as const;
   if (mode !== "serve") return { ...named, warnings: [], secrets: [] };
+  const files = readFiles(flags.files, source, refuse);
+  const served = { ...named, ...(files !== undefined && { files }) };
   const connection = demo ? undefined : readConnection(source, refuse);
   const warnings = demo ? [] : warningsOf(source.env, connection);
   if (problems.length > 0) throw refusal(problems, warnings);
-  if (connection === undefined) return { ...named, warnings, secrets: [] };
-  return { ...named, connection, warnings, secrets: secretsOf(connection.credentials) };
+  if (connection === undefined) return { ...served, warnings, secrets: [] };
+  return { ...served, connection, warnings, secrets: secretsOf(connection.credentials) };
 }
 
 function refusal(problems: readonly string[], warnings: readonly string[]): Problem {
@@ -181,6 +191,12 @@ function readToolsets(raw = "core", known: readonly string[] = [], refuse: Refus
     refuse(`--toolsets: there is no ${oneLine(name, 40)}. There are all, ${known.join(", ")}.`);
   }
   return [...wanted];
+}
+
+function readFiles(raw: string | undefined, { isDirectory }: ConfigSource, refuse: Refuse) {
+  const path = unquoted(raw);
+  if (path === undefined || !isDirectory || isDirectory(path)) return path;
+  return refuse(`--files: there is no directory ${oneLine(path, 200)}.`);
 }
 
 type Read = (name: SettingName) => string | undefined;

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import process from "node:process";
 import { toolsets } from "../tools/index.ts";
 import { instructions } from "../tools/instructions.ts";
@@ -9,6 +9,7 @@ import { type Config, readConfig } from "./config.ts";
 import { openConnection } from "./connections.ts";
 import type { Credentials } from "./credentials.ts";
 import { usage } from "./docs.ts";
+import { filesBelow } from "./files.ts";
 import { type Authenticator, apiToken } from "./http/auth.ts";
 import { ticketLogin } from "./http/ticket.ts";
 import { undiciTransport } from "./http/undici-transport.ts";
@@ -39,6 +40,7 @@ async function main(): Promise<void> {
     env: process.env,
     argv: process.argv.slice(2),
     readFile: (path) => readFileSync(path, "utf8"),
+    isDirectory: (path) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false,
     toolsets: Object.keys(toolsets),
   });
   // Both are asked for by a person at a terminal; the protocol has not begun.
@@ -67,6 +69,7 @@ async function main(): Promise<void> {
     log,
     secrets: config.secrets,
     readOnly: config.readOnly,
+    ...(config.files !== undefined && { files: filesBelow(config.files) }),
   });
   const sdk = createSdkServer(server, { name: "mcp-server-proxmox", version }, log);
   await serveStdio({ server: sdk, log, close: () => proxmox.close() });

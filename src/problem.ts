@@ -27,7 +27,12 @@ export type ProblemKind = (typeof problemKinds)[number];
 export type Facts = Readonly<Record<string, unknown>>;
 
 /** Kinds where the same call may succeed later without a change of its arguments. */
-const retryableKinds: ReadonlySet<ProblemKind> = new Set(["locked", "busy", "timeout", "unreachable"]);
+const retryableKinds: ReadonlySet<ProblemKind> = new Set([
+  "locked",
+  "busy",
+  "timeout",
+  "unreachable",
+]);
 
 export interface ProblemOptions {
   /** The next step, as one sentence in the imperative. */

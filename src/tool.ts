@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import type { Outcome } from "./each.ts";
+import type { Files } from "./files.ts";
 import type { Question } from "./guard/confirm.ts";
 import type { Call } from "./proxmox/call.ts";
 import type { ProxmoxClient } from "./proxmox/client.ts";
@@ -13,6 +14,8 @@ export interface ToolContext {
   readonly proxmox: ProxmoxClient;
   /** Cancellation, the freshness that the caller asked for, and the account of what this call cost. */
   readonly call: Call;
+  /** Files that arguments may name; absent without `--files`. */
+  readonly files?: Files;
   /** Waits for a task as long as the caller allows (`wait_s`), reporting progress; throws task_failed when it failed. */
   settle(task: Task): Promise<TaskReport>;
   /** Returns when the caller has confirmed what cannot be undone; throws confirmation_required until then. */
@@ -30,6 +33,8 @@ export interface Tool<In extends z.ZodObject = z.ZodObject, Out extends z.ZodObj
   readonly description: string;
   readonly effect: Effect;
   readonly input: In;
+  /** Arguments of `input` that name files: they are not there unless the server may read files (`--files`). */
+  readonly fileArguments?: readonly string[];
   /** Only the fields that scripts rely on; nested parts are bare objects and arrays. */
   readonly output: Out;
   /** Method syntax on purpose: one registry holds tools of many input types. */

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { generate } from "selfsigned";
 
 export interface Certificate {
@@ -23,6 +24,46 @@ export async function selfSigned(name = "localhost"): Promise<Certificate> {
         ],
       },
     ],
+  });
+  return { key: pems.private, cert: pems.cert };
+}
+
+export interface CertificateOptions {
+  /** DNS names and IPv4 addresses. */
+  readonly names?: readonly string[];
+  /** Whether it may issue others. */
+  readonly authority?: boolean;
+  /** Signed by itself without. */
+  readonly issuer?: Certificate;
+  readonly from?: Date;
+  readonly until?: Date;
+  /** Encrypts the key. */
+  readonly passphrase?: string;
+}
+
+/** A certificate for `name`, valid in all of 2026 and 2027 unless asked otherwise. */
+export async function certificate(
+  name: string,
+  options: CertificateOptions = {},
+): Promise<Certificate> {
+  const { names = [name], authority = false, issuer, passphrase } = options;
+  const pems = await generate([{ name: "commonName", value: name }], {
+    keyType: "ec",
+    curve: "P-256",
+    algorithm: "sha256",
+    notBeforeDate: options.from ?? new Date("2025-12-01T00:00:00Z"),
+    notAfterDate: options.until ?? new Date("2028-01-01T00:00:00Z"),
+    extensions: [
+      { name: "basicConstraints", cA: authority, critical: true },
+      {
+        name: "subjectAltName",
+        altNames: names.map((one) =>
+          isIP(one) === 0 ? { type: 2 as const, value: one } : { type: 7 as const, ip: one },
+        ),
+      },
+    ],
+    ...(issuer && { ca: issuer }),
+    ...(passphrase !== undefined && { passphrase }),
   });
   return { key: pems.private, cert: pems.cert };
 }

@@ -3,6 +3,7 @@ import { InMemoryTransport } from "@modelcontextprotocol/sdk/inMemory.js";
 import type { Progress } from "@modelcontextprotocol/sdk/types.js";
 import { assemble } from "../src/assembly.ts";
 import { openConnection } from "../src/connections.ts";
+import type { Files } from "../src/files.ts";
 import { apiToken } from "../src/http/auth.ts";
 import { ticketLogin } from "../src/http/ticket.ts";
 import type { Transport } from "../src/http/transport.ts";
@@ -20,6 +21,7 @@ export interface LabOptions extends Partial<Omit<SimulatorOptions, "clock">> {
   /** User and password instead of a token. */
   readonly login?: { readonly username: string; readonly password: string };
   readonly readOnly?: boolean;
+  readonly files?: Files;
   readonly tools?: readonly Tool[];
   /** The wire, where it is not the simulator in this process: an HTTPS transport, or one that meddles. */
   readonly wire?: (simulator: Simulator, clock: VirtualClock) => Promise<Transport> | Transport;
@@ -49,6 +51,7 @@ export async function lab(options: LabOptions = {}) {
     token = adminToken,
     login,
     readOnly = false,
+    files,
     settleMs = 15_000,
     tools,
     wire,
@@ -80,6 +83,7 @@ export async function lab(options: LabOptions = {}) {
     log,
     secrets,
     readOnly,
+    ...(files && { files }),
   });
   const sdk = createSdkServer(server, { name: "mcp-server-proxmox", version: "0.0.0" }, log);
   const client = new Client({ name: "test", version: "0.0.0" });

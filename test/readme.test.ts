@@ -27,6 +27,7 @@ const ageWords: Readonly<Record<keyof typeof ages, string>> = {
   clusterStatus: "quorum, HA",
   storageContent: "backups of a guest",
   jobs: "backup jobs, HA resources, firewall rules",
+  certificates: "certificates of nodes",
   permissions: "what the token may do",
   version: "versions of Proxmox",
   tasks: "lists of tasks",

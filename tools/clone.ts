@@ -8,7 +8,7 @@ const options = {
   name: params.newName,
   vmid: params.newVmid,
   full: z.boolean().optional().describe("default: linked for templates, full for others"),
-  snapshot: z.string().min(1).max(40).optional().describe("clone this state"),
+  snapshot: params.snapshot.optional().describe("clone this state"),
   node: params.node.optional().describe("other node; needs shared storage"),
   storage: z.string().min(1).max(100).optional().describe("full clones only"),
   pool: z.string().min(1).max(100).optional(),

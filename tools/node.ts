@@ -57,7 +57,8 @@ export const getNode = defineTool({
   },
 });
 
-function missingNode(node: string, inventory: Inventory): never {
+/** Throws not_found with the nodes that there are. */
+export function missingNode(node: string, inventory: Inventory): never {
   const names = [...inventory.nodes.keys()].sort();
   const near = closest(node, names, 3);
   throw new Problem("not_found", `There is no node named "${oneLine(node, 63)}".`, {

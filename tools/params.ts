@@ -11,7 +11,20 @@ export const vm = reference().describe("name or vmid");
 export const container = reference().describe("name or vmid");
 export const guest = reference().describe("name or vmid");
 export const guests = z.array(reference()).min(1).max(50).describe("several instead of one");
-export const node = z.string().trim().min(1).max(63);
+/** PVE: pve-node. */
+export const node = z
+  .string()
+  .trim()
+  .max(63)
+  .refine((name) => /^[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$/.test(name), "the name of a node");
+/** PVE: pve-configid. */
+export const snapshot = z
+  .string()
+  .max(40)
+  .refine(
+    (name) => /^[a-z][a-z0-9_-]+$/i.test(name),
+    "the name of a snapshot: letters, digits, - and _, a letter first",
+  );
 export const maxAge = z
   .number()
   .min(0)

@@ -5,6 +5,7 @@ import type { ListedTask } from "../src/proxmox/cluster.ts";
 import type { TaskReport } from "../src/proxmox/task.ts";
 import { count, duration, oneLine, table } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
+import { missingNode } from "./node.ts";
 import { taskFields } from "./outcome.ts";
 import * as params from "./params.ts";
 
@@ -84,6 +85,9 @@ async function fromNodes(
   { proxmox, call }: Pick<ToolContext, "proxmox" | "call">,
 ): Promise<readonly ListedTask[]> {
   const inventory = await proxmox.lookup.inventory(call);
+  if (filter.node !== undefined && !inventory.nodes.has(filter.node)) {
+    missingNode(filter.node, inventory);
+  }
   const online = [...inventory.nodes.values()].filter((row) => row.status !== "offline");
   const nodes = filter.node === undefined ? online.map((row) => row.node) : [filter.node];
   const { vmid, since } = filter;

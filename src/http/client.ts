@@ -8,9 +8,16 @@ import { type Host, Hosts } from "./hosts.ts";
 import { Lanes } from "./lanes.ts";
 import { type ApiPath, nodeOf, templateOf } from "./path.ts";
 import { Patience } from "./patience.ts";
+import { withoutPieces } from "./pieces.ts";
 import { cleanText } from "./refusal.ts";
 import { type Outcome, retryDecision } from "./retry.ts";
-import { type Method, WireFault, type WireReply, type WireRequest } from "./transport.ts";
+import {
+  type HostTrust,
+  type Method,
+  WireFault,
+  type WireReply,
+  type WireRequest,
+} from "./transport.ts";
 
 export interface ApiClientOptions {
   /** The hosts of one cluster, the preferred one first. */
@@ -45,6 +52,8 @@ export interface ApiRequest {
   readonly params?: Params;
   readonly signal?: AbortSignal;
   readonly deadlineMs?: number;
+  /** Texts among `params` that must not come back in the words of any problem, not even a piece of them. */
+  readonly secrets?: readonly string[];
   /** Called for each attempt that left this process, as soon as that is known. */
   readonly onSend?: () => void;
 }
@@ -90,6 +99,16 @@ export class ApiClient {
   /** The name of the host in use. */
   get host(): string {
     return this.#hosts.name;
+  }
+
+  /** The names of all hosts: `pve1.example:8006`. */
+  get hosts(): readonly string[] {
+    return this.#hosts.names;
+  }
+
+  /** How the certificates of the hosts are judged. */
+  get trusts(): readonly HostTrust[] {
+    return this.#hosts.trusts;
   }
 
   /** From sending to the whole answer, of the last answer that came. */
@@ -229,7 +248,7 @@ export class ApiClient {
       host: this.#hosts.name,
       hosts: this.#hosts.names,
       principal: auth.principal,
-      scrub: (text) => auth.scrub(text),
+      scrub: (text) => withoutPieces(auth.scrub(text), request.secrets ?? []),
     };
   }
 }

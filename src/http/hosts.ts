@@ -1,5 +1,11 @@
 import { isTrustFault } from "./retry.ts";
-import { type Transport, WireFault, type WireReply, type WireRequest } from "./transport.ts";
+import {
+  type HostTrust,
+  type Transport,
+  WireFault,
+  type WireReply,
+  type WireRequest,
+} from "./transport.ts";
 
 /** One way into the cluster. */
 export interface Host {
@@ -27,6 +33,11 @@ export class Hosts {
 
   get names(): readonly string[] {
     return this.#hosts.map((host) => host.name);
+  }
+
+  /** How the hosts are judged, each by its own. */
+  get trusts(): readonly HostTrust[] {
+    return this.#hosts.flatMap(({ transport }) => transport.trust ?? []);
   }
 
   /**

@@ -134,7 +134,9 @@ function whyNot(value: string | number, text: string): string | undefined {
 
 function refused(text: string, reason: string): Problem {
   const shown = text.replace(/[^\x20-\x7e]/g, "?").slice(0, 80);
-  return new Problem("invalid_input", `"${shown}" cannot stand in an API path: ${reason}.`);
+  return new Problem("invalid_input", `"${shown}" cannot stand in an API path: ${reason}.`, {
+    next: "Give a plain name or number in its place.",
+  });
 }
 
 /** The one cast: everything that gets here was checked segment by segment, or is a literal of ours. */

@@ -115,6 +115,13 @@ export const refusalTable: readonly RefusalRow[] = [
     source: "pve-container: src/PVE/API2/LXC.pm (clone_vm)",
   },
   {
+    pattern: /Custom certificate (?:key )?file exists but force flag is not set/,
+    kind: "conflict",
+    next: "Repeat the call with force: true to replace it.",
+    facts: () => ({ certificate: "exists" }),
+    source: "pve-manager: PVE/CertHelpers.pm (set_cert_files)",
+  },
+  {
     pattern:
       /already exists|already defined|already used|refusing to override existing file|force flag is not set|'force' is not set/,
     kind: "conflict",
@@ -165,8 +172,21 @@ export const refusalTable: readonly RefusalRow[] = [
       "pve-manager: PVE/API2/Nodes.pm (query_url_metadata); pve-common: src/PVE/Tools.pm (download_file_from_url)",
   },
   {
+    pattern: /Linked clone feature is not supported/,
+    kind: "unsupported",
+    next: "Make a full clone (full: true), or clone a template.",
+    source: "qemu-server: src/PVE/API2/Qemu.pm; pve-container: src/PVE/API2/LXC.pm (clone_vm)",
+  },
+  {
+    pattern: /uses local storage/,
+    kind: "unsupported",
+    next: "Leave node out: only a guest whose disks are all on shared storage can be cloned to another node.",
+    source: "qemu-server: src/PVE/API2/Qemu.pm; pve-container: src/PVE/API2/LXC.pm (clone_vm)",
+  },
+  {
     pattern: /not supported|feature is not available|not implemented/,
     kind: "unsupported",
+    next: "This guest or its storage cannot do that; do it another way, or with another guest or storage.",
     source:
       "pve-storage: src/PVE/Storage.pm (volume_has_feature); qemu-server: src/PVE/API2/Qemu.pm",
   },

@@ -71,7 +71,9 @@ export function refusal(reply: WireReply, refused: Refused): Problem {
       });
     case 413:
     case 506:
-      return problem("invalid_input", reply, text, refused, {});
+      return problem("invalid_input", reply, text, refused, {
+        next: "Send less, or in smaller parts.",
+      });
     case 429:
       return problem("busy", reply, text, refused, { next: "Try again in a while." });
     default:
@@ -138,7 +140,9 @@ function byText(reply: WireReply, text: string, refused: Refused): Problem {
       next: "Something else than Proxmox answers there: check PROXMOX_URL (https, port 8006).",
     });
   }
-  return problem("upstream", reply, text, refused, {});
+  return problem("upstream", reply, text, refused, {
+    next: "What Proxmox says is all that is known; get_tasks and the journal of the node may tell more.",
+  });
 }
 
 function problem(

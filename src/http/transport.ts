@@ -7,6 +7,20 @@ export interface Transport {
    */
   send(request: WireRequest): Promise<WireReply>;
   close(): Promise<void>;
+  /** How the host's certificate is judged; absent where there is none. */
+  readonly trust?: HostTrust;
+}
+
+/** What makes the certificate of a host acceptable: a pinned fingerprint or, without one, an authority. */
+export interface HostTrust {
+  /** SHA-256, `AA:BB:…`; empty where authorities judge. */
+  readonly fingerprints: readonly string[];
+  /** PEM; absent: the public authorities. */
+  readonly ca?: string;
+  /** Any certificate will do. */
+  readonly insecure: boolean;
+  /** Takes another fingerprint besides, where they are pinned, for the life of this process; the answer takes it back. */
+  accept(fingerprint: string): () => void;
 }
 
 export type Method = "GET" | "POST" | "PUT" | "DELETE";

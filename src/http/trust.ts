@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { Problem } from "../problem.ts";
 import { isTrustFault } from "./retry.ts";
-import { WireFault } from "./transport.ts";
+import { type HostTrust, WireFault } from "./transport.ts";
 
 /** How a host proves that it is the one that is meant. By default: a chain to a public CA, and the host's name in it. */
 export interface Trust {
@@ -13,6 +13,34 @@ export interface Trust {
   readonly fingerprints?: readonly string[];
   /** Anything goes. For tests in a closed network only. */
   readonly insecure?: boolean;
+}
+
+/** A Trust that learns: a certificate that we put on a host ourselves is one more that it may show. */
+export class LearningTrust implements HostTrust, Trust {
+  readonly ca?: string;
+  readonly insecure: boolean;
+  readonly #pinned: readonly string[];
+  #accepted: readonly string[] = [];
+
+  /** Throws `invalid_input` for a fingerprint that is none. */
+  constructor({ ca, fingerprints = [], insecure = false }: Trust) {
+    if (ca !== undefined) this.ca = ca;
+    this.insecure = insecure;
+    this.#pinned = fingerprints.map(normalizeFingerprint);
+  }
+
+  get fingerprints(): readonly string[] {
+    return [...this.#pinned, ...this.#accepted];
+  }
+
+  accept(fingerprint: string): () => void {
+    const one = normalizeFingerprint(fingerprint);
+    if (this.#pinned.length === 0 || this.fingerprints.includes(one)) return () => undefined;
+    this.#accepted = [...this.#accepted, one];
+    return () => {
+      this.#accepted = this.#accepted.filter((other) => other !== one);
+    };
+  }
 }
 
 export interface Address {

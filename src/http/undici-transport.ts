@@ -2,7 +2,7 @@
 import { type Dispatcher, Pool } from "undici/index.js";
 import { decodeBody } from "./decode.ts";
 import { type Transport, WireFault, type WireReply, type WireRequest } from "./transport.ts";
-import { connectTrusted, normalizeFingerprint, type Trust } from "./trust.ts";
+import { connectTrusted, LearningTrust, type Trust } from "./trust.ts";
 
 export interface UndiciTransportOptions {
   /** `https://host:port`; what follows the port is ignored. */
@@ -24,7 +24,7 @@ const maxBodyBytes = 64 * 1024 * 1024;
  */
 export function undiciTransport(options: UndiciTransportOptions): Transport {
   const { tls, connectTimeoutMs = 5_000, keepAliveMs = 4_000 } = options;
-  const trust = { ...tls, fingerprints: (tls.fingerprints ?? []).map(normalizeFingerprint) };
+  const trust = new LearningTrust(tls);
   const url = new URL(options.url);
   const pool = new Pool(url.origin, {
     connections: 8,
@@ -51,6 +51,7 @@ export function undiciTransport(options: UndiciTransportOptions): Transport {
       return decoded(answer);
     },
     close: () => pool.destroy(),
+    trust,
   };
 }
 

@@ -28,6 +28,9 @@ export function parseArguments(tool: Tool, raw: Arguments): Arguments {
   throw refusal(tool, given, parsed.error.issues);
 }
 
+/** One mistake can repeat in every item of a list; the next step must still fit into the answer. */
+const maxComplaints = 10;
+
 function refusal(tool: Tool, given: Arguments, issues: readonly z.core.$ZodIssue[]): Problem {
   const known = Object.keys(tool.input.shape);
   const unknown = issues.flatMap((issue) =>
@@ -35,15 +38,19 @@ function refusal(tool: Tool, given: Arguments, issues: readonly z.core.$ZodIssue
   );
   const complaints = issues
     .filter((issue) => issue.code !== "unrecognized_keys")
+    .slice(0, maxComplaints)
     .map((issue) => complaint(issue, given, tool));
-  const strangers = unknown.map((name) => stranger(name, known));
+  const strangers = unknown.slice(0, maxComplaints).map((name) => stranger(name, known));
   const sentences = [...strangers, ...complaints.map(sentence)];
   return new Problem("invalid_input", `${tool.name}: ${sentences.join(" ")}`, {
     next: nextStep(tool.name, known, unknown.length > 0),
     facts: {
       tool: tool.name,
       ...(unknown.length > 0
-        ? { unknown: unknown.map((name) => oneLine(name, 60)), expected: known }
+        ? {
+            unknown: unknown.slice(0, maxComplaints).map((name) => oneLine(name, 60)),
+            expected: known,
+          }
         : {}),
       ...(complaints.length > 0 ? { arguments: complaints } : {}),
     },

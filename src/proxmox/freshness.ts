@@ -18,6 +18,7 @@ export const ages = {
   clusterStatus: { trustedMs: 5 * second, keptMs: 5 * second },
   storageContent: { trustedMs: 30 * second, keptMs: 60 * second, swept: true },
   jobs: { trustedMs: 30 * second, keptMs: 30 * second },
+  certificates: { trustedMs: 30 * second, keptMs: 30 * second },
   permissions: { trustedMs: 60 * second, keptMs: 60 * second },
   version: { trustedMs: 3600 * second, keptMs: 3600 * second },
   tasks: { trustedMs: 2 * second, keptMs: 10 * second },

@@ -287,6 +287,6 @@ function otherKind(reference: string, kind: GuestKind, found: Found): Problem {
   const subject = guestWords(row, name);
   return new Problem("invalid_input", `"${reference}" is ${subject}, not a ${asked}.`, {
     next: `Use the tool for ${kindWord(row.type)}s (get_${row.type === "qemu" ? "vm" : "container"}, clone_${row.type === "qemu" ? "vm" : "container"}).`,
-    facts: candidate(found),
+    facts: { argument: kind === "qemu" ? "vm" : "container", ...candidate(found) },
   });
 }

@@ -24,6 +24,8 @@ export interface ChangeRequest {
   readonly method: Exclude<Method, "GET">;
   readonly path: ApiPath;
   readonly params?: Params;
+  /** Texts among `params` that no message may repeat. */
+  readonly secrets?: readonly string[];
 }
 
 /** What was composed of several reads and kept being overtaken is given up after this many tries. */

@@ -1,11 +1,11 @@
 import type { Cluster } from "./cluster.ts";
 import { type Disk, disksOf, isCloudinit } from "./guest-config.ts";
-import { removeGuest, takenText } from "./guests.ts";
+import { findVolume, removeGuest, takenText } from "./guests.ts";
 import { readProperties, writeProperties } from "./property-string.ts";
 import { randomMac, randomUuid } from "./random.ts";
 import { Interrupted, TaskFailure, type TaskLog, type Work } from "./tasks.ts";
 import { allocate, humanSize, usableStorage } from "./volumes.ts";
-import { type Config, type Guest, stoppedGuest, volumeKey } from "./world.ts";
+import { type Config, type Guest, stoppedGuest, type Volume, volumeKey } from "./world.ts";
 
 /** A clone as it was asked for, checked. */
 export interface CloneOrder {
@@ -19,6 +19,8 @@ export interface CloneOrder {
   readonly storage: string | undefined;
   readonly target: string | undefined;
   readonly pool: string | undefined;
+  /** KiB/s; 0: as fast as it goes. */
+  readonly bwlimit: number;
 }
 
 /** Bytes copied per millisecond: 8 GiB take about 12 s. */
@@ -121,18 +123,60 @@ function* copyDisk(
   const linked = !order.full && !cloudinit;
   const parent = linked ? { parent: disk.volid } : {};
   const purpose = cloudinit ? { purpose: "cloudinit" } : {};
+  const format = linked
+    ? "qcow2"
+    : (findVolume(cluster, disk.volid, order.source.node)?.format ?? "raw");
   const way = linked ? "linked" : "full";
   const what = type === "qemu" ? `drive ${disk.key}` : `mountpoint ${disk.key}`;
   log.print(`create ${way} clone of ${what} (${disk.volid})`);
-  const volume = allocate(cluster, { storage, node, vmid, type, sizeBytes, ...parent, ...purpose });
+  const volume = allocate(cluster, {
+    storage,
+    node,
+    vmid,
+    type,
+    sizeBytes,
+    format,
+    ...parent,
+    ...purpose,
+  });
+  if (linked && storage.path !== undefined) tellLink(storage.path, disk, volume, log);
   try {
-    yield* linked || cloudinit ? instant() : transfer(sizeBytes, log);
+    yield* linked || cloudinit ? instant() : transfer(sizeBytes, order.bwlimit, log);
   } catch (failure) {
     cluster.world.volumes.delete(volumeKey(volume.volid, volume.node));
-    throw failure;
+    if (!(failure instanceof Interrupted) || type === "lxc") throw failure;
+    throw new TaskFailure(
+      `clone failed: copy failed: ${convertCommand(cluster, order, disk, volume)} failed: interrupted by signal`,
+    );
   }
   const parts = readProperties(value, "file");
   return writeProperties({ ...parts, file: volume.volid }, "file");
+}
+
+/** What qemu-img and the directory storage print when a file gets a base. */
+function tellLink(folder: string, disk: Disk, volume: Volume, log: TaskLog): void {
+  const base = disk.volid.slice(disk.volid.indexOf(":") + 1);
+  const name = volume.volid.slice(volume.volid.lastIndexOf("/") + 1);
+  const { vmid, sizeBytes } = volume;
+  log.print(`clone ${base}: images, ${name}, ${vmid} to ${name} (base=../${base})`);
+  log.print(
+    `Formatting '${folder}/images/${vmid}/${name}', fmt=qcow2 cluster_size=131072 extended_l2=on preallocation=metadata compression_type=zlib size=${sizeBytes} backing_file=../${base} backing_fmt=qcow2 lazy_refcounts=off refcount_bits=16`,
+  );
+}
+
+function convertCommand(cluster: Cluster, order: CloneOrder, disk: Disk, volume: Volume): string {
+  const limit = order.bwlimit > 0 ? ` -r ${order.bwlimit}K` : "";
+  const source = findVolume(cluster, disk.volid, order.source.node);
+  const formats = `-f ${source?.format ?? "raw"} -O ${volume.format}`;
+  const paths = `${pathOf(cluster, disk.volid)} zeroinit:${pathOf(cluster, volume.volid)}`;
+  return `command '/usr/bin/qemu-img convert -p -n${limit} ${formats} ${paths}'`;
+}
+
+/** Where a volume lies: a file, or a logical volume. */
+function pathOf(cluster: Cluster, volid: string): string {
+  const [storage = "", name = ""] = volid.split(":");
+  const folder = cluster.world.storages.get(storage)?.path;
+  return folder === undefined ? `/dev/${storage}/${name}` : `${folder}/images/${name}`;
 }
 
 function* instant(): Work {
@@ -140,9 +184,10 @@ function* instant(): Work {
 }
 
 /** Copies with a progress line about every second. */
-function* transfer(sizeBytes: number, log: TaskLog): Work {
-  const totalMs = Math.max(300, sizeBytes / copyRate);
-  const steps = Math.max(1, Math.round(totalMs / 1000));
+function* transfer(sizeBytes: number, bwlimit: number, log: TaskLog): Work {
+  const rate = bwlimit > 0 ? Math.min(copyRate, (bwlimit * 1024) / 1000) : copyRate;
+  const totalMs = Math.max(300, sizeBytes / rate);
+  const steps = Math.min(100, Math.max(1, Math.round(totalMs / 1000)));
   for (let step = 0; step <= steps; step++) {
     const done = Math.floor((sizeBytes * step) / steps);
     const percent = ((step / steps) * 100).toFixed(2);

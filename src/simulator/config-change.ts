@@ -146,7 +146,8 @@ function diskValue(cluster: Cluster, guest: Guest, key: string, value: string): 
   const { node, vmid, type } = guest;
   const fresh = { storage, node, vmid, type };
   if (name === "cloudinit") {
-    const volume = allocate(cluster, { ...fresh, sizeBytes: 4 * 1024 ** 2, purpose: "cloudinit" });
+    const image = { sizeBytes: 4 * 1024 ** 2, purpose: "cloudinit", format: "qcow2" };
+    const volume = allocate(cluster, { ...fresh, ...image });
     return `${volume.volid},media=cdrom,size=4M`;
   }
   if (/^\d+(?:\.\d+)?$/.test(name)) {
@@ -155,7 +156,8 @@ function diskValue(cluster: Cluster, guest: Guest, key: string, value: string): 
       throw died(`storage '${storageId}' does not support content-type '${content}'`);
     }
     const sizeBytes = parts["import-from"] ? 3 * 1024 ** 3 : Number(name) * 1024 ** 3;
-    const volume = allocate(cluster, { ...fresh, sizeBytes });
+    const { format } = parts;
+    const volume = allocate(cluster, { ...fresh, sizeBytes, ...(format ? { format } : {}) });
     const { format: _, "import-from": __, ...kept } = parts;
     return writeProperties(
       { ...kept, [defaultKey]: volume.volid, size: writeSize(sizeBytes) },

@@ -5,7 +5,7 @@ import { checkParameters } from "./parameters.ts";
 import { Access } from "./permissions.ts";
 import { badParameters, died, forbidden, Refusal } from "./refusal.ts";
 import type { Given, ParsedRequest } from "./request.ts";
-import { type Match, Page, type RouteTable } from "./route.ts";
+import { type Match, Page, Plain, type RouteTable } from "./route.ts";
 
 /** How long a host keeps a 401 back (PVE::APIServer::AnyEvent). */
 const unauthorizedDelayMs = 3000;
@@ -93,6 +93,7 @@ function scalars(given: Given): Record<string, string> {
 
 /** Formatter::Standard: `data` always, `total` beside it unless it is 0. */
 function jsonReply(now: number, result: unknown): WireReply {
+  if (result instanceof Plain) return reply(now, 200, "OK", result.text);
   const page = result instanceof Page ? result : undefined;
   const total = page && page.total > 0 ? { total: page.total } : {};
   const data = page ? page.data : (result ?? null);
@@ -102,7 +103,7 @@ function jsonReply(now: number, result: unknown): WireReply {
 function refusalReply(now: number, refusal: Refusal): WireReply {
   const [reason = ""] = refusal.message.split("\n");
   if (refusal.bare) {
-    const silent = refusal.status === 401 || refusal.status >= 590;
+    const silent = refusal.empty || refusal.status === 401 || refusal.status >= 590;
     return reply(now, refusal.status, reason, silent ? "" : refusal.message);
   }
   const message = refusal.status === 501 ? refusal.message : `${refusal.message.trimEnd()}\n`;

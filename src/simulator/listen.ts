@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer } from "node:https";
+import { createServer, type Server } from "node:https";
 import type { Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import { type Method, WireFault, type WireReply } from "../http/transport.ts";
+import { installedWith, type Pems, present } from "./certificates.ts";
 import type { Simulator } from "./simulator.ts";
 
 export interface ListenOptions {
@@ -12,6 +13,8 @@ export interface ListenOptions {
   /** Without it a free one. */
   readonly port?: number;
   readonly host?: string;
+  /** The node that this is: `key` and `cert` become its own, and what the API does to its certificates is shown. */
+  readonly node?: string;
   /** How long an idle connection stays open; a host closes it after 5 s. */
   readonly idleMs?: number;
 }
@@ -38,6 +41,7 @@ export async function listen(simulator: Simulator, options: ListenOptions): Prom
     void serve(simulator, request, response); // it answers its own failures
   });
   server.maxRequestsPerSocket = requestsPerConnection;
+  if (options.node !== undefined) showCertificates(server, simulator, options.node, { key, cert });
   server.on("secureConnection", (socket) => {
     connections++;
     sockets.add(socket);
@@ -62,6 +66,27 @@ export async function listen(simulator: Simulator, options: ListenOptions): Prom
         for (const socket of sockets) socket.destroy();
       }),
   };
+}
+
+/** Each new connection sees what the node's pveproxy would show it; a restart ends the connections that are idle. */
+function showCertificates(server: Server, simulator: Simulator, node: string, own: Pems): void {
+  const at = simulator.world.nodes.get(node);
+  if (!at) throw new Error(`no node ${node}`);
+  at.certificates = installedWith(own);
+  const { certificates } = at;
+  let { restarts } = certificates;
+  server.prependListener("connection", (socket: Socket) => {
+    const shown = present(simulator.world.nodes.get(node)?.certificates ?? certificates);
+    if (shown) server.setSecureContext({ key: shown.key, cert: shown.cert });
+    else socket.destroy();
+  });
+  server.on("request", (_request, response: ServerResponse) => {
+    response.on("finish", () => {
+      if (restarts === certificates.restarts) return;
+      restarts = certificates.restarts;
+      server.closeIdleConnections();
+    });
+  });
 }
 
 async function serve(

@@ -1,6 +1,6 @@
 import type { Format } from "./formats.ts";
 import { badParameters } from "./refusal.ts";
-import type { Given } from "./request.ts";
+import { type Given, hash } from "./request.ts";
 
 /** One parameter as PVE::JSONSchema describes it. */
 export interface Parameter {
@@ -99,6 +99,7 @@ function checkValue(parameter: Parameter, value: string, key: string): string | 
 }
 
 function checkType({ type }: Parameter, value: string): string | undefined {
+  if (value === hash) return `type check ('${type}') failed - got HASH`;
   const wrong =
     (type === "boolean" && !/^[01]$/.test(value)) ||
     (type === "integer" && !/^[+-]?\d+$/.test(value)) ||

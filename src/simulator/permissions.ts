@@ -51,6 +51,11 @@ export class Access {
     return identityName(this.identity);
   }
 
+  /** Whether this version of PVE has such a privilege. */
+  knows(privilege: string): boolean {
+    return this.#world.roles.get("Administrator")?.has(privilege) === true;
+  }
+
   has(path: string, privilege: string): boolean {
     return this.privileges(path).has(privilege);
   }
@@ -80,12 +85,11 @@ export class Access {
     return privileges;
   }
 
-  /** GET /access/permissions: every path with a privilege on it. */
+  /** GET /access/permissions: what has ACL entries and what is in pools, where there is a privilege on it. */
   all(): Record<string, Record<string, 0 | 1>> {
     const paths = new Set(standardPaths);
     for (const entry of this.#world.acl) paths.add(entry.path);
     for (const pool of this.#world.pools.values()) {
-      paths.add(`/pool/${pool.id}`);
       for (const vmid of pool.vmids) paths.add(`/vms/${vmid}`);
       for (const storage of pool.storages) paths.add(`/storage/${storage}`);
     }

@@ -5,17 +5,20 @@ export class Refusal extends Error {
   readonly errors: Readonly<Record<string, string>> | undefined;
   /** Errors raised before the API handler (401, 595 …) have no JSON body. */
   readonly bare: boolean;
+  /** Not even a text in the body. */
+  readonly empty: boolean;
 
   constructor(
     status: number,
     message: string,
-    options: { errors?: Record<string, string>; bare?: boolean } = {},
+    options: { errors?: Record<string, string>; bare?: boolean; empty?: boolean } = {},
   ) {
     super(message);
     this.name = "Refusal";
     this.status = status;
     this.errors = options.errors;
     this.bare = options.bare ?? false;
+    this.empty = options.empty ?? false;
   }
 }
 

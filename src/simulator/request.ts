@@ -18,7 +18,7 @@ const known: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "DELETE"]);
 /** PVE::APIServer::AnyEvent: percent-decodes the whole path before anybody splits it. Throws what the server refuses itself. */
 export function parseRequest(request: WireRequest): ParsedRequest {
   if (!known.has(request.method)) {
-    throw new Refusal(501, `method '${request.method}' not available`, { bare: true });
+    throw new Refusal(501, `method '${request.method}' not available`, { bare: true, empty: true });
   }
   const [rawPath = "", rawQuery = ""] = splitOnce(request.path, "?");
   const path = decode(rawPath).replace(/\/+/g, "/");
@@ -71,9 +71,12 @@ function parseJson(text: string): object {
   );
 }
 
+/** Stands for a JSON object, which no parameter takes. */
+export const hash = "\0HASH";
+
 function jsonText(value: unknown): string {
   if (typeof value === "boolean") return value ? "1" : "0";
-  return typeof value === "object" ? "HASH" : String(value);
+  return typeof value === "object" ? hash : String(value);
 }
 
 /** Splits at `&` and `;`, keeps only the first two pieces around `=`. */

@@ -17,7 +17,7 @@ export function clusterResources(
   access: Access,
   type: string | undefined,
 ): Row[] {
-  if (type === "sdn") return [];
+  if (type === "sdn") return cluster.version === "8.4" ? networkRows(cluster, access) : [];
   const rows: Row[] = [];
   const all = type === undefined;
   if (all || type === "vm") {
@@ -29,6 +29,7 @@ export function clusterResources(
     for (const node of cluster.world.nodes.values()) rows.push(nodeRow(cluster, access, node));
   }
   if (all || type === "storage") rows.push(...storageRows(cluster, access));
+  if (all) rows.push(...networkRows(cluster, access));
   return rows;
 }
 
@@ -117,4 +118,24 @@ function poolRows(cluster: Cluster, access: Access): Row[] {
   return [...cluster.world.pools.keys()]
     .filter((id) => access.has(`/pool/${id}`, "Pool.Audit"))
     .map((id) => ({ id: `/pool/${id}`, pool: id, type: "pool" }));
+}
+
+/** The zone of the bridges that no SDN made; before PVE 9 rows of type `sdn`. */
+function networkRows(cluster: Cluster, access: Access): Row[] {
+  const network = "localnetwork";
+  if (!access.has(`/sdn/zones/${network}`, "SDN.Audit")) return [];
+  const old = cluster.version === "8.4";
+  return [...cluster.world.nodes.values()].map(({ name: node, online }) => {
+    const status = online ? "ok" : "unknown";
+    return old
+      ? { id: `sdn/${node}/${network}`, type: "sdn", sdn: network, node, status }
+      : {
+          id: `network/${node}/zone/${network}`,
+          type: "network",
+          network,
+          "network-type": "zone",
+          node,
+          status,
+        };
+  });
 }

@@ -23,6 +23,15 @@ export class Page {
   }
 }
 
+/** A whole file instead of JSON. */
+export class Plain {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 /** Judges before existence, node and parameters are looked at; `given` is unchecked. Throws 403. */
 export type Permission = (access: Access, given: Readonly<Record<string, string>>) => void;
 

@@ -12,6 +12,8 @@ export interface NewVolume {
   readonly sizeBytes: number;
   /** The base volume of a linked clone. */
   readonly parent?: string;
+  /** Of a file; `raw` without it. Block storages have nothing else. */
+  readonly format?: string;
   /** Instead of `disk`: `cloudinit`, `state-x`. */
   readonly purpose?: string;
 }
@@ -20,8 +22,8 @@ export interface NewVolume {
 export function allocate(cluster: Cluster, order: NewVolume): Volume {
   const { storage, vmid, type, sizeBytes, parent, purpose } = order;
   const node = storage.shared ? "" : order.node;
-  const files = storage.type === "dir" || storage.type === "nfs";
-  const format = files && type === "qemu" ? "qcow2" : "raw";
+  const files = ["dir", "nfs", "btrfs"].includes(storage.type);
+  const format = files && type === "qemu" ? (order.format ?? "raw") : "raw";
   for (let index = 0; ; index++) {
     const name = purpose ? `vm-${vmid}-${purpose}` : `vm-${vmid}-disk-${index}`;
     const volid = `${storage.id}:${volumeName(order, name, files ? `.${format}` : "")}`;

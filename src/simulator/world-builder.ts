@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { installed } from "./certificates.ts";
 import { disksOf, isCloudinit } from "./guest-config.ts";
 import { builtInRoles } from "./roles.ts";
 import {
@@ -42,7 +42,6 @@ export function emptyWorld(
   };
   for (const [index, name] of nodes.entries()) {
     const bootedAt = now - (40 - (index % 20)) * 86_400_000;
-    const fingerprint = fingerprintOf(name);
     const ip = `192.0.2.${11 + (index % 200)}`;
     const hardware = { cpus: 32, memoryBytes: 128 * gib, rootBytes: 94 * gib };
     world.nodes.set(name, {
@@ -52,7 +51,7 @@ export function emptyWorld(
       online: true,
       ...hardware,
       bootedAt,
-      fingerprint,
+      certificates: installed(name, ip, now),
     });
   }
   addUser(world, "root@pam");
@@ -89,11 +88,6 @@ function standardStorages(): Storage[] {
       ...everywhere,
     },
   ];
-}
-
-function fingerprintOf(text: string): string {
-  const hex = createHash("sha256").update(text).digest("hex").toUpperCase();
-  return (hex.match(/../g) ?? []).join(":");
 }
 
 export interface GuestPlan {

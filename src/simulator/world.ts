@@ -1,3 +1,5 @@
+import type { NodeCertificates } from "./certificates.ts";
+
 export type GuestType = "qemu" | "lxc";
 
 /** `key: value` as in the config file; every value a string, also numbers and booleans. */
@@ -14,8 +16,7 @@ export interface Node {
   readonly rootBytes: number;
   /** Milliseconds since the epoch. */
   bootedAt: number;
-  /** SHA-256, colons, upper case. */
-  readonly fingerprint: string;
+  certificates: NodeCertificates;
 }
 
 export interface Snapshot {

@@ -21,13 +21,7 @@ const floors: readonly Floor[] = [
   {
     at: "src/assembly.ts",
     uses: ["src/each.ts", "src/guard/", "src/mcp/server.ts", "src/proxmox/call.ts"],
-    types: [
-      "src/clock.ts",
-      "src/files.ts",
-      "src/log.ts",
-      "src/proxmox/client.ts",
-      "src/tool.ts",
-    ],
+    types: ["src/clock.ts", "src/files.ts", "src/log.ts", "src/proxmox/client.ts", "src/tool.ts"],
   },
   { at: "src/docs.ts", uses: ["src/config.ts", "zod"], types: ["src/tool.ts"] },
   { at: "src/config.ts", uses: [...ground, "src/credentials.ts", "zod"] },

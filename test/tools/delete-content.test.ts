@@ -224,6 +224,13 @@ describe("what is in use stays", () => {
     await inUse(base, "", /vm-801-disk-0.qcow2 is a linked clone/);
   });
 
+  test("a base that a clone tells of by its name only", async () => {
+    const base = "nfs-shared:800/base-800-disk-0.qcow2";
+    put(base, "", { vmid: 800 });
+    put(`${base}/801/vm-801-disk-0.qcow2`, "", { vmid: 801 });
+    await inUse(base, "", /vm-801-disk-0.qcow2 is a linked clone/);
+  });
+
   test("an ISO image in anybody's drive", async () => {
     guest(140).config["ide2"] = `${isoVolid},media=cdrom,size=754M`;
     await inUse(isoVolid, "", /VM 140 \(legacy-erp\) on pve3 uses it as ide2/);

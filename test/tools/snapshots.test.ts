@@ -196,6 +196,22 @@ describe("keep", () => {
     expect(names(101)).toEqual(before);
   });
 
+  test("nothing is removed where the new one is not among them afterwards", async () => {
+    await snapshot({ guest: "web-1" });
+    await server.clock.advance(1_000);
+    await server.call("create_snapshot", { guest: "web-1", keep: 1, wait_s: 0 });
+    const body = JSON.stringify({
+      data: [{ name: names(101)[0], snaptime: 1 }, { name: "auto-20200101-000000" }],
+    });
+    const headers = { "content-type": "application/json" };
+    server.simulator.faults.reply(
+      { status: 200, headers, body },
+      { method: "GET", path: /snapshot$/ },
+    );
+    await server.clock.advance(60_000);
+    expect(server.simulator.log.paths().filter((path) => path.startsWith("DELETE"))).toEqual([]);
+  });
+
   test("goes on where nobody waits", async () => {
     await snapshot({ guest: "web-1" });
     await server.clock.advance(1_000);

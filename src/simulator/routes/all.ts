@@ -1,5 +1,7 @@
 import type { Route } from "../route.ts";
 import { accessRoutes } from "./access.ts";
+import { aclRoutes } from "./acl.ts";
+import { certificateRoutes } from "./certificates.ts";
 import { clusterRoutes } from "./cluster.ts";
 import { downloadRoutes } from "./download.ts";
 import { cloneRoutes } from "./guest-clone.ts";
@@ -10,19 +12,27 @@ import { guestInsideRoutes } from "./guest-inside.ts";
 import { moveRoutes } from "./guest-move.ts";
 import { guestReadRoutes } from "./guest-read.ts";
 import { loginRoutes } from "./login.ts";
+import { nodeFactRoutes } from "./node-facts.ts";
 import { nodeRoutes } from "./nodes.ts";
+import { poolRoutes } from "./pools.ts";
 import { powerRoutes } from "./power.ts";
 import { snapshotRoutes } from "./snapshots.ts";
 import { storageRoutes } from "./storage.ts";
 import { taskRoutes } from "./tasks.ts";
+import { userRoutes } from "./users.ts";
 
 /** Everything that the simulator answers; any other path is 501, as on a host. */
 export function allRoutes(): Route[] {
   return [
     ...nodeRoutes(),
+    ...nodeFactRoutes(),
+    ...certificateRoutes(),
     ...clusterRoutes(),
     ...accessRoutes(),
     ...loginRoutes(),
+    ...userRoutes(),
+    ...aclRoutes(),
+    ...poolRoutes(),
     ...storageRoutes(),
     ...downloadRoutes(),
     ...taskRoutes(),

@@ -1,6 +1,5 @@
-import { poolIdFormat } from "../formats.ts";
 import { takenText } from "../guests.ts";
-import { badParameters } from "../refusal.ts";
+import { badParameters, died, Refusal } from "../refusal.ts";
 import { clusterResources } from "../resources.ts";
 import { type Call, needs, type Route, vmidParameter } from "../route.ts";
 import type { Task } from "../tasks.ts";
@@ -37,26 +36,12 @@ export function clusterRoutes(): Route[] {
       method: "GET",
       path: "/cluster/options",
       permission: audit,
-      handle: ({ cluster }) => cluster.world.options,
+      handle: options,
     },
     { method: "GET", path: "/cluster/backup", permission: audit, handle: backupJobs },
     { method: "GET", path: "/cluster/replication", handle: () => [] },
     ...haRoutes(),
-    poolRoute(),
   ];
-}
-
-/** PVE::API2::Pool. */
-function poolRoute(): Route {
-  return {
-    method: "GET",
-    path: "/pools",
-    parameters: {
-      poolid: { type: "string", optional: true, format: poolIdFormat },
-      type: { type: "string", optional: true, enum: ["qemu", "lxc", "storage"] },
-    },
-    handle: pools,
-  };
 }
 
 /** PVE::API2::HA::Status and Resources. */
@@ -65,7 +50,18 @@ function haRoutes(): Route[] {
   return [
     { method: "GET", path: "/cluster/ha/status/current", permission, handle: haStatus },
     { method: "GET", path: "/cluster/ha/resources", permission, handle: haResources },
+    { method: "GET", path: "/cluster/ha/groups", permission, handle: haGroups },
+    { method: "GET", path: "/cluster/ha/rules", permission, handle: haRules },
   ];
+}
+
+/** GET /cluster/options: datacenter.cfg, and the tags that anybody may use because some guest has them. */
+function options({ cluster: { world } }: Call): unknown {
+  const tags = [...world.guests.values()].flatMap(({ config }) =>
+    (config["tags"] ?? "").split(";"),
+  );
+  const allowed = [...new Set(tags)].filter((tag) => tag !== "").sort();
+  return { ...world.options, "allowed-tags": allowed };
 }
 
 /** GET /cluster/tasks: at most 25 a node; without Sys.Audit on / only the user's own, and a token is no user. */
@@ -79,8 +75,7 @@ function recentTasks({ cluster, access }: Call): unknown[] {
     done.sort((a, b) => (b.endtime ?? 0) - (a.endtime ?? 0));
     const recent = [...running, ...done.slice(0, Math.max(0, 25 - running.length))];
     for (const task of recent)
-      if (all || (task.user === access.name && !access.identity.token))
-        entries.push(recentEntry(task));
+      if (all || splitUser(task.user).user === access.name) entries.push(recentEntry(task));
   }
   return entries;
 }
@@ -190,6 +185,21 @@ function haStatus({ cluster }: Call): unknown[] {
   return entries;
 }
 
+/** PVE 9 made rules of the groups. */
+function haGroups({ cluster }: Call): unknown[] {
+  if (cluster.version !== "8.4") {
+    throw died("cannot index groups: ha groups have been migrated to rules");
+  }
+  return [];
+}
+
+function haRules({ cluster }: Call): unknown[] {
+  if (cluster.version === "8.4") {
+    throw new Refusal(501, "Method 'GET /cluster/ha/rules' not implemented");
+  }
+  return [];
+}
+
 function haResources({ cluster }: Call): unknown[] {
   return [...cluster.world.ha.values()].map(({ sid, request, maxRestart, maxRelocate }) => ({
     sid,
@@ -199,23 +209,4 @@ function haResources({ cluster }: Call): unknown[] {
     max_relocate: maxRelocate,
     digest: "da39a3ee5e6b4b0d3255bfef95601890afd80709",
   }));
-}
-
-/** GET /pools: those with Pool.Audit; with `poolid` one element with its members. */
-function pools({ cluster, access, values }: Call): unknown[] {
-  const asked = values["poolid"];
-  const entries: unknown[] = [];
-  if (asked !== undefined) access.need(`/pool/${asked}`, "Pool.Audit");
-  for (const pool of cluster.world.pools.values()) {
-    if (!access.has(`/pool/${pool.id}`, "Pool.Audit")) continue;
-    const entry = { poolid: pool.id, ...(pool.comment ? { comment: pool.comment } : {}) };
-    if (asked === undefined) entries.push(entry);
-    if (asked !== pool.id) continue;
-    const rows = clusterResources(cluster, access, undefined);
-    const members = rows.filter(
-      (row) => pool.vmids.has(Number(row["vmid"])) || pool.storages.has(String(row["storage"])),
-    );
-    return [{ ...entry, members: members.map(({ pool: _, ...row }) => row) }];
-  }
-  return entries;
 }

@@ -93,6 +93,7 @@ function readOrder({ values }: Call, source: Guest): CloneOrder {
     storage: values["storage"],
     target: values["target"] === source.node ? undefined : values["target"],
     pool: values["pool"],
+    bwlimit: Number(values["bwlimit"] ?? 0),
   };
 }
 

@@ -115,7 +115,8 @@ function* createWork(call: Call, guest: Guest, wanted: Config, log: TaskLog): Wo
     try {
       refuseMissing(call, guest, wanted);
       for (const [key, value] of Object.entries(wanted)) {
-        config[key] = normalValue(cluster, guest, key, value);
+        // tags are put in order by changes, not by the creation
+        config[key] = key === "tags" ? value : normalValue(cluster, guest, key, value);
       }
       yield type === "qemu" ? 250 : 2500;
       guest.config = type === "qemu" ? { ...config, ...made(call) } : config;

@@ -1,8 +1,9 @@
 import { agentEnabled, nameOf } from "../guest-config.ts";
 import { guestOf } from "../guests.ts";
+import type { Access } from "../permissions.ts";
 import { readProperties } from "../property-string.ts";
 import { died } from "../refusal.ts";
-import { type Call, needs, needsAny, type Route } from "../route.ts";
+import { type Call, needs, type Route } from "../route.ts";
 import { guestUsage } from "../usage.ts";
 import type { Guest } from "../world.ts";
 
@@ -25,6 +26,12 @@ export function guestInsideRoutes(): Route[] {
   ];
 }
 
+/** Before PVE 9 everything inside needed VM.Monitor. */
+function mayAsk(access: Access, given: Readonly<Record<string, string>>): void {
+  const names = access.knows("VM.Monitor") ? ["VM.Monitor"] : audit;
+  access.needAny(`/vms/${given["vmid"]}`, names);
+}
+
 function agent(
   method: "GET" | "POST",
   command: string,
@@ -33,7 +40,7 @@ function agent(
   return {
     method,
     path: `/nodes/{node}/qemu/{vmid}/agent/${command}`,
-    permission: needsAny("/vms/{vmid}", ...audit),
+    permission: mayAsk,
     handle: async (call) => {
       const guest = guestOf(call, "qemu");
       await needAgent(call, guest);

@@ -1,3 +1,4 @@
+import { nodeFingerprint } from "../certificates.ts";
 import { nodeRow } from "../resources.ts";
 import { type Call, needs, type Route } from "../route.ts";
 import { nodeUsages } from "../usage.ts";
@@ -32,7 +33,7 @@ function version({ cluster }: Call): unknown {
 function nodes({ cluster, access }: Call): unknown[] {
   return [...cluster.world.nodes.values()].map((node) => {
     const { "cgroup-mode": _, ...row } = nodeRow(cluster, access, node);
-    return { ...row, ssl_fingerprint: node.fingerprint };
+    return { ...row, ssl_fingerprint: nodeFingerprint(node.certificates) };
   });
 }
 

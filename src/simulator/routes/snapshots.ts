@@ -80,7 +80,11 @@ function* take({ cluster, values }: Call, guest: Guest, log: TaskLog): Work {
   if (guest.snapshots.some((other) => other.name === snapname)) {
     throw new TaskFailure(`snapshot name '${snapname}' already used`);
   }
-  const { parent, ...config } = guest.config;
+  const { parent, ...whole } = guest.config;
+  const config = Object.fromEntries(
+    Object.entries(whole).filter(([key]) => !/^unused\d+$/.test(key)),
+  );
+  refuseRaw(cluster, guest);
   guest.config["lock"] = "snapshot";
   for (const disk of disksOf(guest.type, config).filter(({ cdrom }) => !cdrom)) {
     const drive = guest.type === "qemu" ? `drive-${disk.key}` : disk.key;
@@ -98,6 +102,17 @@ function* take({ cluster, values }: Call, guest: Guest, log: TaskLog): Work {
     ...(ram ? { vmstate: `local-lvm:vm-${guest.vmid}-state-${snapname}` } : {}),
   });
   guest.config["parent"] = snapname;
+}
+
+/** Plain raw files have no snapshots (PVE::Storage::Plugin volume_has_feature). */
+function refuseRaw(cluster: Call["cluster"], guest: Guest): void {
+  for (const disk of disksOf(guest.type, guest.config)) {
+    const type = cluster.world.storages.get(disk.storage)?.type;
+    const files = type === "dir" || type === "nfs";
+    if (files && !disk.cdrom && findVolume(cluster, disk.volid, guest.node)?.format === "raw") {
+      throw new TaskFailure("snapshot feature is not available");
+    }
+  }
 }
 
 function named(guest: Guest, snapname = ""): Snapshot {

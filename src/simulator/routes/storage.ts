@@ -134,7 +134,7 @@ function volumesOn({ cluster, values }: Call, storage: Storage): Volume[] {
 /** ISO images, templates and imports are anybody's, disks and backups the owner's (PVE::Storage check_volume_access). */
 function mayUse(access: Call["access"], volume: Volume): boolean {
   if (volume.vmid === undefined) return true;
-  const privileges = volume.content === "backup" ? ["VM.Backup"] : ["VM.Config.Disk", "VM.Audit"];
+  const privileges = volume.content === "backup" ? ["VM.Backup"] : ["VM.Config.Disk"];
   return access.hasAny(`/vms/${volume.vmid}`, privileges);
 }
 
@@ -157,6 +157,11 @@ function entry(volume: Volume, storage: Storage | undefined): Record<string, unk
   };
 }
 
+/** Also what is not there belongs to somebody (PVE::Storage::Plugin parse_volname). */
+function ownerInName(volid: string): string | undefined {
+  return /\/vzdump-[a-z]+-(\d+)-|[:/](?:vm|base|subvol)-(\d+)-/.exec(volid)?.slice(1).find(Boolean);
+}
+
 /** DELETE …/content/{volume}: whether a guest still uses it is not asked; what is not there is removed all the same. */
 async function remove(call: Call): Promise<string | null> {
   const { cluster, access, values } = call;
@@ -166,7 +171,8 @@ async function remove(call: Call): Promise<string | null> {
   const node = values["node"] ?? "";
   const volume = volumesOn(call, storage).find((other) => other.volid === volid);
   mayRemove(access, storage, volume);
-  const id = volume?.vmid === undefined ? storage.id : `${volume.vmid}@${storage.id}`;
+  const owner = volume?.vmid ?? ownerInName(volid);
+  const id = owner === undefined ? storage.id : `${owner}@${storage.id}`;
   const upid = cluster.tasks.start({
     node,
     type: "imgdel",

@@ -2,7 +2,7 @@ import { listOf, taskStatusFormat } from "../formats.ts";
 import type { Values } from "../parameters.ts";
 import type { Access } from "../permissions.ts";
 import { badParameters } from "../refusal.ts";
-import { type Call, Page, type Route, vmidParameter } from "../route.ts";
+import { type Call, Page, Plain, type Route, vmidParameter } from "../route.ts";
 import type { Task } from "../tasks.ts";
 
 const count = { type: "integer", optional: true, minimum: 0 } as const;
@@ -121,11 +121,19 @@ function taskStatus(call: Call): unknown {
 }
 
 /** GET …/{upid}/log: an empty log and a missing file are one line each, with 200. */
-function taskLog(call: Call): Page {
+function taskLog(call: Call): Page | Plain {
   const { values } = call;
   const task = onNode(call, judge(call, "Sys.Audit"));
   const empty = task ? "no content" : "unable to open file - No such file or directory";
   const lines = task && task.lines.length > 0 ? task.lines : [empty];
+  if (values["download"] === "1") {
+    for (const key of ["start", "limit"]) {
+      if (values[key] !== undefined) {
+        throw badParameters({ [key]: "Parameter can't be used in combination with 'download'" });
+      }
+    }
+    return new Plain(`${(task?.lines ?? []).join("\n")}\n`);
+  }
   const numbered = lines.map((t, index) => ({ n: index + 1, t }));
   const start = Number(values["start"] ?? 0);
   const limit = Number(values["limit"] ?? 50);

@@ -1,0 +1,216 @@
+import { Mutex } from "async-mutex";
+import { path } from "../http/path.ts";
+import { isProblem, Problem } from "../problem.ts";
+import { oneLine } from "../text.ts";
+import type { Call } from "./call.ts";
+import { type Certificate, type Certificates, readCertificate } from "./certificates.ts";
+import { tags } from "./freshness.ts";
+import { type Bundle, chainWords, readBundle } from "./pem.ts";
+import type { Recognition, Recognitions } from "./recognition.ts";
+import type { ChangeRequest, Verbs } from "./verbs.ts";
+
+export interface CertificateOptions {
+  /** Whether pveproxy is restarted, without which it goes on showing the old one. */
+  readonly restart: boolean;
+  readonly dryRun?: boolean | undefined;
+}
+
+export interface CertificateUpload extends CertificateOptions {
+  /** PEM: the leaf, then its issuers. */
+  readonly certificate: string;
+  /** PEM, not encrypted. */
+  readonly key: string;
+  /** Replaces a custom certificate that is there. */
+  readonly force: boolean;
+}
+
+/** What came of a change to a node's certificate, or what would. */
+export interface CertificateChange {
+  readonly node: string;
+  readonly changed: boolean;
+  /** One sentence without a full stop: what it does. */
+  readonly says: string;
+  /** Absent where nothing needs to be sent; without the key. */
+  readonly request?: ChangeRequest;
+  readonly against: readonly Problem[];
+  /** The certificate that the node shows after it; absent in a plan. */
+  readonly certificate?: Certificate | undefined;
+  readonly warnings: readonly string[];
+  /** `PROXMOX_FINGERPRINT=…` for the configuration, where the node is recognised by its fingerprint. */
+  readonly pin?: string | undefined;
+}
+
+/** A plan with what only the sender may see. */
+interface Plan extends Omit<CertificateChange, "changed" | "request"> {
+  readonly request?: ChangeRequest;
+  readonly shown?: ChangeRequest;
+  readonly recognition: Recognition;
+}
+
+/** Puts certificates on nodes and takes them away. PVE: POST, DELETE /nodes/{node}/certificates/custom */
+export class CertificateChanges {
+  readonly #verbs: Verbs;
+  readonly #certificates: Certificates;
+  readonly #recognitions: Recognitions;
+  readonly #mutex = new Mutex();
+
+  constructor(verbs: Verbs, certificates: Certificates, recognitions: Recognitions) {
+    this.#verbs = verbs;
+    this.#certificates = certificates;
+    this.#recognitions = recognitions;
+  }
+
+  /**
+   * Throws `invalid_input` for what would not work, `conflict` where a custom certificate is there and `force` is not given.
+   * A file left over by a failed upload, which no list shows, is overwritten.
+   */
+  async create(name: string, upload: CertificateUpload, call: Call): Promise<CertificateChange> {
+    const bundle = readBundle(upload.certificate, upload.key, this.#verbs.clock.now());
+    const { node } = await this.#certificates.node(name, call);
+    return this.#mutex.runExclusive(async () => {
+      const before = await this.#certificates.live(node, call);
+      const plan = await this.#createPlan(node, bundle, upload, before, call);
+      return this.#carryOut(plan, upload, () => this.#upload(node, plan, call));
+    });
+  }
+
+  /** Takes the custom certificate away, after which the node shows its own; nothing is sent where there is none. */
+  async delete(name: string, options: CertificateOptions, call: Call): Promise<CertificateChange> {
+    const { node } = await this.#certificates.node(name, call);
+    return this.#mutex.runExclusive(async () => {
+      const before = await this.#certificates.live(node, call);
+      const plan = await this.#deletePlan(node, options, before, call);
+      const send = async () => {
+        if (plan.request) await this.#send(node, plan.request, call);
+        return before.find(({ use }) => use === "own");
+      };
+      return this.#carryOut(plan, options, send);
+    });
+  }
+
+  async #createPlan(
+    node: string,
+    bundle: Bundle,
+    { force, restart }: CertificateUpload,
+    before: readonly Certificate[],
+    call: Call,
+  ): Promise<Plan> {
+    const [{ fingerprint256: fingerprint }] = bundle.chain;
+    const there = before.find(({ use }) => use === "custom");
+    const says = `replaces the certificate that ${node} shows${restartWords(restart)}`;
+    const next = { fingerprint, bundle, restart };
+    const recognition = await this.#recognitions.of(node, before, next, call);
+    const common = { node, says, recognition, warnings: warnings(recognition, restart, node) };
+    if (there?.fingerprint === fingerprint && !force) {
+      return { ...common, warnings: [], against: [], certificate: there };
+    }
+    const flags = { ...(force && { force: true }), ...(restart && { restart: true }) };
+    const target = {
+      method: "POST",
+      path: path`/nodes/${node}/certificates/custom`,
+    } as const;
+    const { certificates, key } = bundle;
+    return {
+      ...common,
+      pin: recognition.pin,
+      against: there && !force ? [exists(there)] : [],
+      request: { ...target, params: { certificates, key, ...flags }, secrets: [key] },
+      shown: { ...target, params: { certificates: chainWords(bundle), key: "(secret)", ...flags } },
+    };
+  }
+
+  async #deletePlan(
+    node: string,
+    { restart }: CertificateOptions,
+    before: readonly Certificate[],
+    call: Call,
+  ): Promise<Plan> {
+    const own = before.find(({ use }) => use === "own");
+    const says = `takes the custom certificate of ${node} away, which then shows its own${restartWords(restart)}`;
+    const next = { fingerprint: own?.fingerprint, restart };
+    const recognition = await this.#recognitions.of(node, before, next, call);
+    const common = { node, says, recognition, against: [] };
+    if (!before.some(({ use }) => use === "custom")) {
+      return { ...common, warnings: [], certificate: own };
+    }
+    const request: ChangeRequest = {
+      method: "DELETE",
+      path: path`/nodes/${node}/certificates/custom`,
+      params: { ...(restart && { restart: true }) },
+    };
+    const said = warnings(recognition, restart, node);
+    return { ...common, warnings: said, pin: recognition.pin, request, shown: request };
+  }
+
+  /** The new certificate is accepted before it can be met, and not any more when PVE has refused it. */
+  async #carryOut(
+    plan: Plan,
+    { dryRun }: CertificateOptions,
+    send: () => Promise<Certificate | undefined>,
+  ): Promise<CertificateChange> {
+    const { recognition, request, shown, ...rest } = plan;
+    if (dryRun) return { ...rest, changed: false, ...(shown && { request: shown }) };
+    if (plan.against[0]) throw plan.against[0];
+    if (!request) return { ...rest, changed: false };
+    const takeBack = recognition.accept();
+    try {
+      return { ...rest, changed: true, certificate: await send() };
+    } catch (error) {
+      if (!isProblem(error, "outcome_unknown")) takeBack();
+      throw isProblem(error, "outcome_unknown") ? lookAgain(error, plan) : error;
+    }
+  }
+
+  /** PVE keeps a file that it could not read and refuses the next one for it: that refusal proves that nothing was done. */
+  async #upload(node: string, { request }: Plan, call: Call): Promise<Certificate | undefined> {
+    if (!request) return undefined;
+    try {
+      return await this.#send(node, request, call);
+    } catch (error) {
+      if (!isProblem(error, "conflict") || error.facts["certificate"] !== "exists") throw error;
+      const now = await this.#certificates.live(node, call);
+      const there = now.find(({ use }) => use === "custom");
+      if (there) throw exists(there);
+      const forced = { ...request, params: { ...request.params, force: true } };
+      return this.#send(node, forced, call);
+    }
+  }
+
+  async #send(node: string, request: ChangeRequest, call: Call): Promise<Certificate> {
+    const answer = await this.#verbs.change(call, request, [tags.certificates(node)]);
+    return { ...readCertificate(answer, node), served: true };
+  }
+}
+
+function restartWords(restart: boolean): string {
+  return restart ? " and restarts its pveproxy" : "";
+}
+
+function warnings(recognition: Recognition, restart: boolean, node: string): readonly string[] {
+  const shown = restart
+    ? `Open connections to ${node} may drop; for some seconds old and new certificate alternate.`
+    : `Without a restart of pveproxy ${node} goes on showing the certificate from before.`;
+  return [shown, ...recognition.warnings];
+}
+
+function exists({ node, subject, notAfter, fingerprint }: Certificate): Problem {
+  const until =
+    notAfter === undefined ? "" : `, valid until ${new Date(notAfter).toISOString().slice(0, 10)}`;
+  return new Problem(
+    "conflict",
+    `Node ${node} has a custom certificate already: ${oneLine(subject, 120)}${until}. Nothing was changed.`,
+    {
+      next: "Repeat the call with force: true to replace it.",
+      facts: { node, subject, fingerprint },
+    },
+  );
+}
+
+/** No task shows it, but the list of certificates does. */
+function lookAgain({ message, facts, cause }: Problem, { node, pin }: Plan): Problem {
+  return new Problem("outcome_unknown", message, {
+    next: `See with list_certificates {node: "${node}", max_age_s: 0} which certificate is there before you repeat it.`,
+    facts: { ...facts, ...(pin !== undefined && { pin }) },
+    cause,
+  });
+}

@@ -1,0 +1,144 @@
+import { path } from "../http/path.ts";
+import { isProblem, Problem } from "../problem.ts";
+import { closest, oneLine } from "../text.ts";
+import type { Call } from "./call.ts";
+import { fresh, tags } from "./freshness.ts";
+import { given, type NodeRow } from "./inventory.ts";
+import type { Lookup } from "./lookup.ts";
+import { number, record, records, text } from "./values.ts";
+import type { Question, Verbs } from "./verbs.ts";
+
+/** What a certificate file is to its node. */
+export type CertificateUse = "custom" | "own" | "authority";
+
+export interface Certificate {
+  readonly node: string;
+  /** `pveproxy-ssl.pem`, `pve-ssl.pem`, `pve-root-ca.pem` */
+  readonly file: string;
+  readonly use: CertificateUse;
+  /** Whether pveproxy shows it, once it was restarted after the last change. */
+  readonly served: boolean;
+  /** `/O=…/CN=…` as Proxmox writes it. */
+  readonly subject: string;
+  readonly issuer: string;
+  readonly names: readonly string[];
+  /** SHA-256, `AA:BB:…` in capitals. */
+  readonly fingerprint?: string;
+  /** ms since the epoch. */
+  readonly notBefore?: number;
+  readonly notAfter?: number;
+}
+
+/** The certificates of several nodes, and why some could not be asked. */
+export interface CertificateList {
+  readonly certificates: readonly Certificate[];
+  readonly degraded: readonly { readonly node: string; readonly reason: string }[];
+}
+
+/** What the nodes of a cluster show who they are with. PVE: GET /nodes/{node}/certificates/info */
+export class Certificates {
+  readonly #verbs: Verbs;
+  readonly #lookup: Lookup;
+
+  constructor(verbs: Verbs, lookup: Lookup) {
+    this.#verbs = verbs;
+    this.#lookup = lookup;
+  }
+
+  /** Of one node. Needs no privilege. `unreachable` when it is down. */
+  of(node: string, call: Call): Promise<readonly Certificate[]> {
+    return this.#verbs.observe(call, infoQuestion(node));
+  }
+
+  /** The same, as it is now. */
+  live(node: string, call: Call): Promise<readonly Certificate[]> {
+    return this.#verbs.live(call, infoQuestion(node));
+  }
+
+  /** Of one node or of all: a node that does not answer keeps nobody else's certificates back. Throws `not_found`. */
+  async list(node: string | undefined, call: Call): Promise<CertificateList> {
+    const inventory = await this.#lookup.inventory(call);
+    const rows = node === undefined ? [...inventory.nodes.values()] : [await this.node(node, call)];
+    const asked = await Promise.all(
+      rows
+        .toSorted((a, b) => (a.node < b.node ? -1 : 1))
+        .map(async (row) => ({ node: row.node, found: await this.#ask(row, call) })),
+    );
+    return {
+      certificates: asked.flatMap(({ found }) => (typeof found === "string" ? [] : found)),
+      degraded: asked.flatMap(({ node: name, found }) =>
+        typeof found === "string" ? [{ node: name, reason: found }] : [],
+      ),
+    };
+  }
+
+  /** The node of that name; `not_found` with the closest ones. */
+  async node(name: string, call: Call): Promise<NodeRow> {
+    const known = (await this.#lookup.inventory(call)).nodes.get(name);
+    const { nodes } = known ? { nodes: undefined } : await this.#lookup.liveInventory(call);
+    const row = known ?? nodes?.get(name);
+    if (row) return row;
+    const names = [...(nodes?.keys() ?? [])].sort();
+    const near = closest(name, names, 3);
+    throw new Problem("not_found", `There is no node named "${oneLine(name, 63)}".`, {
+      next: `Nodes: ${(near.length > 0 ? near : names.slice(0, 20)).join(", ")}.`,
+      facts: { argument: "node", nodes: names.slice(0, 50) },
+    });
+  }
+
+  async #ask(row: NodeRow, call: Call): Promise<readonly Certificate[] | string> {
+    if (row.status === "offline") return "offline";
+    try {
+      return await this.of(row.node, call);
+    } catch (error) {
+      if (isProblem(error) && !["cancelled", "unauthorized"].includes(error.kind)) {
+        return `${error.kind}: ${error.message}`;
+      }
+      throw error;
+    }
+  }
+}
+
+function infoQuestion(node: string): Question<readonly Certificate[]> {
+  return {
+    path: path`/nodes/${node}/certificates/info`,
+    freshness: fresh("certificates", tags.certificates(node)),
+    parse: (data) => {
+      const rows = records(data).map((row) => readCertificate(row, node));
+      const custom = rows.some(({ use }) => use === "custom");
+      return rows
+        .map((row) => ({ ...row, served: row.use === (custom ? "custom" : "own") }))
+        .toSorted((a, b) => uses.indexOf(a.use) - uses.indexOf(b.use));
+    },
+  };
+}
+
+const uses: readonly CertificateUse[] = ["custom", "own", "authority"];
+const useOf: Readonly<Record<string, CertificateUse>> = {
+  "pveproxy-ssl.pem": "custom",
+  "pve-ssl.pem": "own",
+};
+
+/** PVE: pve-common src/PVE/Certificate.pm, get_certificate_info */
+export function readCertificate(data: unknown, node: string): Certificate {
+  const row = record(data);
+  const ms = (value: unknown) => {
+    const seconds = number(value);
+    return seconds === undefined ? undefined : seconds * 1000;
+  };
+  const file = text(row["filename"]) ?? "";
+  return {
+    node,
+    file,
+    use: useOf[file] ?? "authority",
+    served: false,
+    subject: text(row["subject"]) ?? "",
+    issuer: text(row["issuer"]) ?? "",
+    names: Array.isArray(row["san"]) ? row["san"].map(String) : [],
+    ...given({
+      fingerprint: text(row["fingerprint"]),
+      notBefore: ms(row["notbefore"]),
+      notAfter: ms(row["notafter"]),
+    }),
+  };
+}

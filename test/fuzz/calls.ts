@@ -1,0 +1,181 @@
+import type { LoggedRequest } from "../../src/simulator/request-log.ts";
+import type { World } from "../../src/simulator/world.ts";
+import type { Arguments, Dice } from "./mutations.ts";
+
+const vms = ["web-1", 102, "103", "qemu/110", "db-1", "db-2", "wiki", "build-1", "staging-web-1"];
+const containers = ["dns-1", 201, "202", "lxc/203", "metrics", "staging-cache", "git"];
+const guests = [...vms, ...containers, "build-2", "files-1", "legacy-erp", "gateway-1", "sandbox"];
+/** Guests that are switched off, so that deleting them is possible. */
+const idle = [
+  ["build-2", "build-2"],
+  ["212", "build-2"],
+  ["staging-web-2", "staging-web-2"],
+  ["310", "sandbox"],
+  ["311", "sandbox"],
+] as const;
+const nodes = ["pve1", "pve2", "pve3"];
+
+/** Every name that means something on the demo cluster. */
+export const names: readonly string[] = [...guests.map(String), ...nodes, "nfs-shared", "staging"];
+
+/** A value or, more often, nothing. */
+function maybe<T>(dice: Dice, key: string, items: readonly T[]): Record<string, T> {
+  return dice.chance(0.4) ? { [key]: dice.pick(items) } : {};
+}
+
+const reading = (dice: Dice) => maybe(dice, "max_age_s", [0, 5, 60]);
+const changing = (dice: Dice) => ({
+  ...maybe(dice, "wait_s", [0, 1, 45, 120]),
+  ...maybe(dice, "dry_run", [true, true, false]),
+});
+const include = ["pending", "agent", "snapshots", "backups", "ha", "firewall"];
+const cloning = (dice: Dice) => ({
+  name: `copy-${dice.below(1e6)}`,
+  ...maybe(dice, "vmid", [800 + dice.below(100)]),
+  ...maybe(dice, "full", [true, false]),
+  ...maybe(dice, "node", nodes),
+  ...maybe(dice, "pool", ["staging", "production"]),
+  ...maybe(dice, "start", [true, false]),
+  ...changing(dice),
+});
+const oneOrSeveral = (dice: Dice) =>
+  dice.chance(0.7)
+    ? { guest: dice.pick(guests) }
+    : { guests: [dice.pick(guests), dice.pick(guests)] };
+
+/** Valid calls, one maker a tool: a tool without one cannot be fuzzed and fails the test. */
+export const validCalls: Readonly<
+  Record<string, (dice: Dice, upids: readonly string[]) => Arguments>
+> = {
+  list_guests: (dice) => ({
+    ...maybe(dice, "name", ["web-*", "*-1"]),
+    ...maybe(dice, "tag", ["prod", "web"]),
+    ...maybe(dice, "pool", ["staging"]),
+    ...maybe(dice, "node", nodes),
+    ...maybe(dice, "status", ["running", "stopped"]),
+    ...maybe(dice, "type", ["qemu", "lxc"]),
+    ...maybe(dice, "managed", [true, false]),
+    ...maybe(dice, "sort", ["cpu", "memory", "disk", "uptime"]),
+    ...maybe(dice, "limit", [1, 5, 500]),
+    ...reading(dice),
+  }),
+  get_vm: (dice) => ({
+    vm: dice.pick(vms),
+    ...maybe(dice, "include", [[dice.pick(include)], include]),
+    ...reading(dice),
+  }),
+  get_container: (dice) => ({
+    container: dice.pick(containers),
+    ...maybe(dice, "include", [[dice.pick(include)], include]),
+    ...reading(dice),
+  }),
+  get_cluster: reading,
+  get_node: (dice) => ({ node: dice.pick(nodes), ...reading(dice) }),
+  get_tasks: (dice, upids) => ({
+    ...(upids.length > 0 && maybe(dice, "upid", upids)),
+    ...maybe(dice, "guest", guests),
+    ...maybe(dice, "node", nodes),
+    ...maybe(dice, "state", ["running", "ok", "failed"]),
+    ...maybe(dice, "since", ["1h", "2026-01-01T00:00:00Z"]),
+    ...maybe(dice, "wait_s", [0, 10]),
+    ...maybe(dice, "log_lines", [0, 5, 500]),
+  }),
+  get_connection_status: reading,
+  clone_vm: (dice) => ({ vm: dice.pick([...vms, 9000, "debian-13-template"]), ...cloning(dice) }),
+  clone_container: (dice) => ({
+    container: dice.pick([9001, 311, ...containers]),
+    ...cloning(dice),
+  }),
+  start_guest: (dice) => ({ ...oneOrSeveral(dice), ...changing(dice) }),
+  stop_guest: (dice) => ({
+    ...oneOrSeveral(dice),
+    ...maybe(dice, "mode", ["shutdown", "stop", "suspend"]),
+    ...maybe(dice, "timeout_s", [1, 30]),
+    ...changing(dice),
+  }),
+  delete_guest: (dice) => {
+    const [guest, confirm] = dice.pick(idle);
+    return {
+      guest,
+      ...(dice.chance(0.6) && { confirm }),
+      ...maybe(dice, "purge", [true, false]),
+      ...changing(dice),
+    };
+  },
+};
+
+const node = "/nodes/pve[123]";
+const guest = `${node}/(?:qemu|lxc)/[1-9][0-9]{2,8}`;
+const upid = "UPID:pve[123]:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[a-z]+:[^/:]*:[^/:]+:";
+
+/** What any call may read: who is there, who a guest is, and how tasks go on that earlier calls have begun. */
+const common = [
+  "GET /cluster/resources",
+  `GET ${guest}/config`,
+  `GET ${guest}/status/current`,
+  `GET ${node}/tasks/${upid}/(?:status|log)`,
+];
+const details = [
+  `GET ${guest}/(?:pending|snapshot|firewall/rules|agent/[a-z-]+|interfaces)`,
+  "GET /cluster/ha/resources/(?:vm|ct):[0-9]+",
+  `GET ${node}/storage/[a-z-]+/content`,
+];
+const cloneRoutes = ["GET /cluster/nextid", `POST ${guest}/clone`];
+
+/** The requests that each tool may make besides the common ones. */
+const routes: Readonly<Record<string, readonly string[]>> = {
+  get_vm: details,
+  get_container: details,
+  get_cluster: ["GET /cluster/(?:status|tasks|ha/status/current)", `GET ${node}/version`],
+  get_node: [`GET ${node}/status`],
+  get_tasks: ["GET /cluster/tasks", `GET ${node}/tasks`],
+  get_connection_status: ["GET /version", "GET /access/permissions"],
+  clone_vm: cloneRoutes,
+  clone_container: cloneRoutes,
+  start_guest: [`POST ${guest}/status/(?:start|resume)`],
+  stop_guest: [`POST ${guest}/status/(?:shutdown|stop|suspend)`],
+  delete_guest: [
+    `DELETE ${guest}`,
+    "GET /cluster/backup",
+    "GET /cluster/ha/resources/(?:vm|ct):[0-9]+",
+  ],
+};
+
+/** What a call has sent that it must not: paths of others, steps through the path, changes of guests it has not named. */
+export function strayed(
+  tool: string,
+  requests: readonly LoggedRequest[],
+  named: ReadonlySet<number>,
+  clones: ReadonlySet<number>,
+): readonly string[] {
+  const own = new RegExp(`^(?:${[...common, ...(routes[tool] ?? [])].join("|")})$`);
+  // A clone is tagged and started when it is ready, whatever is called meanwhile.
+  const later = new RegExp(`^(?:PUT ${guest}/config|POST ${guest}/status/start)$`);
+  return requests
+    .filter(({ method, path }) => {
+      const line = `${method} ${path}`;
+      const vmid = Number(/\/(?:qemu|lxc)\/([0-9]+)/.exec(path)?.[1]);
+      if (path.split("/").some((piece) => /^\.{1,2}$/.test(piece))) return true;
+      if (clones.has(vmid) && later.test(line)) return false;
+      return !own.test(line) || (method !== "GET" && !named.has(vmid));
+    })
+    .map(({ method, path }) => `${method} ${path}`);
+}
+
+/** The vmids that the arguments of a call name, by vmid, `type/vmid` or name. */
+export function namedIn(
+  { vm, container, guest: one, guests: many }: Arguments,
+  world: World,
+): Set<number> {
+  const references = [vm, container, one, ...(Array.isArray(many) ? many : [])].map((reference) =>
+    typeof reference === "string" || typeof reference === "number"
+      ? String(reference).trim().toLowerCase()
+      : undefined,
+  );
+  const meant = [...world.guests.values()].filter(({ vmid, type, config }) =>
+    [String(vmid), `${type}/${vmid}`, (config["name"] ?? config["hostname"])?.toLowerCase()].some(
+      (word) => word !== undefined && references.includes(word),
+    ),
+  );
+  return new Set(meant.map(({ vmid }) => vmid));
+}

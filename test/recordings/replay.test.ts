@@ -1,0 +1,45 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { between } from "./between.ts";
+import { explained } from "./explained.ts";
+import { missing, readRecordings, recorded } from "./recording.ts";
+import { type Outcome, Replay } from "./replay.ts";
+
+describe.skipIf(!recorded)(
+  `the simulated host beside a real one${recorded ? "" : ` (skipped: ${missing})`}`,
+  () => {
+    let outcomes: Outcome[] = [];
+    const of = (kind: Outcome["kind"]) => outcomes.filter((outcome) => outcome.kind === kind);
+
+    beforeAll(async () => {
+      outcomes = await new Replay(readRecordings(), between).run();
+    }, 60_000);
+
+    test("it answers as the real one does, but for what is explained", () => {
+      const unexplained = of("differs").filter(({ n }) => explained[n] === undefined);
+      expect(unexplained.map(({ n, route, details }) => ({ n, route, details }))).toEqual([]);
+    });
+
+    test("what is explained does differ", () => {
+      const differing = new Set(of("differs").map(({ n }) => n));
+      expect(Object.keys(explained).filter((n) => !differing.has(Number(n)))).toEqual([]);
+    });
+
+    test("most of what was recorded is compared", () => {
+      const differs = of("differs").length;
+      const compared = of("same").length + differs;
+      process.stdout.write(
+        `recordings: ${compared} compared, ${differs} of them differ and are explained, ${of("skipped").length} skipped, ${of("not simulated").length} not simulated\n${notSimulated(of("not simulated"))}`,
+      );
+      expect(compared).toBeGreaterThanOrEqual(450);
+    });
+  },
+);
+
+/** A line a route. */
+function notSimulated(outcomes: readonly Outcome[]): string {
+  const byRoute = new Map<string, number[]>();
+  for (const { route, n } of outcomes) byRoute.set(route, [...(byRoute.get(route) ?? []), n]);
+  return [...byRoute]
+    .map(([route, numbers]) => `  not simulated: ${route} (${numbers.join(", ")})\n`)
+    .join("");
+}
