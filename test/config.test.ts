@@ -234,6 +234,16 @@ test("everything wrong is told at once, and variables of another name are pointe
   }
 });
 
+test("--files names a directory that is there", () => {
+  expect(read(whole, ["--files", " '/etc/mcp files' "]).files).toBe("/etc/mcp files");
+  expect(read({}, ["--demo", "--files=/keys"]).files).toBe("/keys");
+  expect(read(whole)).not.toHaveProperty("files");
+  const source = { argv: ["--files", "/none"], isDirectory: () => false };
+  expect(() => readConfig({ env: whole, readFile: () => "", ...source })).toThrow(
+    /--files: there is no directory \/none/,
+  );
+});
+
 test("flags: what they are and what is refused", () => {
   const config = read(whole, ["--read-only", "--toolsets", "core,disks,core"]);
   expect(config).toMatchObject({ readOnly: true, toolsets: ["core", "disks"] });
@@ -258,7 +268,7 @@ test.each([
   [["--demo=yes"], /--demo takes no value/],
   [["-x"], /There is no flag -x; try --help/],
   [["--token-secret", secret], /There is no flag --token-secret.*Argument 2 belongs to no flag/s],
-  [["--files", "/tmp"], /--files is for a later version: leave it out/],
+  [["--files"], /--files needs a value, such as \/etc\/mcp-files/],
   [["--config=x"], /--config is for a later version: use the PROXMOX_/],
 ])("%j is refused", (argv, words) => {
   expect(refusalOf(whole, argv)).toMatch(words);

@@ -66,7 +66,8 @@ async function fuzz(): Promise<Findings> {
     if (!stage || !tool) throw new Error("nothing to call");
     const valid = validCalls[tool.name]?.(dice, stage.upids) ?? {};
     const { args, argument } = mutate(valid, Object.keys(tool.input.shape), names, dice);
-    if (process.env["FUZZ_TRACE"]) process.stderr.write(`${index} ${tool.name} ${JSON.stringify(args).slice(0, 200)}\n`);
+    if (process.env["FUZZ_TRACE"])
+      process.stderr.write(`${index} ${tool.name} ${JSON.stringify(args).slice(0, 200)}\n`);
     const complaints = await attempt(stage, tool, args, argument, found);
     const call = `call ${index}: ${tool.name} ${JSON.stringify(args).slice(0, 300)}`;
     found.failures.push(...complaints.map((complaint) => `${call}: ${complaint}`));

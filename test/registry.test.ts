@@ -9,9 +9,11 @@ import { addGuest, addPool, addToken, emptyWorld } from "../src/simulator/world-
 import type { Tool } from "../src/tool.ts";
 import { toolsets } from "../tools/index.ts";
 import { instructions } from "../tools/instructions.ts";
+import { certificate } from "./certificate.ts";
 import { type LabOptions, lab } from "./kit.ts";
 
 const tools = Object.values(toolsets).flat();
+const pems = await certificate("pve-04");
 const clients = await listed();
 const named = tools.map((tool) => ({ name: tool.name, tool, seen: asSeen(tool.name) }));
 
@@ -83,10 +85,10 @@ describe("all tools", () => {
     expect(readdirSync(definitions).sort()).toEqual(names.sort());
   });
 
-  it("cost a client of the core toolset at most 4,000 tokens", async () => {
+  it("cost a client of the core toolset at most 5,500 tokens", async () => {
     const tokens = countTokens(JSON.stringify(await listed({ tools: toolsets["core"] ?? [] })));
     print(`tools/list of core: ${tokens} tokens`);
-    expect(tokens).toBeLessThanOrEqual(4_000);
+    expect(tokens).toBeLessThanOrEqual(5_500);
   });
 
   it("cost a read-only client at most 2,800 tokens", async () => {
@@ -254,6 +256,8 @@ function plainCall({ name, input }: Tool): Record<string, unknown> {
   const own: Record<string, unknown> = {
     ...(name.startsWith("clone_") && { name: `${name.replace("_", "-")}-1` }),
     ...(name === "clone_container" && { container: "114" }),
+    ...(name === "create_certificate" && { node: "pve-04", certificate: pems.cert, key: pems.key }),
+    ...(name === "delete_certificate" && { node: "pve-04" }),
     ...(name === "delete_guest" && { guest: "111", confirm: "app-11.example.net" }),
     ...(name === "download_storage" && { storage: "nfs-shared", url: disc, content: "iso" }),
     ...(name === "delete_storage_content" && { volume: orphan, confirm: orphan }),
@@ -268,10 +272,7 @@ const orphan = "nfs-shared:iso/old.iso";
 
 /** Twelve nodes, eight pools, tags, names of ordinary length, every fifth guest a container. */
 function bigWorld(now: number): World {
-  const nodes = Array.from(
-    { length: 12 },
-    (_, index) => `pve-${String(index + 1).padStart(2, "0")}`,
-  );
+  const nodes = Array.from({ length: 12 }, (_, at) => `pve-${String(at + 1).padStart(2, "0")}`);
   const world = emptyWorld(now, nodes);
   for (let index = 0; index < 8; index++) addPool(world, `customer-${index}`);
   for (let index = 0; index < 300; index++) {

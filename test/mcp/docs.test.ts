@@ -18,7 +18,8 @@ test("settings are listed with the file that may hold a secret, without those of
     expect(text).toContain("PROXMOX_USERNAME");
     expect(text).toContain("PROXMOX_PASSWORD_FILE");
     expect(text).toContain("--toolsets core,disks");
-    expect(text).not.toMatch(/--files|--config/);
+    expect(text).toContain("--files /etc/mcp-files");
+    expect(text).not.toMatch(/--config/);
   }
 });
 

@@ -1,0 +1,134 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { apiToken } from "../../src/http/auth.ts";
+import { ApiClient } from "../../src/http/client.ts";
+import { type ApiPath, path, pathFrom } from "../../src/http/path.ts";
+import { explainRefusal } from "../../src/http/refusal.ts";
+import { type Method, type Transport, WireFault } from "../../src/http/transport.ts";
+import { Problem } from "../../src/problem.ts";
+import { VirtualClock } from "../../src/simulator/clock.ts";
+import {
+  dataOf,
+  isRecord,
+  missing,
+  type Recording,
+  readRecordings,
+  recorded,
+} from "./recording.ts";
+
+/** `n` of the recording → the kind that its refusal, or the exit text of its task, means to us. */
+const table: Readonly<Record<string, string>> = JSON.parse(
+  readFileSync(new URL("./refusals.json", import.meta.url), "utf8"),
+);
+const recordings = recorded ? readRecordings() : [];
+/** Answers refusals with status 200; nothing of ours asks for that format, so no such reply reaches the client. */
+const otherFormat = (recording: Recording) => recording.request.path.startsWith("/api2/extjs/");
+
+/** Answers every request with what was recorded. */
+function answering({ response }: Recording): Transport {
+  return {
+    send: async () => {
+      if (response.status === 0) throw new WireFault("UND_ERR_SOCKET", "closed", { sent: true });
+      const { body, status, reason, headers } = response;
+      const text = typeof body === "string" ? body : JSON.stringify(body);
+      const names = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]);
+      return { status, reason, headers: Object.fromEntries(names), body: text };
+    },
+    close: async () => undefined,
+  };
+}
+
+/** Some recorded paths are wrong on purpose, and the client would not send them. */
+function pathOf({ request }: Recording): ApiPath {
+  try {
+    return pathFrom(decodeURIComponent(request.path.replace(/^\/api2\/json/, "")));
+  } catch {
+    return path`/version`;
+  }
+}
+
+/** What the client makes of a recorded answer: its data, or what it throws. */
+async function received(recording: Recording): Promise<{ data?: unknown; thrown?: unknown }> {
+  const clock = new VirtualClock();
+  const client = new ApiClient({
+    hosts: [{ name: "pve", transport: answering(recording) }],
+    auth: apiToken({ id: "agent@pve!mcp", secret: "00000000-0000-4000-8000-000000000000" }),
+    clock,
+    random: () => 0.5,
+  });
+  const method = recording.request.method as Method; // PATCH too: what counts is the answer to it
+  return clock
+    .run(client.request({ method, path: pathOf(recording) }))
+    .then(({ data }) => ({ data }))
+    .catch((thrown: unknown) => ({ thrown }));
+}
+
+/** The exit text of a failed task. */
+function exitText({ response }: Recording): string | undefined {
+  const data = dataOf(response.body);
+  const text = isRecord(data) ? data["exitstatus"] : undefined;
+  return typeof text === "string" && !/^(?:OK$|WARNINGS: )/.test(text) ? text : undefined;
+}
+
+async function kindOf(recording: Recording): Promise<string | undefined> {
+  if (recording.response.status < 400) {
+    const text = exitText(recording);
+    return text === undefined ? undefined : (explainRefusal(text)?.kind ?? "task_failed");
+  }
+  const { thrown } = await received(recording);
+  return thrown instanceof Problem ? thrown.kind : `no problem but ${String(thrown)}`;
+}
+
+async function kinds(): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const recording of recordings) {
+    const kind = await kindOf(recording);
+    if (kind !== undefined) found[recording.n] = kind;
+  }
+  return found;
+}
+
+describe.skipIf(!recorded)(
+  `what a real host refuses${recorded ? "" : ` (skipped: ${missing})`}`,
+  () => {
+    test("has the kind of the table, and nearly always a better one than `upstream`", async () => {
+      const found = await kinds();
+      if (process.env["X"]) {
+        writeFileSync("/tmp/kinds.json", JSON.stringify(found));
+        return;
+      }
+      expect(found).toEqual(table);
+      const upstream = Object.values(found).filter((kind) => kind === "upstream");
+      expect(upstream.length).toBeLessThanOrEqual(5);
+    });
+
+    test("nothing but problems is thrown, and nothing empty is a success", async () => {
+      const wrong: unknown[] = [];
+      for (const recording of recordings.filter((one) => !otherFormat(one))) {
+        const { data, thrown } = await received(recording);
+        const fine =
+          thrown === undefined
+            ? recording.response.status === 200 && data !== undefined
+            : thrown instanceof Problem && thrown.kind !== "bug";
+        if (!fine) wrong.push({ n: recording.n, data, thrown });
+      }
+      expect(wrong).toEqual([]);
+    });
+
+    test.each([
+      ["a missing guest", 29, "not_found"],
+      ["a missing container", 377, "not_found"],
+      ["a locked guest", 199, "locked"],
+      ["a guest whose lock file is taken", 490, "locked"],
+      ["a stale digest", 114, "conflict"],
+      ["an unknown node", 46, "not_found"],
+      ["an unknown target node", 222, "not_found"],
+      ["an unreachable node", 49, "unreachable"],
+      ["an unknown pool", 102, "not_found"],
+      ["a pool that is gone", 338, "not_found"],
+    ])("%s is named as what it is", async (_, n, kind) => {
+      const recording = recordings.find((one) => one.n === n);
+      expect(recording && (await kindOf(recording))).toBe(kind);
+    });
+  },
+);
