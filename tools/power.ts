@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { isProblem, Problem } from "../src/problem.ts";
+import { outcome } from "../src/each.ts";
+import { Problem } from "../src/problem.ts";
 import { defineTool } from "../src/tool.ts";
 import { changesOutput, settled, showChange, showResults, subject } from "./outcome.ts";
 import * as params from "./params.ts";
@@ -55,9 +56,9 @@ export const stopGuest = defineTool({
     return several(args, context, async (guest) => {
       const changed = await proxmox.power.stop(guest, call, { mode, timeoutS, dryRun });
       const states = { before: changed.guest.status?.status, after: doing[mode].after };
-      return settled(changed, changed.guest, states, context).catch((error: unknown) => {
-        throw mode === "shutdown" ? ignored(error, changed.guest.vmid) : error;
-      });
+      const ended = await outcome(settled(changed, changed.guest, states, context));
+      if (ended.ok) return ended.value;
+      throw mode === "shutdown" ? ignored(ended.problem, changed.guest.vmid) : ended.problem;
     });
   },
   show: (result, { mode }) =>
@@ -68,10 +69,10 @@ export const stopGuest = defineTool({
 });
 
 /** A guest that did not follow the power button runs on; what is left is to wait longer or to pull the plug. */
-function ignored(error: unknown, vmid: number): unknown {
-  const { exitstatus } = isProblem(error, "task_failed") ? error.facts : {};
-  if (!isProblem(error) || !/powerdown failed|did not stop/.test(String(exitstatus))) return error;
+function ignored(error: Problem, vmid: number): Problem {
   const { kind, message, facts, cause } = error;
+  const gaveUp = /powerdown failed|did not stop/.test(String(facts["exitstatus"]));
+  if (kind !== "task_failed" || !gaveUp) return error;
   const next = `It still runs. Give it longer with timeout_s, or pull the plug with stop_guest {guest: "${vmid}", mode: "stop"}.`;
   return new Problem(kind, message, { next, facts, cause });
 }

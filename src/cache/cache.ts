@@ -1,61 +1,14 @@
-import { channel } from "node:diagnostics_channel";
 import { isProblem, Problem } from "../problem.ts";
+import {
+  type CacheCounters,
+  type CacheEvent,
+  cacheChannel,
+  type Fetched,
+  type Freshness,
+  type Part,
+  type Reader,
+} from "./reading.ts";
 import type { CacheStore, Entry, Tag } from "./store.ts";
-
-/** How long a kind of answer may be served, and what makes it invalid before that. */
-export interface Freshness {
-  /** Served without asking for this long, in ms. */
-  readonly trustedMs: number;
-  /** Served up to this age when the caller allows it (`max_age_s`) or nothing happened to it, in ms. */
-  readonly keptMs: number;
-  /** Whether a sweep that says nothing happened to it renews the trust, up to `keptMs`. */
-  readonly swept?: boolean;
-  readonly tags: readonly Tag[];
-}
-
-/** One answer that a call has used: enough to say how old it is and whether it still holds. */
-export interface Part {
-  readonly beganAt: number;
-  /** `swept`: from memory, after a sweep of this call said that nothing happened to it. */
-  readonly source: "live" | "swept" | "cache";
-  /** When it was last known to be true, in ms: its fetch, or a later sweep. */
-  readonly trueAt: number;
-  readonly tags: readonly Tag[];
-  readonly epochs: readonly number[];
-}
-
-/** Who reads: gives up by signal, may ask for other freshness, and keeps account of what it was given. */
-export interface Reader {
-  readonly signal: AbortSignal;
-  /** Greatest acceptable age in ms; absent: the class's own `trustedMs`. 0 is live. */
-  readonly maxAgeMs: number | undefined;
-  note(part: Part): void;
-  /** A request on its behalf has left. */
-  sent(): void;
-}
-
-/** What a fetch brings: the value and its approximate size in bytes. */
-export interface Fetched<T> {
-  readonly value: T;
-  readonly bytes: number;
-}
-
-/** Published on the diagnostics channel `mcp-server-proxmox:cache`. */
-export interface CacheEvent {
-  readonly type:
-    | "hit"
-    | "miss"
-    | "join"
-    | "revalidate"
-    | "invalidate"
-    | "late"
-    | "failed"
-    | "evict";
-  readonly key?: string;
-  readonly tags?: readonly Tag[];
-}
-
-export const cacheChannel = channel("mcp-server-proxmox:cache");
 
 interface Flight {
   readonly beganAt: number;
@@ -63,17 +16,6 @@ interface Flight {
   readonly promise: Promise<unknown>;
   readonly controller: AbortController;
   waiters: number;
-}
-
-export interface CacheCounters {
-  hits: number;
-  misses: number;
-  joined: number;
-  revalidated: number;
-  invalidated: number;
-  lateFillsDropped: number;
-  failed: number;
-  evicted: number;
 }
 
 /** How old an answer may be, and what its age is counted from: its fetch only, or also a sweep that vouched for it. */
@@ -166,7 +108,6 @@ export class ReadCache {
 
   /** Everything that carries one of these tags is invalid from now on, also what is still being fetched. */
   async invalidate(tags: readonly Tag[]): Promise<void> {
-    if (tags.length === 0) return;
     await this.#store.bump(tags);
     this.onInvalidate(tags);
     this.counters.invalidated += tags.length;

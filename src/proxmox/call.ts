@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import type { Part, Reader } from "../cache/cache.ts";
+import type { Part, Reader } from "../cache/reading.ts";
 
 /** Progress of long work: `done` is a fraction 0..1 where it is known. */
 export interface Progress {

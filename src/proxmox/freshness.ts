@@ -1,4 +1,4 @@
-import type { Freshness } from "../cache/cache.ts";
+import type { Freshness } from "../cache/reading.ts";
 import type { Tag } from "../cache/store.ts";
 import type { GuestId } from "./values.ts";
 

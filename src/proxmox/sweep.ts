@@ -1,4 +1,4 @@
-import type { Reader } from "../cache/cache.ts";
+import type { Reader } from "../cache/reading.ts";
 import type { Tag } from "../cache/store.ts";
 import { outcome } from "../each.ts";
 import { Call } from "./call.ts";

@@ -1,4 +1,5 @@
-import type { Fetched, Freshness, Part, ReadCache } from "../cache/cache.ts";
+import type { ReadCache } from "../cache/cache.ts";
+import type { Fetched, Freshness, Part } from "../cache/reading.ts";
 import type { Tag } from "../cache/store.ts";
 import type { Clock } from "../clock.ts";
 import type { ApiClient } from "../http/client.ts";

@@ -51,7 +51,7 @@ const floors: readonly Floor[] = [
   },
   {
     at: "src/proxmox/",
-    uses: [...ground, "src/cache/", "src/http/path.ts", "async-mutex", "lru-cache"],
+    uses: [...ground, "src/each.ts", "src/cache/", "src/http/path.ts", "async-mutex", "lru-cache"],
     types: ["src/clock.ts", "src/http/client.ts", "src/http/transport.ts"],
   },
   {
