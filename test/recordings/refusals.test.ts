@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { apiToken } from "../../src/http/auth.ts";
 import { ApiClient } from "../../src/http/client.ts";
@@ -119,7 +119,7 @@ describe.skipIf(!recorded)(
       ["a missing guest", 29, "not_found"],
       ["a missing container", 377, "not_found"],
       ["a locked guest", 199, "locked"],
-      ["a guest whose lock file is taken", 490, "locked"],
+      ["a guest whose lock file is taken", 490, "busy"],
       ["a stale digest", 114, "conflict"],
       ["an unknown node", 46, "not_found"],
       ["an unknown target node", 222, "not_found"],
