@@ -1,4 +1,4 @@
-import { isProblem, type Problem } from "../problem.ts";
+import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { tags } from "./freshness.ts";
 import type { GuestConfig } from "./guest-config.ts";
@@ -120,6 +120,11 @@ export class Guests {
       const pending = this.#lookup.overlay.expected(found.row.vmid);
       if (pending) return this.#fromRow({ row: pending, name: found.name }, undefined);
       await this.#verbs.cache.invalidate([tags.inventory, tags.guest(found.row)]);
+    }
+    if (tries === 0) {
+      throw new Problem("busy", `"${reference}" keeps changing hands while it is looked up.`, {
+        next: "Look again with list_guests.",
+      });
     }
     // Moved, destroyed or renamed behind our back: look again with what is known now.
     return this.#compose(reference, kind, call, tries - 1);

@@ -84,7 +84,7 @@ export class Identity {
   /** The guests that our answers have shown under this vmid or this name. */
   #told(reference: string): readonly Told[] {
     const { names } = this.#lookup;
-    const [, vmid] = /^(?:(?:qemu|lxc)\/)?([0-9]+)$/.exec(reference) ?? [];
+    const [, vmid] = /^(?:(?:qemu|lxc)\/)?([1-9][0-9]{0,8})$/.exec(reference) ?? [];
     const byVmid = vmid === undefined ? undefined : names.told(Number(vmid));
     return [...(byVmid ? [byVmid] : []), ...names.toldAs(reference)];
   }

@@ -146,7 +146,7 @@ export class Lookup {
 
   #candidates(reference: string, inventory: Inventory): readonly Found[] {
     const rows = new Map(this.rowsNamed(reference, inventory).map((row) => [row.vmid, row]));
-    const [, type, vmid] = /^(?:(qemu|lxc)\/)?([0-9]+)$/.exec(reference) ?? [];
+    const [, type, vmid] = /^(?:(qemu|lxc)\/)?([1-9][0-9]{0,8})$/.exec(reference) ?? [];
     const row = vmid === undefined ? undefined : this.rowOf(Number(vmid), inventory);
     if (row && (type === undefined || type === row.type)) rows.set(row.vmid, row);
     return [...rows.values()].map((one) => this.found(one, inventory));

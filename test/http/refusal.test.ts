@@ -58,6 +58,8 @@ const texts: readonly (readonly [string, ProblemKind, object])[] = [
   ["storage 'local-btrfs' is not configured for content-type 'iso'", "invalid_input", {}],
   ["invalid server response: '404 Not Found'", "invalid_input", {}],
   ["Linked clone feature is not supported for 'x' (scsi0)", "unsupported", {}],
+  ["can't clone VM to node 'pve2' (VM uses local storage)", "unsupported", {}],
+  ["snapshot feature is not available", "unsupported", {}],
   ["no options specified", "invalid_input", {}],
   ["Setting certificate files failed - unable to read certificate", "invalid_input", {}],
   ["snapshot 'nope' does not exist", "not_found", {}],
