@@ -59,6 +59,8 @@ const texts: readonly (readonly [string, ProblemKind, object])[] = [
   ["invalid server response: '404 Not Found'", "invalid_input", {}],
   ["Linked clone feature is not supported for 'x' (scsi0)", "unsupported", {}],
   ["can't clone VM to node 'pve2' (VM uses local storage)", "unsupported", {}],
+  ["snapshot feature is not supported", "unsupported", {}],
+  ["can't clone VM to node 'pve2' (VM uses local storage)", "unsupported", {}],
   ["snapshot feature is not available", "unsupported", {}],
   ["no options specified", "invalid_input", {}],
   ["Setting certificate files failed - unable to read certificate", "invalid_input", {}],
