@@ -3,6 +3,7 @@ import { isProblem, type Problem } from "../src/problem.ts";
 import { seededRandom } from "../src/simulator/random.ts";
 import type { Tool } from "../src/tool.ts";
 import { toolsets } from "../tools/index.ts";
+import { certificate } from "./certificate.ts";
 import { namedIn, names, strayed, validCalls } from "./fuzz/calls.ts";
 import { type Arguments, Dice, mutate } from "./fuzz/mutations.ts";
 import { type Answer, type Lab, lab } from "./kit.ts";
@@ -56,6 +57,7 @@ interface Stage {
 async function fuzz(): Promise<Findings> {
   const found: Findings = { failures: [], kinds: {}, reached: 0, changes: 0 };
   const dice = new Dice(seededRandom(seed));
+  const pem = await hostCertificate();
   let stage: Stage | undefined;
   for (let index = 0; index < amount; index++) {
     if (index % callsALab === 0) {
@@ -64,7 +66,8 @@ async function fuzz(): Promise<Findings> {
     }
     const tool = tools[index % tools.length];
     if (!stage || !tool) throw new Error("nothing to call");
-    const valid = validCalls[tool.name]?.(dice, stage.upids) ?? {};
+    const made = validCalls[tool.name]?.(dice, stage.upids) ?? {};
+    const valid = tool.name === "create_certificate" ? { ...made, ...pem } : made;
     const { args, argument } = mutate(valid, Object.keys(tool.input.shape), names, dice);
     if (process.env["FUZZ_TRACE"])
       process.stderr.write(`${index} ${tool.name} ${JSON.stringify(args).slice(0, 200)}\n`);
@@ -74,6 +77,13 @@ async function fuzz(): Promise<Findings> {
   }
   await stage?.server.close();
   return found;
+}
+
+/** One that is valid on the clock of the simulated cluster. */
+async function hostCertificate(): Promise<Arguments> {
+  const [from, until] = [new Date("2025-06-01"), new Date("2027-06-01")];
+  const { cert, key } = await certificate("pve1", { names: ["pve1", "pve2", "pve3"], from, until });
+  return { certificate: cert, key };
 }
 
 async function newStage(): Promise<Stage> {

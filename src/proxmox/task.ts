@@ -108,7 +108,8 @@ export function lost(upid: Upid): TaskReport {
 /** The parts of a UPID that somebody gave; `invalid_input` where it is none. */
 export function known(upid: string): Upid {
   const parsed = parseUpid(upid);
-  if (parsed) return parsed;
+  // PVE decodes the whole path before it splits it, so an encoded slash would be one.
+  if (parsed && !/%2f/i.test(upid)) return parsed;
   throw new Problem("invalid_input", `"${upid.slice(0, 80)}" is not a UPID.`, {
     facts: { argument: "upid" },
     next: "Give upid as an answer has shown it (UPID:node:…:), or leave it out to list tasks.",

@@ -14,6 +14,7 @@ const idle = [
   ["311", "sandbox"],
 ] as const;
 const nodes = ["pve1", "pve2", "pve3"];
+const storages = ["local", "local-lvm", "nfs-shared"];
 
 /** Every name that means something on the demo cluster. */
 export const names: readonly string[] = [...guests.map(String), ...nodes, "nfs-shared", "staging"];
@@ -81,6 +82,40 @@ export const validCalls: Readonly<
     ...maybe(dice, "log_lines", [0, 5, 500]),
   }),
   get_connection_status: reading,
+  list_storage: (dice) => ({
+    ...maybe(dice, "storage", storages),
+    ...maybe(dice, "node", nodes),
+    ...maybe(dice, "content", ["iso", "backup", "images"]),
+    ...maybe(dice, "limit", [1, 5, 500]),
+  }),
+  list_certificates: (dice) => ({ ...maybe(dice, "node", nodes), ...reading(dice) }),
+  create_snapshot: (dice) => ({
+    ...oneOrSeveral(dice),
+    ...maybe(dice, "name", ["before-upgrade"]),
+    ...maybe(dice, "description", ["by hand"]),
+    ...changing(dice),
+  }),
+  download_storage: (dice) => ({
+    storage: dice.pick(["local", "nfs-shared"]),
+    url: "https://example.invalid/images/tiny.iso",
+    content: "iso",
+    ...maybe(dice, "node", nodes),
+    ...changing(dice),
+  }),
+  delete_storage_content: (dice) => ({
+    volume: dice.pick(["local:iso/debian-13.iso", "nfs-shared:iso/none.iso"]),
+    ...maybe(dice, "node", nodes),
+    ...changing(dice),
+  }),
+  create_certificate: (dice) => ({
+    // Certificate and key are added by the test, which makes them.
+    node: dice.pick(nodes),
+    ...maybe(dice, "force", [true, false]),
+  }),
+  delete_certificate: (dice) => ({
+    node: dice.pick(nodes),
+    ...maybe(dice, "dry_run", [true, false]),
+  }),
   clone_vm: (dice) => ({ vm: dice.pick([...vms, 9000, "debian-13-template"]), ...cloning(dice) }),
   clone_container: (dice) => ({
     container: dice.pick([9001, 311, ...containers]),
@@ -111,6 +146,9 @@ const upid = "UPID:pve[123]:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[a-z]+:[^/:]*:
 /** What any call may read: who is there, who a guest is, and how tasks go on that earlier calls have begun. */
 const common = [
   "GET /cluster/resources",
+  // Whether anything happened to what is in memory.
+  "GET /cluster/log",
+  "GET /access/permissions",
   `GET ${guest}/config`,
   `GET ${guest}/status/current`,
   `GET ${node}/tasks/${upid}/(?:status|log)`,
@@ -122,12 +160,26 @@ const details = [
 ];
 const cloneRoutes = ["GET /cluster/nextid", `POST ${guest}/clone`];
 
+const storageReads = ["GET /storage", `GET ${node}/storage(?:/[a-z-]+/(?:content|status))?`];
+const certificateReads = ["GET /cluster/status", `GET ${node}/certificates/info`];
+
 /** The requests that each tool may make besides the common ones. */
 const routes: Readonly<Record<string, readonly string[]>> = {
   get_vm: details,
   get_container: details,
   get_cluster: ["GET /cluster/(?:status|tasks|ha/status/current)", `GET ${node}/version`],
   get_node: [`GET ${node}/status`],
+  list_storage: storageReads,
+  list_certificates: certificateReads,
+  create_certificate: [...certificateReads, `POST ${node}/certificates/custom`],
+  delete_certificate: [...certificateReads, `DELETE ${node}/certificates/custom`],
+  create_snapshot: [`GET ${guest}/snapshot`, `POST ${guest}/snapshot`],
+  download_storage: [...storageReads, `POST ${node}/storage/[a-z-]+/download-url`],
+  delete_storage_content: [
+    ...storageReads,
+    `GET ${guest}/snapshot(?:/[^/]+/config)?`,
+    `DELETE ${node}/storage/[a-z-]+/content/[^/]+(?:/[^/]+)?`,
+  ],
   get_tasks: ["GET /cluster/tasks", `GET ${node}/tasks`],
   get_connection_status: ["GET /version", "GET /access/permissions"],
   clone_vm: cloneRoutes,
@@ -157,7 +209,8 @@ export function strayed(
       const vmid = Number(/\/(?:qemu|lxc)\/([0-9]+)/.exec(path)?.[1]);
       if (path.split("/").some((piece) => /^\.{1,2}$/.test(piece))) return true;
       if (clones.has(vmid) && later.test(line)) return false;
-      return !own.test(line) || (method !== "GET" && !named.has(vmid));
+      const another = method !== "GET" && !Number.isNaN(vmid) && !named.has(vmid);
+      return another || !own.test(line);
     })
     .map(({ method, path }) => `${method} ${path}`);
 }
