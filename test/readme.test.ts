@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { metaOf, settings } from "../src/config.ts";
 import { configurationTable, replaceSection, toolsTable } from "../src/docs.ts";
 import { problemKinds } from "../src/problem.ts";
@@ -11,6 +11,7 @@ import { demoWorld } from "../src/simulator/demo.ts";
 import { addToken } from "../src/simulator/world-builder.ts";
 import { duration } from "../src/text.ts";
 import { toolsets } from "../tools/index.ts";
+import { type Certificate, certificate } from "./certificate.ts";
 import { type Lab, lab } from "./kit.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -37,12 +38,16 @@ const ageWords: Readonly<Record<keyof typeof ages, string>> = {
 function agesTable(): string {
   const time = (ms: number) => (Number.isFinite(ms) ? duration(ms / 1000) : "for good");
   const rows = Object.entries(ageWords).map(([kind, words]) => {
-    const { trustedMs, keptMs } = ages[kind as keyof typeof ages];
-    return `| ${words} | ${time(trustedMs)} | ${time(keptMs)} |`;
+    const age: { trustedMs: number; keptMs: number; swept?: boolean } =
+      ages[kind as keyof typeof ages];
+    const swept = age.swept ? time(age.keptMs) : "";
+    return `| ${words} | ${time(age.trustedMs)} | ${swept} | ${time(age.keptMs)} |`;
   });
-  return ["| What | Trusted for | With `max_age_s` up to |", "| --- | --- | --- |", ...rows].join(
-    "\n",
-  );
+  return [
+    "| What | Trusted for | Kept while sweeps find nothing | With `max_age_s` up to |",
+    "| --- | --- | --- | --- |",
+    ...rows,
+  ].join("\n");
 }
 
 /** The end of the demo as a person without a terminal's colours sees it; it must end well. */
@@ -98,17 +103,28 @@ test("the commands and files it names are there", () => {
 });
 
 describe("the role it tells to make", () => {
-  const privileges = /--privs (\S+)/.exec(readme)?.[1]?.split(",") ?? [];
+  const base = /^pveum role add MCPAgent --privs (\S+)$/m.exec(readme)?.[1]?.split(",") ?? [];
+  const added = /^# (\w+).*\npveum role modify MCPAgent --append 1 --privs (\S+)$/gm;
+  const additions = [...readme.matchAll(added)].map(([, tool = "", more = ""]) => ({
+    tool,
+    more: more.split(","),
+  }));
   const open: Lab[] = [];
+  let pem: Certificate;
+
+  beforeAll(async () => {
+    pem = await certificate("pve1.lab.example");
+  });
 
   afterEach(async () => {
     for (const each of open.splice(0)) await each.close();
   });
 
-  /** What every tool answers to a token whose user has this role on /, as far as privileges decide it. */
-  async function session(role: readonly string[] | "Administrator"): Promise<string> {
+  /** A server whose token's user has this role on /, and what its tools have answered. */
+  async function start(role: readonly string[] | "Administrator") {
     const token = { tokenId: "mcp@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
     const world = demoWorld(Date.UTC(2026, 0, 1, 12));
+    world.web.set("https://mirror.example/tiny.iso", { sizeBytes: 1024, bytes: "tiny" });
     if (role !== "Administrator") world.roles.set("MCPAgent", new Set(role));
     const roles = { "/": role === "Administrator" ? role : "MCPAgent" };
     addToken(world, { id: token.tokenId, secret: token.secret, roles });
@@ -119,30 +135,74 @@ describe("the role it tells to make", () => {
       const { kind, data } = await server.call(name, args);
       answers.push([name, kind, data]);
     };
+    return { server, answers, call };
+  }
+
+  /** What the tools answer, as far as privileges decide it. */
+  async function daily(role: readonly string[] | "Administrator"): Promise<unknown> {
+    const { server, answers, call } = await start(role);
     await call("list_guests", { pool: "staging" });
     await call("get_cluster");
     await call("get_node", { node: "pve1" });
+    await call("list_storage", { storage: "nfs-shared" });
+    await call("list_certificates");
     await call("get_vm", { vm: "web-1", include: ["agent", "backups", "snapshots", "ha"] });
     await call("get_container", { container: "dns-1", include: ["agent", "firewall"] });
     await call("get_tasks", { node: "pve1" });
+    server.simulator.outside.setConfig(101, { cores: "7" });
+    await server.clock.advance(11_000);
+    await call("get_vm", { vm: "web-1" });
     await call("clone_vm", { vm: "web-1", name: "new-1", full: true, start: true });
     await call("clone_container", { container: "debian-13-ct-template", name: "new-2" });
     await call("list_guests", { managed: true });
+    await call("create_snapshot", { guest: "web-2", prefix: "nightly-", keep: 1 });
+    await call("create_snapshot", { guest: "web-2", prefix: "nightly-", keep: 1 });
     await call("stop_guest", { guest: "web-2" });
     await call("start_guest", { guest: "web-2" });
     await call("delete_guest", { guest: "staging-web-2", confirm: "staging-web-2" });
+    const backup = "nfs-shared:backup/vzdump-qemu-101-2025_12_31-02_10_41.vma.zst";
+    await call("delete_storage_content", { volume: backup, confirm: backup });
     await call("get_tasks", { guest: "web-2" });
-    return JSON.stringify(answers);
+    return answers;
   }
 
-  test("is enough for every tool", async () => {
-    expect(privileges.length).toBeGreaterThan(5);
-    expect(await session(privileges)).toBe(await session("Administrator"));
+  /** What one of the tools that need more answers. */
+  async function rare(tool: string, role: readonly string[] | "Administrator"): Promise<unknown> {
+    const { answers, call } = await start(role);
+    const volume = "nfs-shared:iso/virtio-win-0.1.285.iso";
+    const url = "https://mirror.example/tiny.iso";
+    if (tool === "download_storage")
+      await call(tool, { storage: "nfs-shared", url, content: "iso" });
+    if (tool === "delete_storage_content") await call(tool, { volume, confirm: volume });
+    if (tool === "create_certificate") {
+      await call(tool, { node: "pve1", certificate: pem.cert, key: pem.key });
+      await call("delete_certificate", { node: "pve1" });
+    }
+    return answers;
+  }
+
+  test("is enough for all but three tools", async () => {
+    expect(base.length).toBeGreaterThan(5);
+    expect(await daily(base)).toEqual(await daily("Administrator"));
   });
 
   // The embedded cluster does not ask for SDN.Use when it clones; a real one does, on the bridge of each network card.
-  test.each(privileges.filter((name) => name !== "SDN.Use"))("needs %s", async (without) => {
-    const less = privileges.filter((privilege) => privilege !== without);
-    expect(await session(less)).not.toBe(await session(privileges));
+  test.each(base.filter((name) => name !== "SDN.Use"))("needs %s", async (without) => {
+    const less = base.filter((privilege) => privilege !== without);
+    expect(await daily(less)).not.toEqual(await daily(base));
+  });
+
+  test.each(additions)("needs all of $more for $tool", async ({ tool, more }) => {
+    const wanted = await rare(tool, "Administrator");
+    expect((wanted as unknown[][])[0]?.slice(0, 2)).toEqual([tool, ""]);
+    expect(await rare(tool, [...base, ...more])).toEqual(wanted);
+    for (const without of more) {
+      const less = [...base, ...more].filter((privilege) => privilege !== without);
+      expect(await rare(tool, less)).not.toEqual(wanted);
+    }
+  });
+
+  test("tells of three such tools", () => {
+    expect(additions).toHaveLength(3);
   });
 });
