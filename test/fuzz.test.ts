@@ -1,10 +1,12 @@
 import { expect, it, onTestFinished } from "vitest";
-import { isProblem, type Problem } from "../src/problem.ts";
+import type { Method } from "../src/http/transport.ts";
+import { isProblem, Problem } from "../src/problem.ts";
 import { seededRandom } from "../src/simulator/random.ts";
+import { LoggedRequest } from "../src/simulator/request-log.ts";
 import type { Tool } from "../src/tool.ts";
 import { toolsets } from "../tools/index.ts";
 import { certificate } from "./certificate.ts";
-import { namedIn, names, strayed, validCalls } from "./fuzz/calls.ts";
+import { namedIn, names, namesIn, strayed, unconfirmed, validCalls } from "./fuzz/calls.ts";
 import { type Arguments, Dice, mutate } from "./fuzz/mutations.ts";
 import { type Answer, type Lab, lab } from "./kit.ts";
 
@@ -39,6 +41,71 @@ it("has a valid call for every tool", () => {
   expect(Object.keys(validCalls).sort()).toEqual(all.map(({ name }) => name).sort());
 });
 
+it.each<readonly [string, RegExp, Tool["run"]]>([
+  ["a bug", /^a bug: .*oops/, () => Promise.reject(new TypeError("oops"))],
+  ["no next step", /^no next step/, () => Promise.reject(new Problem("conflict", "No."))],
+  [
+    "an argument that is not named",
+    /^does not name guest/,
+    () => Promise.reject(new Problem("invalid_input", "No.", { next: "Do it." })),
+  ],
+  ["an object as text", /^an object as text/, async () => ({ name: String({}), node: "pve1" })],
+  [
+    "a change of another guest",
+    /^sent POST \/nodes\/pve2\/qemu\/102\/status\/stop$/,
+    async (_args, { proxmox, call }) => {
+      await proxmox.power.stop("web-2", call, { mode: "stop" });
+      return {};
+    },
+  ],
+  [
+    "a change in a dry run",
+    /^sent a change that was not asked for$/,
+    async (_args, { proxmox, call }) => {
+      await proxmox.power.stop("web-1", call, { mode: "stop" });
+      return {};
+    },
+  ],
+])("would see %s", async (_what, complaint, run) => {
+  const tool = all.find(({ name }) => name === "stop_guest");
+  if (!tool) throw new Error("no such tool");
+  const stage = await newStage([{ ...tool, run }]);
+  onTestFinished(stage.server.close);
+  const found: Findings = { failures: [], kinds: {}, reached: 0, changes: 0 };
+  const args = { guest: "web-1", dry_run: true };
+  const complaints = await attempt(stage, tool, args, "guest", found);
+  expect(complaints).toContainEqual(expect.stringMatching(complaint));
+});
+
+it("would see paths that are not a tool's own, and a deletion without the exact name", () => {
+  const sent = (method: Method, path: string) => logged({ method, path });
+  const guests = { named: new Set([101]), clones: new Set<number>() };
+  const stray = (tool: string, args: Arguments, method: Method, path: string) =>
+    strayed(tool, args, [sent(method, path)], guests).length;
+  expect(stray("get_vm", {}, "GET", "/nodes/pve1/qemu/101/config")).toBe(0);
+  expect(stray("get_vm", {}, "GET", "/nodes/pve1/qemu/101/../102/config")).toBe(1);
+  expect(stray("get_vm", {}, "GET", "/nodes/pve9/qemu/101/config")).toBe(1);
+  expect(stray("get_vm", {}, "POST", "/nodes/pve1/qemu/101/status/stop")).toBe(1);
+  expect(stray("stop_guest", {}, "POST", "/nodes/pve1/qemu/102/status/stop")).toBe(1);
+  const custom = "/nodes/pve1/certificates/custom";
+  expect(stray("delete_certificate", { node: "pve1" }, "DELETE", custom)).toBe(0);
+  expect(stray("delete_certificate", { node: "pve2" }, "DELETE", custom)).toBe(1);
+  const disc = "/nodes/pve1/storage/local/content/local:iso/a.iso";
+  const erase = "delete_storage_content";
+  expect(stray(erase, { volume: "local:iso/a.iso" }, "DELETE", disc)).toBe(0);
+  expect(stray(erase, { volume: "local:iso/b.iso" }, "DELETE", disc)).toBe(1);
+  const gone = [sent("DELETE", "/nodes/pve1/qemu/101")];
+  const nameOf = new Map([[101, "web-1"]]);
+  expect(unconfirmed("delete_guest", { confirm: "web-1" }, gone, nameOf)).toEqual([]);
+  expect(unconfirmed("delete_guest", { confirm: "web-2" }, gone, nameOf)).toHaveLength(1);
+  expect(unconfirmed("delete_guest", {}, gone, nameOf)).toHaveLength(1);
+});
+
+function logged(request: { readonly method: Method; readonly path: string }): LoggedRequest {
+  const rest = { at: 0, query: {}, body: {}, auth: "", contentType: "" };
+  return new LoggedRequest({ ...request, ...rest });
+}
+
 interface Findings {
   readonly failures: string[];
   readonly kinds: Record<string, number>;
@@ -52,6 +119,8 @@ interface Stage {
   readonly bench: Bench;
   readonly clones: Set<number>;
   readonly upids: string[];
+  /** Arguments of changes that were made: a guest may be called NaN from then on. */
+  readonly written: string[];
 }
 
 async function fuzz(): Promise<Findings> {
@@ -69,6 +138,7 @@ async function fuzz(): Promise<Findings> {
     const made = validCalls[tool.name]?.(dice, stage.upids) ?? {};
     const valid = tool.name === "create_certificate" ? { ...made, ...pem } : made;
     const { args, argument } = mutate(valid, Object.keys(tool.input.shape), names, dice);
+    // For a call that never ends: the last line is the one.
     if (process.env["FUZZ_TRACE"])
       process.stderr.write(`${index} ${tool.name} ${JSON.stringify(args).slice(0, 200)}\n`);
     const complaints = await attempt(stage, tool, args, argument, found);
@@ -86,10 +156,10 @@ async function hostCertificate(): Promise<Arguments> {
   return { certificate: cert, key };
 }
 
-async function newStage(): Promise<Stage> {
+async function newStage(served: readonly Tool[] = tools): Promise<Stage> {
   const bench = new Bench();
-  const server = await lab({ tools: tools.map((tool) => bench.watched(tool)) });
-  return { server, bench, clones: new Set(), upids: [] };
+  const server = await lab({ tools: served.map((tool) => bench.watched(tool)) });
+  return { server, bench, clones: new Set(), upids: [], written: [] };
 }
 
 /** Sees what a client does not: whether a call has got to the tool's body, and the Problem it has ended with. */
@@ -112,7 +182,7 @@ class Bench {
 }
 
 async function attempt(
-  { server, bench, clones, upids }: Stage,
+  { server, bench, clones, upids, written }: Stage,
   tool: Tool,
   args: Arguments,
   argument: string,
@@ -122,6 +192,7 @@ async function attempt(
   bench.problem = undefined;
   const { log } = server.simulator;
   const named = namedIn(args, server.simulator.world);
+  const nameOf = namesIn(server.simulator.world);
   const mark = log.mark();
   let answer: Answer;
   try {
@@ -135,6 +206,7 @@ async function attempt(
   for (const { path, body } of changes)
     if (path.endsWith("/clone")) clones.add(Number(body["newid"]));
   if (typeof answer.data["upid"] === "string") upids.push(answer.data["upid"]);
+  if (changes.length > 0) written.push(JSON.stringify(args));
   if (bench.reached) found.reached++;
   found.changes += changes.length;
   const kind = answer.isError ? answer.kind : "ok";
@@ -142,9 +214,10 @@ async function attempt(
   const unasked =
     changes.length > 0 && (tool.effect === "read" || args["dry_run"] === true || !bench.reached);
   return [
-    ...strayed(tool.name, requests, named, clones).map((line) => `sent ${line}`),
+    ...strayed(tool.name, args, requests, { named, clones }).map((line) => `sent ${line}`),
+    ...unconfirmed(tool.name, args, changes, nameOf).map((line) => `sent unconfirmed ${line}`),
     ...(unasked ? ["sent a change that was not asked for"] : []),
-    ...wordFaults(answer, JSON.stringify(args)),
+    ...wordFaults(answer, [...written, JSON.stringify(args)].join("\n")),
     ...(kind === "bug" ? [`a bug: ${server.logged.at(-1)?.slice(0, 2_000)}`] : []),
     ...(answer.isError ? errorFaults(answer, bench.problem, argument) : []),
   ];
@@ -155,14 +228,17 @@ const unfit = [
   ["undefined", /\bundefined\b/],
   ["NaN", /\bNaN\b/],
   ["a stack trace", /\n\s*at .+:\d+|\w\.[tj]s:\d+/],
-  ["unseen characters", /(?![\n\t])[\p{Cc}\p{Default_Ignorable_Code_Point}\p{Surrogate}]/u],
 ] as const;
+const unseen = /(?![\n\t])[\p{Cc}\p{Default_Ignorable_Code_Point}\p{Surrogate}]/u;
 
-/** What no answer may hold, unless the caller's own words do. */
+/** What no answer may hold, unless the caller's own words do; what nobody can see not even then. */
 function wordFaults({ text, data, meta }: Answer, given: string): readonly string[] {
   const whole = `${text}\n${strings({ data, meta }).join("\n")}`;
-  const faults = unfit.filter(([, shape]) => shape.test(whole) && !shape.test(given));
-  return faults.map(([what]) => `${what} in: ${whole.slice(0, 400)}`);
+  const faults: string[] = unfit
+    .filter(([, shape]) => shape.test(whole) && !shape.test(given))
+    .map(([what]) => what);
+  if (unseen.test(whole)) faults.push("unseen characters");
+  return faults.map((what) => `${what} in: ${whole.slice(0, 400)}`);
 }
 
 function strings(value: unknown): readonly string[] {
@@ -180,7 +256,9 @@ function errorFaults(
     .replace(/[\p{Cc}\p{Cf}]/gu, "")
     .slice(0, 50)
     .trim();
-  const says = kind !== "invalid_input" || `${text} ${JSON.stringify(facts)}`.includes(shown);
+  // Where two arguments do not go together, either may be the one that is named.
+  const named = `${text} ${JSON.stringify(facts)}`.includes(shown) || facts["argument"];
+  const says = kind !== "invalid_input" || named;
   return [
     ...(text.startsWith(`${kind}: `) ? [] : [`does not begin with its kind ${kind}: ${text}`]),
     ...(next ? [] : [`no next step: ${text.slice(0, 300)}`]),

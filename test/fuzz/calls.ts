@@ -16,6 +16,14 @@ const idle = [
 const nodes = ["pve1", "pve2", "pve3"];
 const storages = ["local", "local-lvm", "nfs-shared"];
 
+const volumes = [
+  "local:iso/debian-13.2.0-amd64-netinst.iso",
+  "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst",
+  "nfs-shared:iso/virtio-win-0.1.285.iso",
+  "nfs-shared:iso/none.iso",
+  "local-lvm:vm-101-disk-0",
+];
+
 /** Every name that means something on the demo cluster. */
 export const names: readonly string[] = [...guests.map(String), ...nodes, "nfs-shared", "staging"];
 
@@ -90,8 +98,11 @@ export const validCalls: Readonly<
   }),
   list_certificates: (dice) => ({ ...maybe(dice, "node", nodes), ...reading(dice) }),
   create_snapshot: (dice) => ({
-    ...oneOrSeveral(dice),
-    ...maybe(dice, "name", ["before-upgrade"]),
+    // Only VMs have a memory to save.
+    ...(dice.chance(0.3) ? { guest: dice.pick(vms), memory: true } : oneOrSeveral(dice)),
+    ...(dice.chance(0.5)
+      ? maybe(dice, "name", [`fuzz-${dice.below(1e6)}`, "before-upgrade"])
+      : { prefix: "auto-", keep: 1 }),
     ...maybe(dice, "description", ["by hand"]),
     ...changing(dice),
   }),
@@ -102,20 +113,22 @@ export const validCalls: Readonly<
     ...maybe(dice, "node", nodes),
     ...changing(dice),
   }),
-  delete_storage_content: (dice) => ({
-    volume: dice.pick(["local:iso/debian-13.iso", "nfs-shared:iso/none.iso"]),
-    ...maybe(dice, "node", nodes),
-    ...changing(dice),
-  }),
+  delete_storage_content: (dice) => {
+    const volume = dice.pick(volumes);
+    return {
+      volume,
+      ...(dice.chance(0.6) && { confirm: volume }),
+      ...maybe(dice, "node", nodes),
+      ...changing(dice),
+    };
+  },
   create_certificate: (dice) => ({
     // Certificate and key are added by the test, which makes them.
     node: dice.pick(nodes),
     ...maybe(dice, "force", [true, false]),
+    ...changing(dice),
   }),
-  delete_certificate: (dice) => ({
-    node: dice.pick(nodes),
-    ...maybe(dice, "dry_run", [true, false]),
-  }),
+  delete_certificate: (dice) => ({ node: dice.pick(nodes), ...changing(dice) }),
   clone_vm: (dice) => ({ vm: dice.pick([...vms, 9000, "debian-13-template"]), ...cloning(dice) }),
   clone_container: (dice) => ({
     container: dice.pick([9001, 311, ...containers]),
@@ -173,14 +186,19 @@ const routes: Readonly<Record<string, readonly string[]>> = {
   list_certificates: certificateReads,
   create_certificate: [...certificateReads, `POST ${node}/certificates/custom`],
   delete_certificate: [...certificateReads, `DELETE ${node}/certificates/custom`],
-  create_snapshot: [`GET ${guest}/snapshot`, `POST ${guest}/snapshot`],
+  create_snapshot: [`(?:GET|POST) ${guest}/snapshot`, `DELETE ${guest}/snapshot/[^/]+`],
   download_storage: [...storageReads, `POST ${node}/storage/[a-z-]+/download-url`],
   delete_storage_content: [
     ...storageReads,
     `GET ${guest}/snapshot(?:/[^/]+/config)?`,
     `DELETE ${node}/storage/[a-z-]+/content/[^/]+(?:/[^/]+)?`,
   ],
-  get_tasks: ["GET /cluster/tasks", `GET ${node}/tasks`],
+  // A well-formed UPID names a node itself, be it one of ours or not.
+  get_tasks: [
+    "GET /cluster/tasks",
+    `GET ${node}/tasks`,
+    `GET /nodes/pve9/tasks/${upid.replace("[123]", "9")}/(?:status|log)`,
+  ],
   get_connection_status: ["GET /version", "GET /access/permissions"],
   clone_vm: cloneRoutes,
   clone_container: cloneRoutes,
@@ -193,12 +211,12 @@ const routes: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** What a call has sent that it must not: paths of others, steps through the path, changes of guests it has not named. */
+/** What a call has sent that it must not: paths of others, steps through the path, changes of what it has not named. */
 export function strayed(
   tool: string,
+  args: Arguments,
   requests: readonly LoggedRequest[],
-  named: ReadonlySet<number>,
-  clones: ReadonlySet<number>,
+  guests: { readonly named: ReadonlySet<number>; readonly clones: ReadonlySet<number> },
 ): readonly string[] {
   const own = new RegExp(`^(?:${[...common, ...(routes[tool] ?? [])].join("|")})$`);
   // A clone is tagged and started when it is ready, whatever is called meanwhile.
@@ -208,11 +226,51 @@ export function strayed(
       const line = `${method} ${path}`;
       const vmid = Number(/\/(?:qemu|lxc)\/([0-9]+)/.exec(path)?.[1]);
       if (path.split("/").some((piece) => /^\.{1,2}$/.test(piece))) return true;
-      if (clones.has(vmid) && later.test(line)) return false;
-      const another = method !== "GET" && !Number.isNaN(vmid) && !named.has(vmid);
-      return another || !own.test(line);
+      if (guests.clones.has(vmid) && later.test(line)) return false;
+      const meant = Number.isNaN(vmid) ? isMeant(path, args) : guests.named.has(vmid);
+      return !own.test(line) || (method !== "GET" && !meant);
     })
     .map(({ method, path }) => `${method} ${path}`);
+}
+
+/** Whether the node, the storage and the volume of a path are those of the call. */
+function isMeant(path: string, { node: at, storage, volume }: Arguments): boolean {
+  const word = (value: unknown) => (typeof value === "string" ? value.trim() : undefined);
+  const [, onNode] = /^\/nodes\/([^/]+)/.exec(path) ?? [];
+  const [, inStorage, content] = /\/storage\/([^/]+)(?:\/content\/(.+))?/.exec(path) ?? [];
+  const asked = word(storage) ?? word(volume)?.split(":")[0];
+  return (
+    (at === undefined ? inStorage !== undefined : word(at) === onNode) &&
+    (inStorage === undefined || inStorage === asked) &&
+    (content === undefined || content === word(volume))
+  );
+}
+
+/** The changes that need a word of consent which the call has not given. */
+export function unconfirmed(
+  tool: string,
+  { confirm, volume }: Arguments,
+  changes: readonly LoggedRequest[],
+  nameOf: ReadonlyMap<number, string>,
+): readonly string[] {
+  const destroying = ["delete_guest", "delete_storage_content"].includes(tool);
+  return changes
+    .filter(({ method, path }) => {
+      if (!destroying || method !== "DELETE") return false;
+      const name = nameOf.get(Number(/\/(?:qemu|lxc)\/([0-9]+)$/.exec(path)?.[1]));
+      return confirm !== (name ?? (typeof volume === "string" ? volume.trim() : undefined));
+    })
+    .map(({ method, path }) => `${method} ${path}`);
+}
+
+/** The names of all guests. */
+export function namesIn(world: World): Map<number, string> {
+  return new Map(
+    [...world.guests.values()].map(({ vmid, config }) => [
+      vmid,
+      config["name"] ?? config["hostname"] ?? String(vmid),
+    ]),
+  );
 }
 
 /** The vmids that the arguments of a call name, by vmid, `type/vmid` or name. */
