@@ -83,7 +83,8 @@ export function createServer(options: ServerOptions): ToolServer {
     list: () => listed,
     call: (name, args, request) => {
       const tool = tools.get(name);
-      if (tool === undefined) return Promise.reject(unknownTool(name, [...tools.keys()], options));
+      if (tool === undefined)
+        return Promise.reject(unknownTool(name, [...tools.keys()], options, presenter));
       return answer(tool, args, request, options, presenter);
     },
   };
@@ -106,12 +107,13 @@ function unknownTool(
   name: string,
   known: readonly string[],
   { absent }: ServerOptions,
+  presenter: Presenter,
 ): UnknownTool {
   const why = absent?.(name);
   const near = closest(name, known, 3);
   const hint =
     why ?? (near.length === 0 ? "tools/list names them all." : `Closest: ${near.join(", ")}.`);
-  return new UnknownTool(`No tool named ${JSON.stringify(name.slice(0, 64))} here. ${hint}`);
+  return new UnknownTool(`No tool named ${JSON.stringify(presenter.text(name, 64))} here. ${hint}`);
 }
 
 /** The one try/catch of a call: whatever happens below becomes an answer here. */
@@ -127,13 +129,20 @@ async function answer(
     call === undefined ? { apiCalls: 0 } : { ...call.summary(options.clock.now()) };
   try {
     const input = parseArguments(tool, args);
-    const context = contextFor(input, request, options);
+    const context = contextFor(input, presented(request, presenter), options);
     call = context.call;
     const result = checked(tool, await tool.run(input, context));
     return success(tool, result, input, freshness(), presenter);
   } catch (error) {
     return failure(explained(error, tool, request.signal, options), freshness(), presenter);
   }
+}
+
+/** What tasks log on the way is as little to be trusted as what answers hold. */
+function presented({ signal, progress }: CallRequest, presenter: Presenter): CallRequest {
+  if (!progress) return { signal };
+  const tell = (step: CallProgress) => progress({ ...step, message: presenter.text(step.message) });
+  return { signal, progress: tell };
 }
 
 const defaultWaitS = 45;
