@@ -39,6 +39,9 @@ describe.each(named)("$name", ({ name, tool, seen }) => {
 
   it("takes what its effect demands", () => {
     expect(missingParameters(tool)).toEqual([]);
+    // And the other way round: what wants to be confirmed destroys.
+    if ("confirm" in tool.input.shape) expect(tool.effect).toBe("destroy");
+    if ("dry_run" in tool.input.shape) expect(tool.effect).not.toBe("read");
   });
 
   it("lists only schemas that every client takes", () => {
