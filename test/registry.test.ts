@@ -3,17 +3,13 @@ import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
 import { describe, expect, it, onTestFinished } from "vitest";
 import * as z from "zod";
 import { VirtualClock } from "../src/simulator/clock.ts";
-import { adminToken } from "../src/simulator/demo-credentials.ts";
-import type { World } from "../src/simulator/world.ts";
-import { addGuest, addPool, addToken, emptyWorld } from "../src/simulator/world-builder.ts";
 import type { Tool } from "../src/tool.ts";
 import { toolsets } from "../tools/index.ts";
 import { instructions } from "../tools/instructions.ts";
-import { certificate } from "./certificate.ts";
 import { type LabOptions, lab } from "./kit.ts";
+import { bigWorld, plainCall } from "./registry/big-world.ts";
 
 const tools = Object.values(toolsets).flat();
-const pems = await certificate("pve-04");
 const clients = await listed();
 const named = tools.map((tool) => ({ name: tool.name, tool, seen: asSeen(tool.name) }));
 
@@ -243,61 +239,4 @@ function readable(value: unknown, indent = "", column = 0): string {
 /** Figures are for whoever runs the tests; they are no part of what is tested. */
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
-}
-
-/** The plainest call of a tool that the big cluster answers without an error. */
-function plainCall({ name, input }: Tool): Record<string, unknown> {
-  const plain: Record<string, string> = {
-    vm: "103",
-    container: "109",
-    guest: "104",
-    node: "pve-04",
-  };
-  const given = Object.keys(input.shape).filter(
-    (key) => key in plain && !(key === "node" && name !== "get_node"),
-  );
-  const own: Record<string, unknown> = {
-    ...(name.startsWith("clone_") && { name: `${name.replace("_", "-")}-1` }),
-    ...(name === "clone_container" && { container: "114" }),
-    ...(name === "create_certificate" && { node: "pve-04", certificate: pems.cert, key: pems.key }),
-    ...(name === "delete_certificate" && { node: "pve-04" }),
-    ...(name === "delete_guest" && { guest: "111", confirm: "app-11.example.net" }),
-    ...(name === "download_storage" && { storage: "nfs-shared", url: disc, content: "iso" }),
-    ...(name === "delete_storage_content" && { volume: orphan, confirm: orphan }),
-  };
-  const args = { ...Object.fromEntries(given.map((key) => [key, plain[key]])), ...own };
-  if (name === "list_storage") return { storage: "local-lvm" };
-  return name === "get_tasks" ? {} : args;
-}
-
-const disc = "https://mirror.example/disc.iso";
-const orphan = "nfs-shared:iso/old.iso";
-
-/** Twelve nodes, eight pools, tags, names of ordinary length, every fifth guest a container. */
-function bigWorld(now: number): World {
-  const nodes = Array.from({ length: 12 }, (_, at) => `pve-${String(at + 1).padStart(2, "0")}`);
-  const world = emptyWorld(now, nodes);
-  for (let index = 0; index < 8; index++) addPool(world, `customer-${index}`);
-  for (let index = 0; index < 300; index++) {
-    const container = index % 5 === 4;
-    addGuest(world, {
-      vmid: 100 + index,
-      name: `${container ? "ct" : "app"}-${index}.example.net`,
-      node: nodes[index % nodes.length] ?? "",
-      type: container ? "lxc" : "qemu",
-      tags: "backup-daily;production;web",
-      pool: `customer-${index % 8}`,
-      ...(index % 11 === 0 || index === 14 ? {} : { runningSince: now - (index + 1) * 3_600_000 }),
-      ...(index % 40 === 0 ? { config: { lock: "backup" } } : {}),
-    });
-  }
-  const file = { content: "iso", format: "iso", sizeBytes: 1024 ** 3, ctime: 0 } as const;
-  world.volumes.set(`/${orphan}`, { ...file, volid: orphan, node: "" });
-  world.web.set(disc, { sizeBytes: 1024 ** 3, bytes: disc });
-  addToken(world, {
-    id: adminToken.tokenId,
-    secret: adminToken.secret,
-    roles: { "/": "Administrator" },
-  });
-  return world;
 }
