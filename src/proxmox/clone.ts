@@ -185,6 +185,8 @@ export class Clones {
     options: CloneOptions,
     call: Call,
   ): Promise<TaskReport> {
+    // Its row goes on under the name that Proxmox invents meanwhile (`VM 310`) until the next round.
+    this.#lookup.names.learn(guest, guest.name);
     const remarks: string[] = [];
     await attempt(remarks, `It could not be tagged ${this.#managedTag}`, () =>
       this.#tag(guest, call),

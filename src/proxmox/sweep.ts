@@ -72,13 +72,13 @@ export class Sweep {
     call.sent = () => payer.sent();
     const beganAt = this.#verbs.clock.now();
     const oldest = Math.min(...this.#marks.values());
-    const [news] = await Promise.all([
-      outcome(this.#news.read(call, oldest)),
-      this.#inventory(call),
-    ]);
+    // What is news is told once: it is acted on at once, or a sweep that overtakes this one would vouch for what it concerns.
+    const news = this.#news
+      .read(call, oldest)
+      .then((happenings) => this.#verbs.cache.invalidate([...this.#touched(happenings)]));
+    const [read] = await Promise.all([outcome(news), this.#inventory(call)]);
     // Without news nothing is vouched for: every answer goes by its own age, and asks for itself.
-    if (!news.ok) return;
-    await this.#verbs.cache.invalidate([...this.#touched(news.value)]);
+    if (!read.ok) return;
     this.#verbs.cache.vouch(beganAt);
   }
 
