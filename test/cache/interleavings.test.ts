@@ -60,9 +60,9 @@ class Model implements Transport {
     return this.#began.length - 1;
   }
 
-  /** The least that an answer asked for now may show: what was logged by `logged`, and everything by `all`. */
+  /** The least that an answer asked for now may show: what was logged before `logged`, and everything before `all`. */
   least({ logged, all }: { logged: number; all: number }): number {
-    return this.#began.findLastIndex((one) => one.at <= (one.logged ? logged : all));
+    return this.#began.findLastIndex((one) => one.at < (one.logged ? logged : all));
   }
 
   change(message?: string): number {
