@@ -5,6 +5,7 @@ import {
   cacheChannel,
   type Fetched,
   type Freshness,
+  noneCounted,
   type Part,
   type Reader,
 } from "./reading.ts";
@@ -35,16 +36,7 @@ const maxTries = 10;
 export class ReadCache {
   /** Told of every tag that is raised. */
   onInvalidate: (tags: readonly Tag[]) => void = () => undefined;
-  readonly counters: CacheCounters = {
-    hits: 0,
-    misses: 0,
-    joined: 0,
-    revalidated: 0,
-    invalidated: 0,
-    lateFillsDropped: 0,
-    failed: 0,
-    evicted: 0,
-  };
+  readonly counters: CacheCounters = noneCounted();
   readonly #store: CacheStore;
   readonly #now: () => number;
   #sweep: ((reader: Reader) => Promise<void>) | undefined;
@@ -188,7 +180,8 @@ export class ReadCache {
   ): Promise<{ readonly value: unknown } | undefined> {
     const { tags } = freshness;
     const epochs = await this.#store.epochs(tags);
-    const entry = limit.allowedMs < 0 ? undefined : await this.#store.get(key);
+    // 0 is live: what was read in this very millisecond may be older.
+    const entry = limit.allowedMs <= 0 ? undefined : await this.#store.get(key);
     if (entry && equal(entry.epochs, epochs) && this.#suffices(entry, freshness, limit)) {
       const swept = limit.since === "sweep";
       this.#count(swept ? "revalidated" : "hits", { type: swept ? "revalidate" : "hit", key });

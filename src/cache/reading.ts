@@ -66,3 +66,17 @@ export interface CacheCounters {
   failed: number;
   evicted: number;
 }
+
+/** Where counting begins. */
+export function noneCounted(): CacheCounters {
+  return {
+    hits: 0,
+    misses: 0,
+    joined: 0,
+    revalidated: 0,
+    invalidated: 0,
+    lateFillsDropped: 0,
+    failed: 0,
+    evicted: 0,
+  };
+}

@@ -96,7 +96,7 @@ export class ProxmoxClient {
     this.downloads = new Downloads(this.storages, changes, options.principal);
     const vmids = new VmidPool(verbs, this.lookup);
     this.power = new Power(changes, this.tasks, this.lookup);
-    this.deletion = new Deletion(verbs, this.lookup, changes);
+    this.deletion = new Deletion(verbs, this.lookup, changes, this.tasks);
     const base = { verbs, lookup: this.lookup, changes, tasks: this.tasks, vmids };
     this.clones = new Clones(base, managedTag);
   }

@@ -13,6 +13,7 @@ import { fresh, tags } from "./freshness.ts";
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
 import { succeeded } from "./task.ts";
+import type { Tasks } from "./tasks.ts";
 import { flag, guestWords, records, text } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
@@ -31,9 +32,11 @@ export class Deletion {
   readonly #verbs: Verbs;
   readonly #lookup: Lookup;
   readonly #changes: Changes;
+  readonly #tasks: Tasks;
 
-  constructor(verbs: Verbs, lookup: Lookup, changes: Changes) {
+  constructor(verbs: Verbs, lookup: Lookup, changes: Changes, tasks: Tasks) {
     this.#verbs = verbs;
+    this.#tasks = tasks;
     this.#lookup = lookup;
     this.#changes = changes;
   }
@@ -87,6 +90,8 @@ export class Deletion {
     return {
       says: `destroys ${guestWords(guest, guest.name)} on ${guest.node} with its disks`,
       against,
+      // Asked for again while it runs: one request is enough, and both hear of its end.
+      join: this.#tasks.runningTask(tags.guest(guest), "qmdestroy", "vzdestroy"),
       touches: [tags.guest(guest), tags.tasks, tags.anyContent, ...(purge ? [tags.jobs] : [])],
       request: {
         method: "DELETE",

@@ -233,7 +233,7 @@ export class Lookup {
   }
 
   #notFound(reference: string, kind: GuestKind, inventory: Inventory): Problem {
-    const named = inventory.guests
+    const named = this.rows(inventory)
       .filter((row) => kind === "any" || row.type === kind)
       .map((row) => this.found(row, inventory));
     const silent = this.names.nameless(inventory).filter((row) => isOffline(inventory, row.node));

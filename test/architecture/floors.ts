@@ -15,9 +15,8 @@ const root = { uses: ["src/", "tools/"] };
 
 const floors: readonly Floor[] = [
   { at: "src/main.ts", ...root },
-  // These two are clients of the server as well.
+  // A client of the server as well.
   { at: "src/demo.ts", uses: [...root.uses, sdk] },
-  { at: "src/bench.ts", uses: [...root.uses, sdk] },
   {
     at: "src/assembly.ts",
     uses: ["src/each.ts", "src/guard/", "src/mcp/server.ts", "src/proxmox/call.ts"],

@@ -61,11 +61,8 @@ describe("freshness", () => {
     pending[1]?.resolve("second");
     await settle();
     void read(new Call({ maxAgeMs: 0 }));
-    expect(pending).toHaveLength(2);
-    pass(1);
-    void read(new Call({ maxAgeMs: 0 }));
     await settle();
-    expect(pending).toHaveLength(3);
+    expect(pending, "0 is live, also in the same millisecond").toHaveLength(3);
   });
 
   test("an invalidated answer is not served again, however young", async () => {
@@ -190,6 +187,6 @@ describe("accounts", () => {
     await settle();
     pending[1]?.resolve("x");
     await settle();
-    expect(cache.counters).toMatchObject({ hits: 2, misses: 2 });
+    expect(cache.counters).toMatchObject({ hits: 1, misses: 2, joined: 1 });
   });
 });

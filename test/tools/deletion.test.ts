@@ -177,3 +177,29 @@ describe("a deletion that fails", () => {
     expect(server.simulator.log.changes()).toEqual([]);
   });
 });
+
+describe("a deletion that is asked for again", () => {
+  test.each([0, 10, 60])("%i ms later is sent once, and both hear of its end", async (ms) => {
+    const server = await lab();
+    await server.call("get_vm", { vm: "staging-web-2" });
+    const mark = server.simulator.log.mark();
+    const args = { guest: "staging-web-2", confirm: "staging-web-2" };
+    const first = server.begin("delete_guest", args);
+    if (ms > 0) await server.clock.advance(ms);
+    const second = server.begin("delete_guest", { ...args, guest: "302" });
+    const answers = await server.clock.run(Promise.all([first, second]));
+    expect(server.simulator.log.changes(mark)).toHaveLength(1);
+    for (const answer of answers)
+      expect(answer.data).toMatchObject({ vmid: 302, status: "deleted" });
+    expect(server.simulator.world.guests.has(302)).toBe(false);
+  });
+
+  test("leaves nothing of the guest among the closest names", async () => {
+    const server = await lab();
+    await server.call("delete_guest", { guest: "302", confirm: "staging-web-2" });
+    const answer = await server.call("get_vm", { vm: "302" });
+    expect(answer.kind).toBe("not_found");
+    expect(JSON.stringify(answer.facts["closest"])).not.toContain("302");
+    expect(answer.text).not.toContain("(302)");
+  });
+});
