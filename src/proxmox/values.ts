@@ -62,6 +62,26 @@ export function properties(value: string, defaultKey: string): Readonly<Record<s
   return result;
 }
 
+/**
+ * The property string of these parts, in their order; `defaultKey` stands first and without its name. Parts that are undefined
+ * are left out. The inverse of `properties`.
+ */
+export function propertyString(
+  parts: Readonly<Record<string, string | number | boolean | undefined>>,
+  defaultKey: string,
+): string {
+  const { [defaultKey]: first, ...rest } = parts;
+  const pieces = Object.entries(rest)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}=${written(value)}`);
+  return [...(first === undefined ? [] : [written(first)]), ...pieces].join(",");
+}
+
+/** PVE writes booleans as 0 and 1. */
+function written(value: string | number | boolean | undefined): string {
+  return typeof value === "boolean" ? (value ? "1" : "0") : String(value);
+}
+
 const units: Readonly<Record<string, number>> = { K: 1, M: 2, G: 3, T: 4, P: 5 };
 
 /** `32G`, `528K`, `1.5T` or plain bytes, as bytes. */
