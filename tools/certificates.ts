@@ -34,7 +34,9 @@ export const listCertificates = defineTool({
     const fields = oncePerCluster(certificates)
       .map((one) => certificateFields(one, now, issuer))
       .toSorted((a, b) => rank(a) - rank(b));
-    const { items, total, left, next } = page(fields, limit, cursor, { node });
+    const keyOf = (one: CertificateFields) => `${one.node} ${one.file}`;
+    const options = { limit, cursor, args: { node } };
+    const { items, total, left, next } = page(fields, keyOf, options);
     return {
       certificates: [...items],
       ...(degraded.length > 0 && { degraded: [...degraded] }),

@@ -67,7 +67,7 @@ export const getCluster = defineTool({
       .map(([state, amount]) => `${amount} ${state}`)
       .join(", ");
     return [
-      `${name === undefined ? "Single host" : `Cluster ${name}`}: ${count(rows.length, "node")}${quorum}; guests: ${counts}`,
+      `${title(name, rows.length)}: ${count(rows.length, "node")}${quorum}; guests: ${counts}`,
       table(rows, nodeColumns),
       ...(attention.length > 0
         ? ["Needs attention:", ...attention.map((line) => `- ${line}`)]
@@ -108,6 +108,12 @@ export function nodeFields(row: NodeRow, version: string | undefined, { guests }
 }
 
 type NodeFields = ReturnType<typeof nodeFields>;
+
+/** Without Sys.Audit the name of a cluster can't be seen. */
+function title(name: string | undefined, nodes: number): string {
+  if (name !== undefined) return `Cluster ${name}`;
+  return nodes > 1 ? "Cluster" : "Single host";
+}
 
 const nodeColumns = [
   { head: "node", cell: (row: NodeFields) => row.node },

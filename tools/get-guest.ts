@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { Detail } from "../src/proxmox/guest-details.ts";
 import type { GuestView } from "../src/proxmox/guests.ts";
-import { bytes, duration, oneLine, percent } from "../src/text.ts";
+import { bytes, count, duration, oneLine, percent } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import * as params from "./params.ts";
 
@@ -143,8 +143,9 @@ function usageLine({ status, usage }: Result): readonly string[] {
   } = usage as Readonly<Record<string, number | undefined>>;
   if (memory === undefined) return [];
   const live = status !== "stopped" && status !== "unknown";
+  const size = cores === undefined ? undefined : count(cores, "core");
   const parts = [
-    live && cpu !== undefined ? `cpu ${percent(cpu)} of ${cores} cores` : `${cores} cores`,
+    live && cpu !== undefined ? `cpu ${percent(cpu)}${size ? ` of ${size}` : ""}` : size,
     live && used !== undefined
       ? `memory ${bytes(used)} of ${bytes(memory)}`
       : `memory ${bytes(memory)}`,

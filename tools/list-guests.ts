@@ -49,7 +49,8 @@ export const listGuests = defineTool({
     );
     const figure = sort && figures[sort];
     const sorted = figure ? wanted.toSorted((a, b) => figure(b) - figure(a)) : wanted;
-    const { items, total, left, next } = page(sorted, limit, cursor, { ...filter, sort, managed });
+    const options = { limit, cursor, args: { ...filter, sort, managed } };
+    const { items, total, left, next } = page(sorted, ({ row }) => String(row.vmid), options);
     proxmox.guests.tell(items);
     return {
       guests: items.map((guest) => fields(guest, sort)),

@@ -49,7 +49,9 @@ export const listStorage = defineTool({
 async function storages(args: Args, { proxmox, call }: ToolContext): Promise<Result> {
   const { limit, cursor, node, content } = args;
   const all = await proxmox.storages.list({ node, content }, call);
-  const { items, total, left, next } = page(all, limit, cursor, { node, content });
+  const keyOf = ({ row }: ListedStorage) => `${row.storage} ${row.node}`;
+  const options = { limit, cursor, args: { node, content } };
+  const { items, total, left, next } = page(all, keyOf, options);
   return { storages: items.map(storageFields), total, left, ...(next && { cursor: next }) };
 }
 
@@ -88,8 +90,9 @@ function held(
       (content === undefined || volume.content === content) &&
       (vmid === undefined || volume.vmid === vmid),
   );
-  const filter = { storage, node, content, guest };
-  const { items, total, left, next } = page(wanted, limit, cursor, filter);
+  const options = { limit, cursor, args: { storage, node, content, guest } };
+  const keyOf = (volume: Volume) => `${volume.volid} ${volume.node}`;
+  const { items, total, left, next } = page(wanted, keyOf, options);
   return {
     volumes: items.map(volumeFields),
     ...(unavailable.length > 0 && { unavailable: [...unavailable] }),

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import type { Outcome } from "../src/each.ts";
+import type { Problem } from "../src/problem.ts";
 import type { Changed, Plan } from "../src/proxmox/changes.ts";
 import type { TaskReport } from "../src/proxmox/task.ts";
 import { oneLine } from "../src/text.ts";
@@ -77,14 +78,23 @@ function identity({ vmid, name, node, type }: Subject) {
 
 /** A task as results show it. */
 export function taskFields(report: TaskReport) {
-  const { state, exitstatus, log, remarks } = report;
-  const warnings = [...(state === "warnings" ? (log ?? []) : []), ...(remarks ?? [])];
+  const { state, exitstatus, log, remarks, trouble } = report;
+  const warnings = [
+    ...(state === "warnings" ? (log ?? []) : []),
+    ...(remarks ?? []),
+    ...(trouble ? [unseen(trouble)] : []),
+  ];
   return {
     state,
     ...(exitstatus !== undefined && { exitstatus }),
     ...(warnings.length > 0 && { warnings }),
     ...(report.type.startsWith("ha") && { queued: true }),
   };
+}
+
+/** Why nobody can say at the moment how far it is. */
+function unseen({ kind, message, next = "" }: Problem): string {
+  return `its state can't be asked at the moment (${kind}: ${message}${next === "" ? "" : ` ${next}`})`;
 }
 
 /** One of several: its result, or its error with the guest as it was named. */
@@ -112,8 +122,10 @@ export function showChange(
   if (!result.changed) return `${who} ${words.already}; nothing was sent.`;
   const task = result.task ?? {};
   const next = `get_tasks {upid: "${result.upid}", wait_s: 60}`;
-  if (task["state"] === "running")
-    return `${who} ${words.doing}: the task still runs. Follow it with ${next}.`;
+  if (task["state"] === "running") {
+    const line = `${who} ${words.doing}: the task still runs. Follow it with ${next}.`;
+    return [line, ...warnings(task)].join("\n");
+  }
   if (task["queued"]) {
     return `HA has taken the request for ${who} and carries it out within about 10 s. Look again then.`;
   }
@@ -157,5 +169,5 @@ export function showPlan(result: Pick<ChangeResult, "plan">): string {
 
 export function warnings(task: Readonly<Record<string, unknown>>): readonly string[] {
   const lines = Array.isArray(task["warnings"]) ? task["warnings"] : [];
-  return lines.slice(0, 10).map((line) => `Warning: ${oneLine(String(line), 300)}`);
+  return lines.slice(0, 10).map((line) => `Warning: ${oneLine(String(line), 500)}`);
 }

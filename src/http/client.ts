@@ -150,7 +150,7 @@ export class ApiClient {
     const giveUp = (cause: unknown) =>
       givenUp(failed(), { left: progress.left, expired: patience.expired, deadlineMs, cause });
     for (; ; progress.attempt++) {
-      const outcome = await this.#attempt(request, manner, patience.signal, progress);
+      const outcome = await this.#attempt(request, manner, patience, progress);
       if (outcome.kind === "answer") return outcome.answer;
       if (outcome.kind === "unsent") throw giveUp(outcome.cause);
       progress.left ||= outcome.kind !== "fault" || outcome.fault.sent;
@@ -169,17 +169,21 @@ export class ApiClient {
    */
   async #attempt(
     request: ApiRequest,
-    { auth }: Manner,
-    signal: AbortSignal,
+    { auth, like }: Manner,
+    patience: Patience,
     progress: Progress,
   ): Promise<Outcome | Unsent> {
+    const { signal } = patience;
     try {
       for (;;) {
         const credentials = (await auth?.headers(request.method, signal)) ?? {};
         signal.throwIfAborted();
         const outcome = await this.#lanes.run(nodeOf(request.path), signal, async () => {
           if (auth?.current?.(credentials) === false) return undefined;
+          // What a change brings about is followed, whoever has given up: its answer says where to look.
+          if (like !== "GET") patience.detach();
           const one = await this.#exchange(request, credentials, signal, progress.attempt);
+          patience.attach();
           // Before its place goes to the next, which would take the same credentials.
           const renewed = isUnauthorized(one) && !progress.renewed && auth?.rejected?.(credentials);
           progress.renewed ||= renewed === true;

@@ -14,10 +14,9 @@ export class Patience {
     this.#clock = clock;
     this.#caller = caller;
     this.#endsAt = clock.now() + deadlineMs;
-    if (caller?.aborted) this.#controller.abort(caller.reason);
     // One caller may have any number of requests under way; Node 20 takes more than ten listeners for a leak and says so.
     if (caller) setMaxListeners(0, caller);
-    caller?.addEventListener("abort", this.#leave, { once: true });
+    this.attach();
     clock.sleep(deadlineMs, { signal: this.#timer.signal, background: true }).then(
       () => {
         if (this.signal.aborted) return;
@@ -41,10 +40,21 @@ export class Patience {
     return Math.max(0, this.#endsAt - this.#clock.now());
   }
 
+  /** The caller may give up from now on (again), and may have done so already. */
+  attach(): void {
+    if (this.#caller?.aborted) this.#leave();
+    else this.#caller?.addEventListener("abort", this.#leave, { once: true });
+  }
+
+  /** The caller's giving up changes nothing from now on: only the time may run out. */
+  detach(): void {
+    this.#caller?.removeEventListener("abort", this.#leave);
+  }
+
   /** Stops the timer and lets go of the caller's signal. */
   end(): void {
     this.#timer.abort();
-    this.#caller?.removeEventListener("abort", this.#leave);
+    this.detach();
   }
 
   readonly #leave = () => this.#controller.abort(this.#caller?.reason);

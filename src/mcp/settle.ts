@@ -31,10 +31,13 @@ export function settler({ call, clock, waitMs }: Patience): Settle {
 }
 
 /** Nobody can say any more how it ended. */
-function lostTask({ upid, node, type }: Report): Problem {
-  return new Problem("outcome_unknown", `Proxmox lost sight of task ${type} on ${node}.`, {
-    next: `Look at what it should have changed, or try get_tasks with upid: "${upid}", before you repeat it.`,
-    facts: { upid, node, type },
+function lostTask({ upid, node, type, trouble }: Report): Problem {
+  const why = trouble ? ` The last reason given: ${trouble.kind}: ${trouble.message}` : "";
+  const mend = trouble?.next === undefined ? "" : `${trouble.next} `;
+  return new Problem("outcome_unknown", `How task ${type} on ${node} ended can't be seen.${why}`, {
+    next: `${mend}Look at what it should have changed, or try get_tasks with upid: "${upid}", before you repeat it.`,
+    facts: { upid, node, type, ...(trouble && { reason: trouble.kind }) },
+    cause: trouble,
   });
 }
 

@@ -7,7 +7,7 @@ import type { Identified, Identity } from "./identity.ts";
 import type { GuestKind } from "./lookup.ts";
 import type { FollowOptions, Task } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
-import { guestWords } from "./values.ts";
+import { guestWords, parseUpid } from "./values.ts";
 import type { ChangeRequest, Verbs } from "./verbs.ts";
 
 /** What a change would send, what that does, and what speaks against it. */
@@ -20,6 +20,8 @@ export interface Plan {
   readonly touches: readonly Tag[];
   /** A task of ours that does this already: it is waited for, and nothing is sent twice. */
   readonly join?: Task | undefined;
+  /** Types of tasks of ours that may work on the guest meanwhile; any other speaks against the change. */
+  readonly beside?: readonly string[];
   readonly follow?: Omit<FollowOptions, "touches">;
 }
 
@@ -67,8 +69,10 @@ export class Changes {
     const { reference, kind, state } = change;
     const found = await this.#identity.find(reference, kind, call);
     return this.#exclusive(found.row.vmid, async () => {
+      // First, so that what is read next is not from before the end of what we believe to run.
+      await this.#tasks.look(tags.guest(found.row), call);
       const guest = await this.#identity.check(found, reference, call, { state });
-      const plan = await change.plan(guest);
+      const plan = this.#undisturbed(guest, await change.plan(guest));
       if (options.dryRun) return { guest, changed: false, plan };
       if (plan.join) return { guest, changed: true, plan, task: plan.join };
       if (plan.against[0]) throw plan.against[0];
@@ -76,6 +80,13 @@ export class Changes {
       await options.confirm?.(guest);
       return { guest, changed: true, plan, task: await this.send(plan.request, plan, call) };
     });
+  }
+
+  /** What we are about to change is not changed by a task of ours that still works on it. */
+  #undisturbed(guest: Identified, plan: Plan): Plan {
+    const upid = this.#tasks.runningBut(tags.guest(guest), plan.beside ?? []);
+    if (plan.join || upid === undefined) return plan;
+    return { ...plan, against: [workedOn(guest, upid), ...plan.against] };
   }
 
   /** Sends once, and follows the task that PVE answers with. */
@@ -117,6 +128,16 @@ export function lockedBy(guest: Identified, ...allowed: readonly string[]): read
       facts: { vmid: guest.vmid, type: guest.type, node: guest.node, lock },
     }),
   ];
+}
+
+function workedOn(guest: Identified, upid: string): Problem {
+  const type = parseUpid(upid)?.type ?? "task";
+  const { vmid, node } = guest;
+  const who = `${guestWords(guest, guest.name)} on ${node}`;
+  return new Problem("busy", `An earlier change of ${who} is still under way (${type}).`, {
+    next: `Wait for it with get_tasks {upid: "${upid}", wait_s: 60}, then try again.`,
+    facts: { vmid, type: guest.type, node, upid },
+  });
 }
 
 export function conflict(guest: Identified, what: string, next: string): Problem {

@@ -14,6 +14,7 @@ import { Guests } from "./guests.ts";
 import { Identity } from "./identity.ts";
 import { Lookup } from "./lookup.ts";
 import { Names } from "./names.ts";
+import { Newcomers } from "./newcomers.ts";
 import { Overlay } from "./overlay.ts";
 import { Power } from "./power.ts";
 import { Recognitions } from "./recognition.ts";
@@ -97,7 +98,8 @@ export class ProxmoxClient {
     const vmids = new VmidPool(verbs, this.lookup);
     this.power = new Power(changes, this.tasks, this.lookup);
     this.deletion = new Deletion(verbs, this.lookup, changes, this.tasks);
-    const base = { verbs, lookup: this.lookup, changes, tasks: this.tasks, vmids };
+    const newcomers = new Newcomers(verbs, this.lookup, vmids);
+    const base = { verbs, lookup: this.lookup, changes, tasks: this.tasks, vmids, newcomers };
     this.clones = new Clones(base, managedTag);
   }
 

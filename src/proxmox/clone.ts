@@ -4,7 +4,8 @@ import type { Call } from "./call.ts";
 import { type Changed, type ChangeOptions, type Changes, lockedBy, type Plan } from "./changes.ts";
 import { tags } from "./freshness.ts";
 import type { Identified } from "./identity.ts";
-import { candidate, configQuestion, type Lookup } from "./lookup.ts";
+import { configQuestion, type Lookup } from "./lookup.ts";
+import type { Newcomers } from "./newcomers.ts";
 import { succeeded, type Task, type TaskReport } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import { type GuestId, type GuestType, guestWords } from "./values.ts";
@@ -31,8 +32,6 @@ export interface CloneOutcome {
   readonly guest: GuestId & { readonly node: string; readonly name: string };
 }
 
-/** A vmid that somebody took between our question and our request is tried again with the next, this many times. */
-const maxTries = 5;
 const startWaitMs = 10 * 60_000;
 
 /** Clones guests, tags what it made and starts it. PVE: POST /nodes/{node}/{qemu|lxc}/{vmid}/clone */
@@ -42,12 +41,18 @@ export class Clones {
   readonly #changes: Changes;
   readonly #tasks: Tasks;
   readonly #vmids: VmidPool;
+  readonly #newcomers: Newcomers;
   readonly #managedTag: string;
-  /** Names, in lower case, whose request is being prepared: two equal calls at once make one guest. */
-  readonly #underWay = new Set<string>();
 
   constructor(
-    base: { verbs: Verbs; lookup: Lookup; changes: Changes; tasks: Tasks; vmids: VmidPool },
+    base: {
+      readonly verbs: Verbs;
+      readonly lookup: Lookup;
+      readonly changes: Changes;
+      readonly tasks: Tasks;
+      readonly vmids: VmidPool;
+      readonly newcomers: Newcomers;
+    },
     managedTag: string,
   ) {
     this.#verbs = base.verbs;
@@ -55,6 +60,7 @@ export class Clones {
     this.#changes = base.changes;
     this.#tasks = base.tasks;
     this.#vmids = base.vmids;
+    this.#newcomers = base.newcomers;
     this.#managedTag = managedTag;
   }
 
@@ -68,43 +74,10 @@ export class Clones {
     call: Call,
     options: CloneOptions,
   ): Promise<Changed<CloneOutcome>> {
-    const name = options.name.toLowerCase();
-    if (this.#underWay.has(name))
-      throw taken(options.name, "is being made by another call right now");
-    this.#underWay.add(name);
-    try {
-      await this.#nameIsFree(options, call);
-      const vmid = await this.#vmids.take(options.vmid, call);
-      return await this.#attempts(reference, kind, call, options, vmid);
-    } finally {
-      this.#underWay.delete(name);
-    }
-  }
-
-  async #attempts(
-    reference: string,
-    kind: GuestType,
-    call: Call,
-    options: CloneOptions,
-    first: number,
-  ): Promise<Changed<CloneOutcome>> {
-    let vmid = first;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const changed = await this.#once(reference, kind, call, options, vmid);
-        if (!changed.task) this.#vmids.free(vmid);
-        return changed;
-      } catch (error) {
-        // Where the answer was lost, the guest may be under way: its vmid stays taken.
-        if (isProblem(error, "outcome_unknown")) throw error;
-        const vmidTaken = isProblem(error, "conflict") && /already exists/.test(error.message);
-        const again = vmidTaken && options.vmid === undefined && attempt < maxTries;
-        const next = again ? await this.#vmids.take(undefined, call) : undefined;
-        this.#vmids.free(vmid);
-        if (next === undefined) throw error;
-        vmid = next;
-      }
-    }
+    return this.#newcomers.make(options, call, async (vmid) => {
+      const result = await this.#once(reference, kind, call, options, vmid);
+      return { result, sent: result.task !== undefined };
+    });
   }
 
   async #once(
@@ -114,9 +87,16 @@ export class Clones {
     options: CloneOptions,
     vmid: number,
   ): Promise<Changed<CloneOutcome>> {
-    const plan = (source: Identified) => this.#plan(source, options, vmid);
+    let planned: CloneOutcome["guest"] | undefined;
+    const plan = (source: Identified) => {
+      planned = created(source, options, vmid);
+      return this.#plan(source, options, vmid);
+    };
     const change = { reference, kind, state: false, plan };
-    const changed = await this.#changes.run(change, call, options);
+    const changed = await this.#changes.run(change, call, options).catch((error: unknown) => {
+      const lost = isProblem(error, "outcome_unknown");
+      throw lost && planned ? this.#newcomers.doubt(planned, error) : error;
+    });
     const source = changed.guest;
     const guest = created(source, options, vmid);
     if (changed.task) {
@@ -167,15 +147,6 @@ export class Clones {
         },
       },
     };
-  }
-
-  /** Names need not be unique for PVE, but two guests of one name help nobody, and a repeated call would make the second. */
-  async #nameIsFree(options: CloneOptions, call: Call): Promise<void> {
-    const inventory = await this.#lookup.inventory(call);
-    const [row] = this.#lookup.rowsNamed(options.name, inventory);
-    if (!row) return;
-    const facts = candidate({ row, name: options.name });
-    throw taken(options.name, `is ${guestWords(row)} on ${row.node} already`, facts);
   }
 
   /** The clone is there: tag it as ours, then start it. Neither failing makes the clone fail. */
@@ -248,13 +219,6 @@ function linkedWithStorage(source: Identified, options: CloneOptions): readonly 
       },
     ),
   ];
-}
-
-function taken(name: string, how: string, facts: Problem["facts"] = {}): Problem {
-  return new Problem("conflict", `"${name}" ${how}. Nothing was sent.`, {
-    next: "Choose another name; or if an earlier call of yours made it, go on with that guest.",
-    facts,
-  });
 }
 
 async function attempt(remarks: string[], what: string, run: () => Promise<void>): Promise<void> {

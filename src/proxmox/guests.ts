@@ -154,7 +154,7 @@ export class Guests {
       row,
       name: config.name ?? name,
       status: current?.status ?? row.status,
-      lock: config.lock ?? current?.lock,
+      lock: this.#isDying(row) ? "destroyed" : (config.lock ?? current?.lock),
       template: config.template,
       tags: config.tags,
       config,
@@ -169,7 +169,7 @@ export class Guests {
       row,
       name,
       status: row.status,
-      lock: row.lock,
+      lock: this.#isDying(row) ? "destroyed" : row.lock,
       template: row.template,
       tags: row.tags,
       config: undefined,
@@ -181,11 +181,10 @@ export class Guests {
 
   #listed(row: GuestRow): ListedGuest {
     const { last, names } = this.#lookup;
-    const destroying = this.#tasks.running(tags.guest(row), ...destroyTypes);
     return {
       row,
       name: last ? names.nameOf(row, last) : row.name,
-      lock: destroying ? "destroyed" : row.lock,
+      lock: this.#isDying(row) ? "destroyed" : row.lock,
     };
   }
 
@@ -197,6 +196,11 @@ export class Guests {
       name === undefined ||
       this.#tasks.isActive(tags.guest(row), rowSettlesMs)
     );
+  }
+
+  /** PVE sets this lock late in the destruction; for us it is gone as soon as that was accepted. */
+  #isDying(row: GuestRow): boolean {
+    return this.#tasks.running(tags.guest(row), ...destroyTypes) !== undefined;
   }
 
   #runningTask(row: GuestRow): string | undefined {

@@ -1,4 +1,5 @@
 import {
+  defaultName,
   flag,
   type GuestId,
   type GuestType,
@@ -122,15 +123,18 @@ export function isOffline(inventory: Inventory | undefined, node: string): boole
 }
 
 function guestRow(row: Wire, type: GuestType): GuestRow {
+  const vmid = number(row["vmid"]) ?? 0;
+  const name = text(row["name"]);
   return {
     type,
-    vmid: number(row["vmid"]) ?? 0,
+    vmid,
     node: text(row["node"]) ?? "",
     status: text(row["status"]) ?? "unknown",
     tags: tagList(row["tags"]),
     template: flag(row["template"]) ?? false,
     ...given({
-      name: text(row["name"]),
+      // PVE invents a name where it knows none: for a guest without one, and for any that is being made. Its configuration tells.
+      name: name === defaultName({ type, vmid }) ? undefined : name,
       lock: text(row["lock"]),
       pool: text(row["pool"]),
       ha: text(row["hastate"]),

@@ -63,16 +63,18 @@ export class Power {
     const status = guest.status?.status;
     const says = `${verbs[mode]} ${words(guest)}`;
     const done = status === "stopped" || (mode === "suspend" && status === "paused");
-    if (done) return { says, against: [], touches: [] };
+    const off = mode === "suspend" ? taskTypes.suspend : [...taskTypes.stop, ...taskTypes.shutdown];
+    const join = this.#tasks.runningTask(tags.guest(guest), ...(done ? off : taskTypes[mode]));
+    if (done) return { says, against: [], touches: [], join };
     const against = [
       ...lockedBy(guest, ...(mode === "stop" ? ["backup"] : [])),
       ...cannotStop(guest, mode),
     ];
     const follow = this.#leaves(guest, mode === "suspend" ? "paused" : "stopped");
     const params = mode === "shutdown" ? { timeout: timeoutS } : this.#force(guest, mode);
-    const join = this.#tasks.runningTask(tags.guest(guest), ...taskTypes[mode]);
     const request = action(guest, mode, params);
-    return { says, against, join, touches: touches(guest), request, follow };
+    const beside = mode === "stop" ? stoppable : [];
+    return { says, against, join, beside, touches: touches(guest), request, follow };
   }
 
   /** Rows lag behind; until they have caught up, the state that the task has left is laid over them. HA only queues. */
@@ -104,6 +106,9 @@ const taskTypes: Readonly<Record<StopMode, readonly string[]>> = {
   stop: ["qmstop", "vzstop"],
   suspend: ["qmpause", "vzsuspend"],
 };
+
+/** Tasks that a stop puts an end to, or that go on without the guest. */
+const stoppable = ["qmshutdown", "vzshutdown", "vzdump"];
 
 function startPlan(guest: Identified): Plan {
   const status = guest.status?.status;

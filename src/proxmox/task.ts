@@ -20,6 +20,8 @@ export interface TaskReport {
   readonly log?: readonly string[];
   /** What we have to say of it: a step after it that could not be done. */
   readonly remarks?: readonly string[];
+  /** Why its state could not be asked at the last look: what is said of it may be old. */
+  readonly trouble?: Problem;
   /** The guest was to be started afterwards, and that failed. */
   readonly unstarted?: true;
 }
@@ -101,8 +103,8 @@ export function identity(upid: Upid) {
 }
 
 /** PVE does not know the task any more, or could not be asked for long. */
-export function lost(upid: Upid): TaskReport {
-  return { ...identity(upid), state: "unknown" };
+export function lost(upid: Upid, trouble: Problem): TaskReport {
+  return { ...identity(upid), state: "unknown", trouble };
 }
 
 /** The parts of a UPID that somebody gave; `invalid_input` where it is none. */

@@ -1,7 +1,8 @@
 import { LRUCache } from "lru-cache";
 import type { Tag } from "../cache/store.ts";
 import { isProblem, Problem } from "../problem.ts";
-import { Call, type Progress } from "./call.ts";
+import { Activity } from "./activity.ts";
+import type { Call } from "./call.ts";
 import { given } from "./inventory.ts";
 import {
   type FollowOptions,
@@ -15,8 +16,9 @@ import {
   type Task,
   type TaskReport,
 } from "./task.ts";
-import { number, parseUpid, type Upid } from "./values.ts";
+import { number, parseUpid } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
+import { Watched } from "./watched.ts";
 
 /** Pause before each look, in ms; the last one repeats. Short tasks are seen ended soon, long ones cost little. */
 const pausesMs = [300, 500, 800, 1_200, 2_000, 3_000, 5_000];
@@ -25,27 +27,22 @@ const maxFailures = 120;
 /** PVE may not find a task for a moment after it has answered its UPID. */
 const maxMissing = 10;
 const tailLines = 10;
-/** How long a task may run of which we know nothing but that it may run. */
-const doubtMs = 45_000;
 
-interface Watched extends Upid {
-  payer: Call | undefined;
-  onProgress: ((progress: Progress) => void) | undefined;
-  seenLines: number;
+interface Own extends Task {
+  readonly watched: Watched;
 }
 
 /** Follows tasks. PVE: GET /nodes/{node}/tasks/{upid}/status and /log */
 export class Tasks {
   readonly #verbs: Verbs;
-  /** Tag → when the last task that touches it ended, in ms, or Infinity while one runs. */
-  readonly #activity = new Map<Tag, { running: Set<string>; endedAt: number }>();
-
-  readonly #own = new Map<string, Task>();
+  readonly #activity: Activity;
+  readonly #own = new Map<string, Own>();
   /** A stopped task never changes again. */
   readonly #ended = new LRUCache<string, TaskReport>({ max: 500 });
 
   constructor(verbs: Verbs) {
     this.#verbs = verbs;
+    this.#activity = new Activity(() => verbs.clock.now());
   }
 
   /** Follows the task that PVE has answered with. Throws `upstream` where the answer is no UPID. */
@@ -56,10 +53,11 @@ export class Tasks {
         next: "Check the outcome with get_tasks.",
       });
     }
-    const watched: Watched = { ...upid, payer: undefined, onProgress: undefined, seenLines: 0 };
+    const watched = new Watched(upid);
     const end = this.#watch(watched, options);
-    const task: Task = {
+    const task: Own = {
       upid: upid.upid,
+      watched,
       settle: (wait) => this.#settle(watched, end, wait),
     };
     this.#own.set(upid.upid, task);
@@ -70,23 +68,22 @@ export class Tasks {
 
   /** Whether a task of ours that touches this runs or ended less than `ms` ago: then rows lag behind. */
   isActive(tag: Tag, ms: number): boolean {
-    const activity = this.#activity.get(tag);
-    if (!activity) return false;
-    return activity.running.size > 0 || this.#verbs.clock.now() - activity.endedAt < ms;
+    return this.#activity.isActive(tag, ms);
   }
 
-  /** A change of ours may be under way, but its answer was lost and with it the UPID: for a minute rows are not believed. */
+  /** A change of ours may be under way, but its answer was lost: for a while rows are not believed. */
   doubt(touches: readonly Tag[]): void {
-    for (const tag of touches) {
-      const running = this.#activity.get(tag)?.running ?? new Set();
-      this.#activity.set(tag, { running, endedAt: this.#verbs.clock.now() + doubtMs });
-    }
+    this.#activity.doubt(touches);
   }
 
   /** The UPID of a task of ours, of one of these types if some are given, that touches this and still runs. */
   running(tag: Tag, ...types: readonly string[]): string | undefined {
-    const upids = [...(this.#activity.get(tag)?.running ?? [])];
-    return upids.find((upid) => types.length === 0 || types.includes(parseUpid(upid)?.type ?? ""));
+    return this.#activity.running(tag, ...types)[0];
+  }
+
+  /** The UPID of a task of ours that touches this and still runs, of any type but these. */
+  runningBut(tag: Tag, types: readonly string[]): string | undefined {
+    return this.#activity.running(tag).find((upid) => !types.includes(parseUpid(upid)?.type ?? ""));
   }
 
   /** Whether any task of ours of one of these types runs. */
@@ -98,6 +95,12 @@ export class Tasks {
   runningTask(tag: Tag, ...types: readonly string[]): Task | undefined {
     const upid = this.running(tag, ...types);
     return upid === undefined ? undefined : this.#own.get(upid);
+  }
+
+  /** Looks now at the tasks of ours that touch this, so that one that has ended is known to have ended: a request for each. */
+  async look(tag: Tag, call: Call): Promise<void> {
+    const upids = this.#activity.running(tag);
+    await Promise.all(upids.map((upid) => this.#own.get(upid)?.watched.look(call)));
   }
 
   /** A task's state now; `not_found` where PVE does not know it. */
@@ -140,34 +143,31 @@ export class Tasks {
     const giveUp = () => stop.abort();
     wait.signal?.addEventListener("abort", giveUp, { once: true });
     if (wait.signal?.aborted) giveUp();
-    watched.payer = wait.call;
-    watched.onProgress = wait.onProgress;
-    const running: TaskReport = { ...identity(watched), state: "running" };
-    const timeout = this.#verbs.clock.sleep(wait.timeoutMs, { signal: stop.signal }).then(
-      () => running,
-      () => running,
-    );
+    const leave = watched.enter({ call: wait.call, onProgress: wait.onProgress });
+    const running = () => stillRunning(watched);
+    const timeout = this.#verbs.clock.sleep(wait.timeoutMs, { signal: stop.signal });
     try {
-      return await Promise.race([end, timeout]);
+      return await Promise.race([end, timeout.then(running, running)]);
     } finally {
       stop.abort();
       wait.signal?.removeEventListener("abort", giveUp);
-      // Another call may have begun to wait meanwhile: it goes on paying, and hearing.
-      if (watched.payer === wait.call) watched.payer = undefined;
-      if (watched.onProgress === wait.onProgress) watched.onProgress = undefined;
+      leave();
     }
   }
 
   async #watch(watched: Watched, options: FollowOptions): Promise<TaskReport> {
-    this.#begin(watched.upid, options.touches);
+    const { upid } = watched.upid;
+    this.#activity.begin(upid, options.touches);
     const { cache } = this.#verbs;
     try {
       const report = await this.#end(watched).finally(() => cache.invalidate(options.touches));
       await cache.invalidate(options.onEnd?.(report) ?? []);
       if (!options.followUp || !succeeded(report)) return report;
-      return await options.followUp(report, this.#caller(watched));
+      watched.ended();
+      return await options.followUp(report, watched.caller);
     } finally {
-      this.#finish(watched.upid, options.touches);
+      this.#activity.finish(upid, options.touches);
+      watched.ended();
     }
   }
 
@@ -176,27 +176,30 @@ export class Tasks {
     let failures = 0;
     let missing = 0;
     for (let look = 0; ; look++) {
-      await this.#verbs.clock.sleep(pause(look), { background: true });
+      await watched.pause(this.#verbs.clock, pause(look));
       try {
-        const report = await this.#verbs.live(this.#caller(watched), statusQuestion(watched));
+        const report = await this.#verbs.live(watched.caller, statusQuestion(watched.upid));
+        watched.trouble = undefined;
         if (report.state !== "running") return await this.#conclude(watched, report);
         failures = 0;
-        if (watched.onProgress) await this.#progress(watched, watched.onProgress);
+        if (watched.isFollowed) await this.#progress(watched);
       } catch (error) {
         if (!isProblem(error)) throw error;
+        watched.trouble = error;
         if (error.kind === "not_found") missing++;
-        if (missing > maxMissing || ++failures > maxFailures) return lost(watched);
+        if (missing > maxMissing || ++failures > maxFailures) return lost(watched.upid, error);
       }
+      watched.looked();
     }
   }
 
   /** A task may be stopped a moment before its last line is written; then one more look tells the truth. */
   async #conclude(watched: Watched, report: TaskReport): Promise<TaskReport> {
     const early = /^unexpected status|^unable to get last line/.test(report.exitstatus ?? "");
-    const caller = this.#caller(watched);
+    const { caller } = watched;
     if (early) {
       await this.#verbs.clock.sleep(1_000, { background: true });
-      const again = await this.#verbs.live(caller, statusQuestion(watched));
+      const again = await this.#verbs.live(caller, statusQuestion(watched.upid));
       return again.state === "ok" ? again : this.#withLog(again, caller);
     }
     return report.state === "ok" ? report : this.#withLog(report, caller);
@@ -208,48 +211,21 @@ export class Tasks {
     return log.length === 0 ? report : { ...report, log };
   }
 
-  async #progress(watched: Watched, tell: (progress: Progress) => void): Promise<void> {
-    const question = logQuestion(watched, watched.seenLines, 100);
-    const { lines } = await this.#verbs.live(this.#caller(watched), question);
+  async #progress(watched: Watched): Promise<void> {
+    const question = logQuestion(watched.upid, watched.seenLines, 100);
+    const { lines } = await this.#verbs.live(watched.caller, question);
     if (lines.length === 0 || (lines.length === 1 && lines[0] === "no content")) return;
     watched.seenLines += lines.length;
     const message = lines.at(-1) ?? "";
     const percent = /\(([0-9]+(?:\.[0-9]+)?)%\)|([0-9]+(?:\.[0-9]+)?)%/.exec(message);
     const value = number(percent?.[1] ?? percent?.[2]);
-    tell({ message, ...given({ done: value === undefined ? undefined : value / 100 }) });
+    watched.tell({ message, ...given({ done: value === undefined ? undefined : value / 100 }) });
   }
+}
 
-  /** Polls are paid for by the call that waits; when none does, by nobody. */
-  #caller(watched: Watched): Call {
-    const caller = new Call();
-    caller.sent = () => watched.payer?.sent();
-    return caller;
-  }
-
-  #begin(upid: string, touches: readonly Tag[]): void {
-    for (const tag of touches) {
-      const activity = this.#activity.get(tag) ?? { running: new Set(), endedAt: 0 };
-      activity.running.add(upid);
-      this.#activity.set(tag, activity);
-    }
-  }
-
-  #finish(upid: string, touches: readonly Tag[]): void {
-    for (const tag of touches) {
-      const activity = this.#activity.get(tag);
-      activity?.running.delete(upid);
-      if (activity) activity.endedAt = this.#verbs.clock.now();
-    }
-    this.#forget();
-  }
-
-  /** What ended minutes ago says nothing about rows any more. */
-  #forget(): void {
-    const old = this.#verbs.clock.now() - 60_000;
-    for (const [tag, activity] of this.#activity) {
-      if (activity.running.size === 0 && activity.endedAt < old) this.#activity.delete(tag);
-    }
-  }
+/** As far as the last look knows; with the reason why it could not be looked at. */
+function stillRunning({ upid, trouble }: Watched): TaskReport {
+  return { ...identity(upid), state: "running", ...(trouble && { trouble }) };
 }
 
 function pause(look: number): number {

@@ -14,6 +14,8 @@ export class VmidPool {
   readonly #verbs: Verbs;
   readonly #lookup: Lookup;
   readonly #taken = new Set<number>();
+  /** vmids of guests that may have been begun → until when that may still be, in ms. */
+  readonly #doubtful = new Map<number, number>();
   readonly #mutex = new Mutex();
 
   constructor(verbs: Verbs, lookup: Lookup) {
@@ -36,6 +38,11 @@ export class VmidPool {
     this.#taken.delete(vmid);
   }
 
+  /** Whether it is in use can't be told: until then it is not handed out, afterwards rows tell. */
+  doubt(vmid: number, until: number): void {
+    this.#doubtful.set(vmid, until);
+  }
+
   async #next(call: Call): Promise<number> {
     const answer = await this.#verbs.live(call, {
       path: path`/cluster/nextid`,
@@ -50,7 +57,7 @@ export class VmidPool {
     const inventory = await this.#lookup.inventory(call);
     let vmid = answer;
     while (
-      this.#taken.has(vmid) ||
+      this.#isTaken(vmid) ||
       (vmid !== answer && this.#lookup.rowOf(vmid, inventory) !== undefined)
     )
       vmid++;
@@ -61,7 +68,7 @@ export class VmidPool {
   async #assertFree(vmid: number, call: Call): Promise<void> {
     const inventory = await this.#lookup.inventory(call);
     const row = this.#lookup.rowOf(vmid, inventory);
-    if (!row && !this.#taken.has(vmid)) return;
+    if (!row && !this.#isTaken(vmid)) return;
     const whose = row
       ? `by ${guestWords(row, this.#lookup.names.nameOf(row, inventory))} on ${row.node}`
       : "by a guest that is being made right now";
@@ -69,5 +76,13 @@ export class VmidPool {
       next: "Choose another vmid, or leave vmid out to get the next free one.",
       facts: { vmid },
     });
+  }
+
+  #isTaken(vmid: number): boolean {
+    const now = this.#verbs.clock.now();
+    for (const [doubtful, until] of this.#doubtful) {
+      if (until <= now) this.#doubtful.delete(doubtful);
+    }
+    return this.#taken.has(vmid) || this.#doubtful.has(vmid);
   }
 }

@@ -164,14 +164,19 @@ describe("a change", () => {
     expect(problem.message).toContain("not carried out");
   });
 
-  test("that left and is cancelled or late has an unknown outcome", async () => {
+  test("that left and is late has an unknown outcome", async () => {
     const late = await client([new ScriptedHost(hangs)]).fails({ ...start, deadlineMs: 1_000 });
     expect(late.kind).toBe("outcome_unknown");
+  });
+
+  test("that left is not given up with its caller: only its time may run out", async () => {
     const giveUp = new AbortController();
     const { fails } = client([new ScriptedHost(hangs)]);
-    const cancelled = fails({ ...start, signal: giveUp.signal });
+    const cancelled = fails({ ...start, deadlineMs: 1_000, signal: giveUp.signal });
     setImmediate(() => giveUp.abort(new Error("enough")));
-    expect((await cancelled).kind).toBe("outcome_unknown");
+    const problem = await cancelled;
+    expect(problem.kind).toBe("outcome_unknown");
+    expect(problem.message).toContain("no answer came within 1 s");
   });
 
   test("that never left when its time was over says so", async () => {

@@ -78,12 +78,12 @@ describe("several clones at once", () => {
     expect(answers.map(({ kind }) => kind).toSorted()).toEqual(["", "conflict"]);
   });
 
-  test("of one container come one after the other, or say that it is locked", async () => {
+  test("of one container come one after the other, or say what is under way", async () => {
     const call = (name: string) =>
       server.begin("clone_container", { container: "debian-13-ct-template", name });
     const answers = await server.clock.run(Promise.all([call("ct-1"), call("ct-2")]));
     expect(answers.filter(({ kind }) => kind === "").length).toBeGreaterThanOrEqual(1);
-    for (const { kind } of answers) expect(["", "locked"]).toContain(kind);
+    for (const { kind } of answers) expect(["", "busy"]).toContain(kind);
   });
 });
 

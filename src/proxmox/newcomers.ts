@@ -1,0 +1,130 @@
+import { LRUCache } from "lru-cache";
+import { isProblem, Problem } from "../problem.ts";
+import { doubtMs } from "./activity.ts";
+import type { Call } from "./call.ts";
+import { candidate, type Lookup } from "./lookup.ts";
+import { type GuestId, guestWords } from "./values.ts";
+import type { Verbs } from "./verbs.ts";
+import type { VmidPool } from "./vmids.ts";
+
+/** A guest that is to be made. */
+export interface Newcomer extends GuestId {
+  readonly name: string;
+  readonly node: string;
+}
+
+export interface Wish {
+  readonly name: string;
+  /** The lowest free one when absent. */
+  readonly vmid?: number | undefined;
+}
+
+/** One try at making a guest; `sent` is false where only a plan was wanted. */
+export type Attempt<T> = (vmid: number) => Promise<{ readonly result: T; readonly sent: boolean }>;
+
+interface Doubt extends Newcomer {
+  /** Until then the request may still arrive, in ms. */
+  readonly until: number;
+}
+
+/** A vmid that somebody took between our question and our request is tried again with the next, this many times. */
+const maxTries = 5;
+
+/**
+ * Guests that are being made: each name once, each vmid once. Two equal calls make one guest, and so do a call whose answer was
+ * lost and its repetition.
+ */
+export class Newcomers {
+  readonly #verbs: Verbs;
+  readonly #lookup: Lookup;
+  readonly #vmids: VmidPool;
+  /** Names, in lower case, whose request is being prepared. */
+  readonly #underWay = new Set<string>();
+  /** Guests that may have been begun, by their names in lower case. */
+  readonly #doubts = new LRUCache<string, Doubt>({ max: 100 });
+
+  constructor(verbs: Verbs, lookup: Lookup, vmids: VmidPool) {
+    this.#verbs = verbs;
+    this.#lookup = lookup;
+    this.#vmids = vmids;
+  }
+
+  /**
+   * Makes one guest of this name. Throws `conflict` where the name or the vmid is taken, `busy` while it can't be told whether
+   * an earlier call has begun it, and what `attempt` throws; a vmid lost to somebody else is tried again with the next.
+   */
+  async make<T>(wish: Wish, call: Call, attempt: Attempt<T>): Promise<T> {
+    const name = wish.name.toLowerCase();
+    if (this.#underWay.has(name)) throw taken(wish.name, "is being made by another call right now");
+    this.#underWay.add(name);
+    try {
+      await this.#nameIsFree(wish.name, call);
+      return await this.#attempts(wish, call, attempt);
+    } finally {
+      this.#underWay.delete(name);
+    }
+  }
+
+  /** The answer to the request that makes it was lost: it may be there, or come, or not. Answers what to tell of it. */
+  doubt(guest: Newcomer, error: Problem): Problem {
+    const { type, vmid, name, node } = guest;
+    const until = this.#verbs.clock.now() + doubtMs;
+    this.#doubts.set(name.toLowerCase(), { type, vmid, name, node, until });
+    this.#vmids.doubt(vmid, until);
+    this.#lookup.names.learn(guest, name);
+    const who = guestWords(guest, name);
+    const tool = type === "qemu" ? "get_vm {vm" : "get_container {container";
+    return new Problem("outcome_unknown", `${error.message} It was to make ${who} on ${node}.`, {
+      next: `Look in a few seconds with ${tool}: "${vmid}"}: if it is there, it was made, and only its tag and its start are missing. If it is not there after ${doubtMs / 1000} s, repeat the call; until then that is refused.`,
+      facts: { ...error.facts, vmid, name, type, node },
+      cause: error,
+    });
+  }
+
+  async #attempts<T>(wish: Wish, call: Call, attempt: Attempt<T>): Promise<T> {
+    let vmid = await this.#vmids.take(wish.vmid, call);
+    for (let tries = 1; ; tries++) {
+      try {
+        const { result, sent } = await attempt(vmid);
+        if (!sent) this.#vmids.free(vmid);
+        return result;
+      } catch (error) {
+        const lost = isProblem(error, "conflict") && /already exists/.test(error.message);
+        const again = lost && wish.vmid === undefined && tries < maxTries;
+        const next = again ? await this.#vmids.take(undefined, call) : undefined;
+        this.#vmids.free(vmid);
+        if (next === undefined) throw error;
+        vmid = next;
+      }
+    }
+  }
+
+  /** Names need not be unique for PVE, but two guests of one name help nobody, and a repeated call would make the second. */
+  async #nameIsFree(name: string, call: Call): Promise<void> {
+    const doubt = this.#doubts.get(name.toLowerCase());
+    const inventory = await this.#lookup[doubt ? "liveInventory" : "inventory"](call);
+    const [row] = this.#lookup.rowsNamed(name, inventory);
+    if (row) {
+      const facts = candidate({ row, name });
+      throw taken(name, `is ${guestWords(row)} on ${row.node} already`, facts);
+    }
+    const leftMs = (doubt?.until ?? 0) - this.#verbs.clock.now();
+    if (doubt && leftMs > 0) throw undecided(doubt, Math.ceil(leftMs / 1000));
+    this.#doubts.delete(name.toLowerCase());
+  }
+}
+
+function undecided({ name, vmid, type, node }: Doubt, seconds: number): Problem {
+  const message = `An earlier call may still make "${name}" (vmid ${vmid}): its answer was lost. Nothing was sent.`;
+  return new Problem("busy", message, {
+    next: `Look for it with list_guests {name: "${name}"}; if it is not there in ${seconds} s, repeat this call.`,
+    facts: { name, vmid, type, node, seconds },
+  });
+}
+
+function taken(name: string, how: string, facts: Problem["facts"] = {}): Problem {
+  return new Problem("conflict", `"${name}" ${how}. Nothing was sent.`, {
+    next: "Choose another name; or if an earlier call of yours made it, go on with that guest.",
+    facts,
+  });
+}
