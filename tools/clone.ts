@@ -54,7 +54,7 @@ async function clone(
   const { source, guest } = changed.guest;
   const states = { after: wishes.start ? "running" : "stopped" };
   const result = await settled(changed, guest, states, context);
-  proxmox.lookup.names.tell(guest, guest.name);
+  proxmox.lookup.names.tell({ ...guest, vmid: result.vmid ?? guest.vmid }, guest.name);
   return { ...result, source: { vmid: source.vmid, name: source.name, node: source.node } };
 }
 

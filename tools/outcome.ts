@@ -51,6 +51,7 @@ export async function settled<T>(
   const status = report.state === "running" || queued ? before : reached;
   return {
     ...who,
+    ...(report.vmid !== undefined && { vmid: report.vmid }),
     ...(status && { status }),
     changed: true,
     upid: report.upid,

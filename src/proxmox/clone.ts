@@ -33,6 +33,10 @@ export interface CloneOutcome {
 }
 
 const startWaitMs = 10 * 60_000;
+/** A further try is followed as long as it takes. */
+const cloneWaitMs = 24 * 3_600_000;
+/** A vmid that somebody took between PVE's answer and its work is replaced this many times. */
+const maxAgain = 5;
 
 /** Clones guests, tags what it made and starts it. PVE: POST /nodes/{node}/{qemu|lxc}/{vmid}/clone */
 export class Clones {
@@ -86,11 +90,12 @@ export class Clones {
     call: Call,
     options: CloneOptions,
     vmid: number,
+    again = maxAgain,
   ): Promise<Changed<CloneOutcome>> {
     let planned: CloneOutcome["guest"] | undefined;
     const plan = (source: Identified) => {
       planned = created(source, options, vmid);
-      return this.#plan(source, options, vmid);
+      return this.#plan(source, options, vmid, again);
     };
     const change = { reference, kind, state: false, plan };
     const changed = await this.#changes.run(change, call, options).catch((error: unknown) => {
@@ -111,7 +116,7 @@ export class Clones {
     return { ...changed, guest: { source, guest } };
   }
 
-  #plan(source: Identified, options: CloneOptions, vmid: number): Plan {
+  #plan(source: Identified, options: CloneOptions, vmid: number, again: number): Plan {
     const { type, name: from } = source;
     const guest = created(source, options, vmid);
     const copy = guestWords(guest, guest.name);
@@ -140,13 +145,37 @@ export class Clones {
       },
       follow: {
         followUp: (report, call) => this.#finish(report, guest, options, call),
+        recover: (report, call) => this.#again(report, source, options, again, call),
         onEnd: (report) => {
           this.#lookup.overlay.arrived(vmid, succeeded(report) ? "stopped" : undefined);
+          if (!succeeded(report)) this.#lookup.names.bury(guest);
           this.#vmids.free(vmid);
           return [tags.inventory];
         },
       },
     };
+  }
+
+  /** PVE takes a VM's vmid only when its worker runs: somebody else may have been faster. Then the next one is tried. */
+  async #again(
+    report: TaskReport,
+    source: Identified,
+    options: CloneOptions,
+    again: number,
+    call: Call,
+  ): Promise<TaskReport> {
+    const lost = /already exists/.test(report.exitstatus ?? "") && options.vmid === undefined;
+    if (!lost || again === 0) return report;
+    const remarks: string[] = [];
+    let ended = report;
+    await attempt(remarks, "It could not be tried again with another vmid", async () => {
+      const vmid = await this.#vmids.take(undefined, call);
+      const reference = String(source.vmid);
+      const made = await this.#once(reference, source.type, call, options, vmid, again - 1);
+      const end = await made.task?.settle({ timeoutMs: cloneWaitMs });
+      if (end) ended = { ...end, vmid: end.vmid ?? vmid };
+    });
+    return remarks.length === 0 ? ended : { ...ended, remarks };
   }
 
   /** The clone is there: tag it as ours, then start it. Neither failing makes the clone fail. */

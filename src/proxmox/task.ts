@@ -22,6 +22,8 @@ export interface TaskReport {
   readonly remarks?: readonly string[];
   /** Why its state could not be asked at the last look: what is said of it may be old. */
   readonly trouble?: Problem;
+  /** The vmid that the new guest got in the end, where the first one was lost to somebody else. */
+  readonly vmid?: number;
   /** The guest was to be started afterwards, and that failed. */
   readonly unstarted?: true;
 }
@@ -50,6 +52,8 @@ export interface FollowOptions {
   readonly touches: readonly Tag[];
   /** Called when the task ended well. */
   readonly followUp?: FollowUp;
+  /** Called when it failed: what it answers counts instead. */
+  readonly recover?: FollowUp;
   /**
    * Called at the end, before anything follows and before anybody hears of it: what is known now is laid over what lags. Answers
    * what must be asked again besides `touches`.

@@ -162,9 +162,10 @@ export class Tasks {
     try {
       const report = await this.#end(watched).finally(() => cache.invalidate(options.touches));
       await cache.invalidate(options.onEnd?.(report) ?? []);
-      if (!options.followUp || !succeeded(report)) return report;
+      const next = succeeded(report) ? options.followUp : options.recover;
+      if (!next || report.state === "unknown") return report;
       watched.ended();
-      return await options.followUp(report, watched.caller);
+      return await next(report, watched.caller);
     } finally {
       this.#activity.finish(upid, options.touches);
       watched.ended();

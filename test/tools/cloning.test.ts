@@ -114,6 +114,34 @@ describe("a vmid that others take between the question and the request", () => {
     expect(server.simulator.log.count({ method: "POST" })).toBe(times + 1);
   });
 
+  test("also after Proxmox has answered, when only its worker notices", async () => {
+    await server.close();
+    let left = 2;
+    const late = (simulator: Lab["simulator"]): Transport => ({
+      send: async (request) => {
+        const reply = await simulator.send(request);
+        const [, newid] = /\bnewid=([0-9]+)/.exec(request.body ?? "") ?? [];
+        if (newid !== undefined && left-- > 0) {
+          simulator.outside.create({ vmid: Number(newid), name: `thief-${newid}`, node: "pve2" });
+        }
+        return reply;
+      },
+      close: () => simulator.close(),
+    });
+    server = await lab({ wire: late });
+    const answer = await server.call("clone_vm", { vm: template, name: "new-1", start: true });
+    expect(answer.text).toContain("is ready");
+    const vmid = Number(answer.data["vmid"]);
+    expect(server.simulator.world.guests.get(vmid)).toMatchObject({
+      config: { name: "new-1", tags: expect.stringContaining("mcp") },
+      run: { status: "running" },
+    });
+    expect(named("new-1")).toHaveLength(1);
+    expect((await server.call("get_vm", { vm: "new-1" })).data).toMatchObject({ vmid });
+    const thief = server.simulator.world.guests.get(vmid - 1)?.config["name"];
+    expect((await server.call("get_vm", { vm: vmid - 1 })).data["name"]).toBe(thief);
+  });
+
   test("a container's too", async () => {
     await server.close();
     server = await lab({ wire: thief(1) });
