@@ -36,8 +36,8 @@ export async function serveStdio({ server, close, log }: StdioOptions): Promise<
     log.error("uncaught_exception", { error });
     stop("a fault of this server", 1);
   });
-  // A message beyond the SDK's size limit closes the transport: without it the process would only look alive.
-  server.onclose = () => stop("transport closed", 0);
+  // A message beyond the SDK's size limit closes the transport: without this the process would only look alive.
+  server.onclose = () => stop("the transport was closed, as after a message that is too long", 1);
   await server.connect(new StdioServerTransport());
   log.info("serving", { transport: "stdio" });
 }

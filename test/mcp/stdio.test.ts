@@ -85,3 +85,12 @@ test("a line that is no message is survived, and what is printed does not reach 
   expect(lines.map((line) => JSON.parse(line).id)).toEqual([1, 2]);
   expect(stderr()).toContain("stray words");
 }, 20_000);
+
+test("a message without end ends the server with an error and says so", async () => {
+  const { child, ended, stderr } = await start();
+  child.stdin.on("error", () => undefined); // the rest finds nobody
+  const piece = "x".repeat(1024 * 1024);
+  for (let megabytes = 0; megabytes < 12; megabytes++) child.stdin.write(piece);
+  expect(await ended).toBe(1);
+  expect(stderr()).toContain("too long");
+}, 20_000);
