@@ -15,6 +15,7 @@ import { Simulator, type SimulatorOptions } from "../src/simulator/simulator.ts"
 import type { Tool } from "../src/tool.ts";
 import { toolsets } from "../tools/index.ts";
 import { instructions } from "../tools/instructions.ts";
+import { recording } from "./exchanges/record.ts";
 
 export interface LabOptions extends Partial<Omit<SimulatorOptions, "clock">> {
   readonly token?: { readonly tokenId: string; readonly secret: string };
@@ -25,6 +26,8 @@ export interface LabOptions extends Partial<Omit<SimulatorOptions, "clock">> {
   readonly tools?: readonly Tool[];
   /** The wire, where it is not the simulator in this process: an HTTPS transport, or one that meddles. */
   readonly wire?: (simulator: Simulator, clock: VirtualClock) => Promise<Transport> | Transport;
+  /** The test wants to see Proxmox refuse parameters: what it answers 400 need not fit the published schema. */
+  readonly wrongOnPurpose?: boolean;
   /** Lets this much time pass first, so that every guest of the demo cluster has its name in its row. Default 15 s. */
   readonly settleMs?: number;
 }
@@ -55,11 +58,13 @@ export async function lab(options: LabOptions = {}) {
     settleMs = 15_000,
     tools,
     wire,
+    wrongOnPurpose,
     ...world
   } = options;
   const clock = new VirtualClock();
   const simulator = new Simulator({ clock, ...world });
   const transport = wire ? await wire(simulator, clock) : simulator;
+  const watched = recording(transport, simulator, { wrongOnPurpose });
   const secrets = [login?.password ?? token.secret];
   const logged: string[] = [];
   const log = createLog({
@@ -68,7 +73,7 @@ export async function lab(options: LabOptions = {}) {
     level: "debug",
   });
   const proxmox = openConnection({
-    hosts: [{ name: "simulator", transport }],
+    hosts: [{ name: "simulator", transport: watched }],
     auth: login
       ? ticketLogin({ ...login, clock })
       : apiToken({ id: token.tokenId, secret: token.secret }),

@@ -10,8 +10,8 @@ const options = {
   full: z.boolean().optional().describe("default: linked for templates, full for others"),
   snapshot: params.snapshot.optional().describe("clone this state"),
   node: params.node.optional().describe("other node; needs shared storage"),
-  storage: z.string().min(1).max(100).optional().describe("full clones only"),
-  pool: z.string().min(1).max(100).optional(),
+  storage: params.storage.optional().describe("full clones only"),
+  pool: params.pool.optional(),
   start: z.boolean().optional(),
   ...params.changing,
 };

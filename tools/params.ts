@@ -17,6 +17,20 @@ export const node = z
   .trim()
   .max(63)
   .refine((name) => /^[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$/.test(name), "the name of a node");
+/** PVE: pve-storage-id. */
+export const storage = z
+  .string()
+  .trim()
+  .min(1)
+  .max(100)
+  .refine((name) => /^[a-z][a-z0-9_.-]*[a-z0-9]$/i.test(name), "the name of a storage");
+/** PVE: pve-poolid; pools may be nested. */
+export const pool = z
+  .string()
+  .trim()
+  .min(1)
+  .max(100)
+  .refine((name) => /^[\w.-]+(?:\/[\w.-]+){0,2}$/.test(name), "the name of a pool");
 /** PVE: pve-configid. */
 export const snapshot = z
   .string()

@@ -51,7 +51,7 @@ export const downloadStorage = defineTool({
     "Lets a node download an ISO image, container template or disk image (import) from a URL to a storage, with its checksum verified; answers the volid. A file that is there is left alone.",
   effect: "change",
   input: z.object({
-    storage: z.string().trim().min(1).max(100),
+    storage: params.storage,
     url: z.string().trim().min(1).max(2_000),
     content: z.enum(["iso", "vztmpl", "import"]),
     filename: z.string().min(1).max(255).optional().describe("default: as in the URL"),

@@ -1,10 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { readFileSync } from "node:fs";
+import { shared } from "../shared.ts";
 
 /** Exchanges with a real host; they lie beside the repository where somebody has recorded some. */
-const file = fileURLToPath(new URL("../../../shared/pve/recordings.jsonl", import.meta.url));
+const file = shared("pve/recordings.jsonl");
 
-export const recorded = existsSync(file);
+export const recorded = file !== undefined;
 export const missing = "the recordings of a real host do not lie beside the repository";
 
 export interface Recording {
@@ -34,7 +34,7 @@ export interface Recording {
 }
 
 export function readRecordings(): Recording[] {
-  return readFileSync(file, "utf8")
+  return readFileSync(file ?? "", "utf8")
     .split("\n")
     .filter((line) => line.trim() !== "")
     .map((line): Recording => JSON.parse(line));

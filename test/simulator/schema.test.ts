@@ -1,18 +1,18 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { adminToken, authorization } from "../../src/simulator/demo-credentials.ts";
 import { addToken, largeWorld } from "../../src/simulator/world-builder.ts";
+import { shared } from "../shared.ts";
 import { host } from "./host.ts";
 
-const checker = fileURLToPath(new URL("../../../shared/pve/check-requests.mjs", import.meta.url));
+const checker = shared("pve/check-requests.mjs");
 const reason = "the schema checker does not lie beside the repository";
 
 test("requests and answers hold against the published schema", async (context) => {
-  if (!existsSync(checker)) return context.skip(reason);
+  if (checker === undefined) return context.skip(reason);
   const pve = host();
   const settled = (answer: ReturnType<typeof pve.post>) => pve.outcome(answer);
   for (const path of [

@@ -30,6 +30,17 @@ describe("what is taken", () => {
     expect(server.simulator.log.changes()).toEqual([]);
   });
 
+  test.each([
+    ["storage", "-rf"],
+    ["storage", "../etc"],
+    ["pool", "a b"],
+    ["pool", "a/b/c/d"],
+  ])("what can't be the name of a %s (%s): invalid_input, nothing sent", async (name, value) => {
+    const args = { vm: "web-1", name: "new-1", full: true, [name]: value };
+    expect((await server.call("clone_vm", args)).kind).toBe("invalid_input");
+    expect(server.simulator.log.changes()).toEqual([]);
+  });
+
   test("a linked clone with a storage: invalid_input, nothing sent", async () => {
     const args = { vm: template, name: "new-1", storage: "local-lvm" };
     expect((await server.call("clone_vm", args)).kind).toBe("invalid_input");
