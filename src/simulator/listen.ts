@@ -25,6 +25,8 @@ export interface Listener {
   readonly port: number;
   /** How many TLS connections were opened so far. */
   readonly connections: number;
+  /** Ends all connections, as a restart of pveproxy does; new ones are taken. */
+  hangUp(): void;
   close(): Promise<void>;
 }
 
@@ -52,6 +54,9 @@ export async function listen(simulator: Simulator, options: ListenOptions): Prom
     server.once("error", reject);
     server.listen(port, host, resolve);
   });
+  const hangUp = () => {
+    for (const socket of sockets) socket.destroy();
+  };
   const address = server.address();
   const bound = typeof address === "object" && address !== null ? address.port : port;
   return {
@@ -60,10 +65,11 @@ export async function listen(simulator: Simulator, options: ListenOptions): Prom
     get connections() {
       return connections;
     },
+    hangUp,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
+        hangUp();
       }),
   };
 }

@@ -8,6 +8,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { replacement } from "./certificates.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const main = "src/main.ts";
@@ -34,13 +35,21 @@ const folder = mkdtempSync(join(tmpdir(), "smoke-"));
 const caFile = join(folder, "ca.pem");
 writeFileSync(caFile, cert);
 
-const denoFlags = [`--allow-net=${new URL(url).host}`, `--allow-read=${caFile}`, "--allow-env"];
-const runtimes = [
-  { name: `node ${process.versions.node} dist`, bin: process.execPath, args: ["dist/src/main.js"] },
-  { name: "node source", bin: NODE24_BIN, args: [main] },
-  { name: "deno source", bin: DENO_BIN, args: ["run", "--no-prompt", ...denoFlags, main] },
-  { name: "bun source", bin: BUN_BIN, args: [main] },
+const denoArgs = (host) => [
+  ...["run", "--no-prompt", `--allow-net=${host}`, `--allow-read=${caFile}`, "--allow-env"],
+  main,
 ];
+/** `argsFor` an address, which Deno has to be told. */
+const runtimes = [
+  {
+    name: `node ${process.versions.node} dist`,
+    bin: process.execPath,
+    argsFor: () => ["dist/src/main.js"],
+  },
+  { name: "node source", bin: NODE24_BIN, argsFor: () => [main] },
+  { name: "deno source", bin: DENO_BIN, argsFor: denoArgs },
+  { name: "bun source", bin: BUN_BIN, argsFor: () => [main] },
+].map((runtime) => ({ ...runtime, args: runtime.argsFor(new URL(url).host) }));
 const token = { PROXMOX_URL: url, PROXMOX_TOKEN_ID: tokenId, PROXMOX_TOKEN_SECRET: secret };
 const wrong = fingerprint.replaceAll(/[0-9A-F]/g, (digit) => (digit === "A" ? "B" : "A"));
 let failures = 0;
@@ -79,6 +88,7 @@ async function check(runtime) {
   await attempt(runtime, "stdout and end of stdin", () =>
     streams(runtime, { PROXMOX_CA_FILE: caFile }),
   );
+  await attempt(runtime, "its certificate replaced", () => replacement(runtime));
 }
 
 async function attempt(runtime, what, run) {
