@@ -2,7 +2,7 @@ import { Problem } from "../problem.ts";
 
 /** What a 403 says is missing: one of the privileges on the path. */
 export interface Missing {
-  /** The ACL path, `/vms/100`. */
+  /** The ACL path, `/vms/100`; empty where PVE cannot make one of the names in the request. */
   readonly path: string;
   /** Any one of them is enough, unless `all`. */
   readonly privileges: readonly string[];
@@ -10,15 +10,63 @@ export interface Missing {
 
 /**
  * Reads `Permission check failed (/vms/100, VM.Audit|VM.GuestAgent.Audit)`; undefined for the other forms of that text.
- * An empty path is what PVE prints for the root.
+ * Also `(/, Sys.Modify for modifying tag 'x')`. An empty path is what PVE prints where a name can't be part of one.
  * PVE: pve-access-control src/PVE/RPCEnvironment.pm (check, check_any, raise_perm_exc)
  */
 export function parseMissing(text: string): Missing | undefined {
   const match =
-    /Permission check failed \((\/[^\s,()]*|), ([A-Za-z.]+(?:[|, ]+[A-Za-z.]+)*)\)/.exec(text);
+    /Permission check failed \((\/[^\s,()]*|), ([A-Za-z]+\.[A-Za-z.]+(?:[|, ]+[A-Za-z]+\.[A-Za-z.]+)*)(?: for [^)]*)?\)/.exec(
+      text,
+    );
   const [, path, privileges] = match ?? [];
   if (path === undefined || privileges === undefined) return undefined;
-  return { path: path || "/", privileges: privileges.split(/[|, ]+/) };
+  return { path, privileges: privileges.split(/[|, ]+/) };
+}
+
+/** What a call needs whose refusal names nothing, because either of two rights would do. */
+interface Unnamed {
+  readonly request: RegExp;
+  readonly privilege: string;
+  /** The ACL path out of the request's, and how to say it. */
+  readonly on: (match: RegExpExecArray) => { readonly path: string; readonly words: string };
+}
+
+/** PVE: qemu-server src/PVE/API2/Qemu.pm, pve-container src/PVE/API2/LXC.pm (create_vm, clone_vm); pve-manager PVE/API2/Nodes.pm */
+const unnamed: readonly Unnamed[] = [
+  {
+    request: /^POST \/nodes\/[^/]+\/(?:qemu|lxc)(?:\/\d+\/clone)?$/,
+    privilege: "VM.Allocate",
+    on: () => ({
+      path: "/vms",
+      words:
+        "the new guest (/vms/ and its vmid) or on the pool that it is to belong to (/pool/ and its name)",
+    }),
+  },
+  {
+    request: /^GET \/nodes\/([^/]+)\/query-url-metadata$/,
+    privilege: "Sys.AccessNetwork",
+    on: ([, node]) => ({ path: `/nodes/${node}`, words: `/nodes/${node}` }),
+  },
+];
+
+/** `forbidden` for a refusal that names nothing; undefined where it is not known what the call needs. */
+export function forbiddenUnnamed(
+  text: string,
+  principal: string,
+  what: string,
+): Problem | undefined {
+  for (const { request, privilege, on } of unnamed) {
+    const match = request.exec(what);
+    if (!match) continue;
+    const { path, words } = on(match);
+    return grantable(
+      `${what} needs ${privilege} on ${words}`,
+      text,
+      { path, privileges: [privilege] },
+      principal,
+    );
+  }
+  return undefined;
 }
 
 /**
@@ -31,6 +79,11 @@ export function forbidden(
   principal: string,
   what: string,
 ): Problem {
+  const needs = `${what} needs ${missing.privileges.join(" or ")} on ${missing.path}`;
+  return grantable(needs, text, missing, principal);
+}
+
+function grantable(needs: string, text: string, missing: Missing, principal: string): Problem {
   const [privilege = ""] = missing.privileges;
   const role = roleFor(privilege);
   const grant = `pveum acl modify ${missing.path}`;
@@ -38,11 +91,11 @@ export function forbidden(
   const next = principal.includes("!")
     ? `Grant it on the host: ${grant} --tokens '${principal}' --roles ${role}. With privilege separation both the token and its user need it; for the user: ${grant} --users '${user}' --roles ${role}.`
     : `Grant it on the host: ${grant} --users '${user}' --roles ${role}.`;
-  return new Problem(
-    "forbidden",
-    `${what} needs ${missing.privileges.join(" or ")} on ${missing.path}, which ${principal} lacks. Proxmox says: ${text}`,
-    { next, facts: { path: missing.path, privileges: missing.privileges, role } },
-  );
+  const { path, privileges } = missing;
+  return new Problem("forbidden", `${needs}, which ${principal} lacks. Proxmox says: ${text}`, {
+    next,
+    facts: { path, privileges, role },
+  });
 }
 
 /**

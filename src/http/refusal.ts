@@ -1,6 +1,6 @@
 import { type Facts, Problem, type ProblemKind } from "../problem.ts";
 import { isObject, parseBody } from "./envelope.ts";
-import { forbidden, parseMissing } from "./permission.ts";
+import { forbidden, forbiddenUnnamed, parseMissing } from "./permission.ts";
 import { refusalTable } from "./refusal-table.ts";
 import type { WireReply } from "./transport.ts";
 
@@ -62,23 +62,36 @@ export function refusal(reply: WireReply, refused: Refused): Problem {
     case 401:
       return unauthorized(text, refused);
     case 403:
-      return denied(text, refused);
+      return denied(reply, text, refused);
+    case 501:
+      if (text.includes("too large")) return tooMuch(reply, text, refused);
+      return noSuchCall(reply, text, refused);
     case 404:
     case 405:
-    case 501:
-      return problem("unsupported", reply, text, refused, {
-        next: "Check path and method with search_api: this version of Proxmox has no such call.",
-      });
+      return noSuchCall(reply, text, refused);
     case 413:
+      return tooMuch(reply, text, refused);
     case 506:
       return problem("invalid_input", reply, text, refused, {
-        next: "Send less, or in smaller parts.",
+        next: "Send the parameters as a form: this kind of body is not taken.",
       });
     case 429:
       return problem("busy", reply, text, refused, { next: "Try again in a while." });
     default:
       return byText(reply, text, refused);
   }
+}
+
+function noSuchCall(reply: WireReply, text: string, refused: Refused): Problem {
+  return problem("unsupported", reply, text, refused, {
+    next: "Check path and method with search_api: this version of Proxmox has no such call.",
+  });
+}
+
+function tooMuch(reply: WireReply, text: string, refused: Refused): Problem {
+  return problem("invalid_input", reply, text, refused, {
+    next: "Send less, or in smaller parts.",
+  });
 }
 
 /** PVE: pve-common src/PVE/Exception.pm (raise_param_exc), src/PVE/JSONSchema.pm (validate) */
@@ -118,17 +131,30 @@ function unauthorized(text: string, refused: Refused): Problem {
 }
 
 /** PVE: pve-access-control src/PVE/RPCEnvironment.pm; pve-http-server src/PVE/APIServer/AnyEvent.pm */
-function denied(text: string, refused: Refused): Problem {
+function denied(reply: WireReply, text: string, refused: Refused): Problem {
   const missing = parseMissing(text);
+  if (missing?.path === "") return unnamable(reply, text, refused);
   if (missing) return forbidden(text, missing, refused.principal, refused.what);
   const explained = explainRefusal(text);
-  const kind = explained?.kind === "not_found" ? "not_found" : "forbidden";
+  if (explained?.kind === "not_found") {
+    return problem("not_found", reply, text, refused, explained);
+  }
+  const bare = /^Permission check failed$/.test(text);
+  const known = bare && forbiddenUnnamed(text, refused.principal, refused.what);
+  if (known) return known;
   const next = text.includes("not available with API token")
     ? "Tokens may not do this: connect with PROXMOX_USERNAME and PROXMOX_PASSWORD, or do it in the web interface."
     : "Compare what this call needs (search_api) with what the credentials may do (get_connection_status).";
-  return new Problem(kind, `Proxmox does not allow ${refused.what}.${clause(text)}`, {
+  return new Problem("forbidden", `Proxmox does not allow ${refused.what}.${clause(text)}`, {
     next: explained?.next ?? next,
     facts: explained?.facts ?? {},
+  });
+}
+
+/** PVE looks for rights before it looks at parameters, and has no place to look at for a name like that. */
+function unnamable(reply: WireReply, text: string, refused: Refused): Problem {
+  return problem("invalid_input", reply, text, refused, {
+    next: "A name in this request is none that Proxmox takes: letters, digits, hyphens, dots and underscores.",
   });
 }
 

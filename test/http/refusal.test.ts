@@ -39,6 +39,11 @@ const texts: readonly (readonly [string, ProblemKind, object])[] = [
     { digest: true },
   ],
   ["only root can set 'hookscript' config", "forbidden", { rootOnly: true }],
+  [
+    "changing feature flags (except nesting) is only allowed for root@pam",
+    "forbidden",
+    { rootOnly: true },
+  ],
   ["QEMU guest agent is not running", "conflict", { agent: false }],
   ["No QEMU guest agent configured", "conflict", { agent: false }],
   ["VM 150 is running - destroy failed", "conflict", { running: true }],
@@ -50,21 +55,70 @@ const texts: readonly (readonly [string, ProblemKind, object])[] = [
   ["Full clone of a running container is only possible from a snapshot", "conflict", {}],
   ["unable to create VM 100 - VM 100 already exists on node 'pve'", "conflict", {}],
   ["Custom certificate file exists but force flag is not set.\n\n", "conflict", {}],
+  ["Custom certificate exists but 'force' is not set.", "conflict", { certificate: "exists" }],
   ["base volume 'local:102/x' is still in use by linked cloned", "conflict", {}],
+  ["VM is paused - cannot shutdown", "conflict", { paused: true }],
+  ["you can't start a vm if it's a template", "conflict", { template: true }],
+  [
+    "unable to remove VM 100 - used in HA resources and purge parameter not set.",
+    "conflict",
+    { ha: true },
+  ],
+  ["unable to create template, because VM contains snapshots", "conflict", {}],
+  ["can't rollback, 'x' is not most recent snapshot on 'zfs:vm-1-disk-0'", "conflict", {}],
+  [
+    "update pools failed: VM 100 belongs already to pool 'prod' and 'allow-move' is not set",
+    "conflict",
+    { pool: "prod" },
+  ],
+  ["delete pool failed: pool 'p2' is not empty (contains VM 101)", "conflict", { pool: "p2" }],
+  ["hotplug problem - unable to hotplug net0", "conflict", { hotplug: false }],
+  ["can't migrate running VM without --online", "conflict", { running: true }],
+  ["ACME domain list in node configuration is missing!", "conflict", {}],
+  ["Cannot write to '/var/tmp/x' (No space left on device).", "conflict", { full: true }],
   ["hostname lookup 'nope' failed - failed to get address info", "not_found", { node: "nope" }],
   ["no such cluster node 'nosuch'", "not_found", { node: "nosuch" }],
   ["storage 'iso-only' is disabled", "conflict", { storage: "iso-only" }],
   ["storage 'nope' does not exist", "not_found", { storage: "nope" }],
   ["storage 'local-btrfs' is not configured for content-type 'iso'", "invalid_input", {}],
+  ["storage 'local' does not support container directories", "invalid_input", {}],
+  ["unable to use volume x - content type needs to be 'vztmpl'", "invalid_input", {}],
   ["invalid server response: '404 Not Found'", "invalid_input", {}],
+  ["download failed: exit code 8", "task_failed", {}],
+  ["parameter 'storage' not allowed for linked clones", "invalid_input", {}],
   ["Linked clone feature is not supported for 'x' (scsi0)", "unsupported", {}],
   ["can't clone VM to node 'pve2' (VM uses local storage)", "unsupported", {}],
   ["snapshot feature is not supported", "unsupported", {}],
-  ["can't clone VM to node 'pve2' (VM uses local storage)", "unsupported", {}],
+  ["can't clone to non-shared storage 'x'", "unsupported", {}],
+  ["shrinking disks is not supported", "unsupported", {}],
+  ["unable to shrink disk size", "unsupported", {}],
+  ["cannot index groups: ha groups have been migrated to rules", "unsupported", {}],
   ["snapshot feature is not available", "unsupported", {}],
   ["no options specified", "invalid_input", {}],
   ["Setting certificate files failed - unable to read certificate", "invalid_input", {}],
-  ["snapshot 'nope' does not exist", "not_found", {}],
+  ["missing value for required option 'path'", "invalid_input", { option: "path" }],
+  ["unable to use snapshot name 'current' (reserved name)", "invalid_input", {}],
+  ["disk is already at specified size", "invalid_input", {}],
+  ["snapshot 'nope' does not exist", "not_found", { snapshot: "nope" }],
+  [
+    "unable to create VM 156 - volume 'local:iso/nope.iso' does not exist",
+    "not_found",
+    { volume: "local:iso/nope.iso" },
+  ],
+  ["volume_size_info on 'local:iso/x' failed - no format", "not_found", { volume: "local:iso/x" }],
+  ["delete pool failed: pool 'p2' does not exist", "not_found", { pool: "p2" }],
+  ["bridge 'vmbr9' does not exist", "not_found", { bridge: "vmbr9" }],
+  ["disk 'scsi9' does not exist", "not_found", { disk: "scsi9" }],
+  ["no such task", "not_found", {}],
+  [
+    "Agent error: failed to open file '/nope' (mode: 'r'): No such file or directory",
+    "not_found",
+    { file: "/nope" },
+  ],
+  ["no rule at position 9", "not_found", {}],
+  ["cannot delete service 'vm:100', not HA managed!", "not_found", {}],
+  ["VM quit/powerdown failed - got timeout", "timeout", {}],
+  ["VM 100 qga command 'guest-exec' failed - got timeout", "timeout", {}],
   ["no such user ('none@pve')", "not_found", {}],
   ["Timeout while waiting for port '5901' to get ready!", "timeout", {}],
 ];
@@ -86,6 +140,12 @@ describe("a refusal", () => {
   test("that nobody knows is upstream", () => {
     expect(told(500, "Can't use an undefined value as a HASH reference").kind).toBe("upstream");
     expect(explainRefusal("job errors")).toBeUndefined();
+  });
+
+  test("of what is too much, or is no form, says so", () => {
+    expect(told(501, "for data too large")).toMatchObject({ kind: "invalid_input" });
+    expect(told(413, "too large").next).toContain("Send less");
+    expect(told(506, "upload 'Content-Type 'text/plain' not implemented").next).toContain("form");
   });
 
   test("of a path or method is unsupported", () => {
@@ -143,9 +203,34 @@ describe("missing permission", () => {
     expect(problem.next).toContain("--users 'agent@pve' --roles PVEAuditor");
   });
 
-  test("of which any is enough lists them all, and an empty path is the root", () => {
-    const problem = told(403, "Permission check failed (, Sys.Audit|Sys.Modify)\n");
+  test("of which any is enough lists them all", () => {
+    const problem = told(403, "Permission check failed (/, Sys.Audit|Sys.Modify)\n");
     expect(problem.facts).toMatchObject({ path: "/", privileges: ["Sys.Audit", "Sys.Modify"] });
+  });
+
+  test("for one thing only is named all the same", () => {
+    const problem = told(403, "Permission check failed (/, Sys.Modify for modifying tag 'x')\n");
+    expect(problem.facts).toMatchObject({ path: "/", privileges: ["Sys.Modify"] });
+  });
+
+  test("on a path that PVE cannot make is a wrong name", () => {
+    const problem = told(403, "Permission check failed (, Sys.Audit)\n");
+    expect(problem).toMatchObject({ kind: "invalid_input", facts: { status: 403 } });
+    expect(problem.next).not.toContain("pveum");
+  });
+
+  test.each([
+    ["POST /nodes/pve1/qemu/100/clone", "VM.Allocate", "/vms", "PVEVMAdmin"],
+    ["POST /nodes/pve1/lxc", "VM.Allocate", "/vms", "PVEVMAdmin"],
+    ["GET /nodes/pve1/query-url-metadata", "Sys.AccessNetwork", "/nodes/pve1", "Administrator"],
+  ])("that %s does not name is named", (what, privilege, path, role) => {
+    const reason = "Permission check failed";
+    const problem = refusal({ status: 403, reason, headers: {}, body: "" }, { ...refused, what });
+    expect(problem).toMatchObject({ kind: "forbidden", facts: { path, privileges: [privilege] } });
+    expect(problem.message).toContain(`${what} needs ${privilege} on `);
+    expect(problem.next).toContain(
+      `pveum acl modify ${path} --tokens 'agent@pve!mcp' --roles ${role}`,
+    );
   });
 
   test("of a login is granted to the user", () => {

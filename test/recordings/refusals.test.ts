@@ -112,19 +112,23 @@ describe.skipIf(!recorded)(
     });
 
     test.each([
-      ["a missing guest", 29, "not_found"],
-      ["a missing container", 377, "not_found"],
-      ["a locked guest", 199, "locked"],
-      ["a guest whose lock file is taken", 490, "busy"],
-      ["a stale digest", 114, "conflict"],
-      ["an unknown node", 46, "not_found"],
-      ["an unknown target node", 222, "not_found"],
-      ["an unreachable node", 49, "unreachable"],
-      ["an unknown pool", 102, "not_found"],
-      ["a pool that is gone", 338, "not_found"],
-    ])("%s is named as what it is", async (_, n, kind) => {
+      ["a missing guest", 29, "not_found", { vmid: 9999, type: "qemu" }],
+      ["a missing container", 377, "not_found", { vmid: 9999, type: "lxc" }],
+      ["a locked guest", 199, "locked", { lock: "backup" }],
+      ["a guest whose lock file is taken", 490, "busy", {}],
+      ["a stale digest", 114, "conflict", { digest: true }],
+      ["an unknown node", 46, "not_found", { node: "nosuchnode" }],
+      ["an unknown target node", 222, "not_found", { node: "nosuch" }],
+      ["an unreachable node", 49, "unreachable", { node: "ghost" }],
+      ["an unknown pool", 102, "not_found", { pool: "nope" }],
+      ["a pool that is gone", 338, "not_found", { pool: "p2" }],
+      ["an unknown storage", 262, "not_found", { storage: "nope" }],
+      ["an unknown volume", 265, "not_found", { volume: "local:iso/nope.iso" }],
+      ["a name that can't be one", 47, "invalid_input", {}],
+      ["a right of two that is missing", 220, "forbidden", { privileges: ["VM.Allocate"] }],
+    ])("%s is named as what it is", async (_, n, kind, facts) => {
       const recording = recordings.find((one) => one.n === n);
-      expect(recording && (await kindOf(recording))).toBe(kind);
+      expect(recording && (await received(recording)).thrown).toMatchObject({ kind, facts });
     });
   },
 );
