@@ -186,8 +186,7 @@ describe("the role it tells to make", () => {
     expect(await daily(base)).toEqual(await daily("Administrator"));
   });
 
-  // The embedded cluster does not ask for SDN.Use when it clones; a real one does, on the bridge of each network card.
-  test.each(base.filter((name) => name !== "SDN.Use"))("needs %s", async (without) => {
+  test.each(base)("needs %s", async (without) => {
     const less = base.filter((privilege) => privilege !== without);
     expect(await daily(less)).not.toEqual(await daily(base));
   });

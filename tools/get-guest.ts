@@ -211,8 +211,10 @@ function nicLine({ key, ...nic }: Readonly<Record<string, string | number | bool
 function detailLines({ details }: Result): readonly string[] {
   return Object.entries(details ?? {}).map(([name, detail]) => {
     if (Array.isArray(detail) && detail.length === 0) return `${name}: none`;
-    const { unavailable } = detail as { unavailable?: string };
-    if (unavailable !== undefined) return `${name}: not available: ${oneLine(unavailable, 200)}`;
+    const { unavailable, next = "" } = detail as { unavailable?: string; next?: string };
+    if (unavailable !== undefined) {
+      return `${name}: not available: ${oneLine(`${unavailable} ${next}`, 500)}`;
+    }
     return `${name}: ${oneLine(plain(detail), 1_200)}`;
   });
 }

@@ -21,7 +21,7 @@ export class GuestDetails {
     this.#verbs = verbs;
   }
 
-  /** The details asked for, at the same time; one that can't be had is `{unavailable: why}`. */
+  /** The details asked for, at the same time; one that can't be had is `{unavailable: why, next}`. */
   async read(
     guest: At,
     details: readonly Detail[],
@@ -46,7 +46,8 @@ export class GuestDetails {
       return await this.#verbs.observe(call, questions[detail](guest));
     } catch (error) {
       if (!isProblem(error) || error.kind === "cancelled") throw error;
-      return { unavailable: error.message };
+      if (detail === "ha" && error.kind === "not_found") return { managed: false };
+      return given({ unavailable: error.message, next: error.next });
     }
   }
 
@@ -109,18 +110,23 @@ const questions = {
   ha: (guest: At): Question<DetailAnswer> => ({
     path: path`/cluster/ha/resources/${`${guest.type === "qemu" ? "vm" : "ct"}:${guest.vmid}`}`,
     freshness: fresh("jobs", tags.cluster),
-    parse: record,
+    parse: (data) => ({ managed: true, ...withoutDigest(record(data)) }),
   }),
   /** PVE: GET …/firewall/rules */
   firewall: (guest: At): Question<DetailAnswer> => ({
     path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/firewall/rules`,
     freshness: fresh("jobs", tags.guest(guest)),
-    parse: records,
+    parse: (data) => records(data).map(withoutDigest),
   }),
 };
 
 /** PVE: GET …/snapshot: the snapshots of a guest, the oldest first. */
 export const snapshotsQuestion = questions.snapshots;
+
+/** It is for those who change it. */
+function withoutDigest({ digest: _, ...rest }: Wire): Wire {
+  return rest;
+}
 
 function readPending(data: unknown): readonly Wire[] {
   return records(data).filter((row) => "pending" in row || "delete" in row);

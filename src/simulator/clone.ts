@@ -72,6 +72,7 @@ function* copyInto(cluster: Cluster, order: CloneOrder, guest: Guest, log: TaskL
         }
         yield 80;
         guest.config = config;
+        if (order.source.firewall) guest.firewall = order.source.firewall;
         if (order.target !== undefined) guest.node = order.target;
       } catch (failure) {
         removeGuest(cluster, guest);

@@ -45,6 +45,13 @@ function privilegeOf(type: GuestType, key: string, value: string): string {
   return privilege === "VM.Config.Disk" && cdrom ? "VM.Config.CDROM" : privilege;
 }
 
+/** A clone takes its source's networks along (check_bridge_access of QemuServer.pm and LXC.pm). */
+export function needBridges(access: Access, config: Readonly<Record<string, string>>): void {
+  for (const [key, value] of Object.entries(config)) {
+    if (/^net\d+$/.test(key)) needBridge(access, value);
+  }
+}
+
 function needBridge(access: Access, value: string): void {
   const parts = readProperties(value, "model");
   const { bridge, tag } = parts;

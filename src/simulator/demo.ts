@@ -27,6 +27,7 @@ export function demoWorld(now: number): World {
   addAwkward(world, now);
   addFiles(world, now);
   addWeb(world);
+  addFirewall(world);
   return world;
 }
 
@@ -42,6 +43,20 @@ function addIdentities(world: World): void {
     user.password = password;
     if (totp !== undefined) user.totp = totp;
   }
+}
+
+function addFirewall(world: World): void {
+  const web = world.guests.get(101);
+  const dns = world.guests.get(200);
+  const open = { type: "in", action: "ACCEPT", enable: 1 } as const;
+  if (web) {
+    web.firewall = [
+      { ...open, proto: "tcp", dport: "443", comment: "everybody" },
+      { ...open, macro: "SSH", source: "192.0.2.0/24" },
+      { type: "in", action: "DROP", enable: 0 },
+    ];
+  }
+  if (dns) dns.firewall = [{ ...open, macro: "DNS" }];
 }
 
 function addTemplates(world: World): void {

@@ -38,7 +38,7 @@ export function listEntry(cluster: Cluster, guest: Guest): Fields {
     Object.assign(entry, { type: "lxc", swap: 0, maxswap: swap });
     Object.assign(entry, { diskread: usage.diskread, diskwrite: usage.diskwrite });
   } else {
-    entry["memhost"] = usage.memBytes;
+    if (cluster.version !== "8.4") entry["memhost"] = usage.memBytes;
     if (guest.config["serial0"] !== undefined) entry["serial"] = 1;
   }
   if (running) entry["pid"] = guest.run.pid;
@@ -51,7 +51,8 @@ export function listEntry(cluster: Cluster, guest: Guest): Fields {
 export function currentStatus(cluster: Cluster, guest: Guest): Fields {
   const running = guest.run.status === "running";
   const status: Fields = { ...listEntry(cluster, guest), ha: haFields(cluster, guest) };
-  if (running) Object.assign(status, pressure(guest.type === "lxc" ? "0.00" : 0));
+  const knowsPressure = running && cluster.version !== "8.4";
+  if (knowsPressure) Object.assign(status, pressure(guest.type === "lxc" ? "0.00" : 0));
   if (guest.type === "lxc") return status;
   status["qmpstatus"] = guest.run.qmpstatus;
   if (agentEnabled(guest)) status["agent"] = 1;

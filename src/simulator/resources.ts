@@ -57,6 +57,7 @@ function guestRow(
   const { type, vmid, node, config } = guest;
   const row: Row = { id: `${type}/${vmid}`, vmid, type, node, status: "unknown", ...stats };
   if (config["lock"] !== undefined && config["lock"] !== "destroyed") row["lock"] = config["lock"];
+  if (cluster.version === "8.4") delete row["memhost"];
   if (config["tags"]) row["tags"] = config["tags"];
   if (pool !== undefined) row["pool"] = pool;
   if (haManaged(cluster, guest)) row["hastate"] = cluster.world.ha.get(serviceId(guest))?.request;

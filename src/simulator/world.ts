@@ -65,6 +65,21 @@ export interface Guest {
   snapshots: Snapshot[];
   run: Run;
   readonly traits: Traits;
+  /** In their order; absent: none. */
+  firewall?: readonly FirewallRule[];
+}
+
+/** As the API shows it, without position and digest. */
+export interface FirewallRule {
+  readonly type: "in" | "out" | "group";
+  /** `ACCEPT`, `DROP`, `REJECT`, or the name of a group. */
+  readonly action: string;
+  readonly enable: 0 | 1;
+  readonly proto?: string;
+  readonly dport?: string;
+  readonly source?: string;
+  readonly macro?: string;
+  readonly comment?: string;
 }
 
 export interface Storage {

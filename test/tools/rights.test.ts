@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { auditorToken, nobodyToken, stagingToken } from "../../src/simulator/demo-credentials.ts";
+import { addToken } from "../../src/simulator/world-builder.ts";
 import { type Lab, type LabOptions, lab } from "../kit.ts";
 
 const open: Lab[] = [];
@@ -47,6 +48,50 @@ describe("credentials that may only look", () => {
     const { data } = await server.call("list_guests", { limit: 100 });
     expect(data["total"]).toBe(server.simulator.world.guests.size);
     expect((await server.call("get_vm", { vm: "web-1" })).data["config"]).toBeDefined();
+  });
+});
+
+describe("credentials that may clone, but not everything that it takes", () => {
+  const token = { tokenId: "cloner@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
+  const all = [
+    ...["VM.Audit", "VM.Clone", "VM.Allocate"],
+    ...["Datastore.Audit", "Datastore.AllocateSpace", "SDN.Use"],
+  ];
+  const calls = [
+    ["clone_vm", { vm: "debian-13-template", name: "copy" }],
+    ["clone_container", { container: "debian-13-ct-template", name: "copy" }],
+  ] as const;
+
+  async function cloner(privileges: readonly string[]): Promise<Lab> {
+    const server = await start({ token });
+    const { world } = server.simulator;
+    world.roles.set("Cloner", new Set(privileges));
+    addToken(world, { id: token.tokenId, secret: token.secret, roles: { "/": "Cloner" } });
+    return server;
+  }
+
+  test.each(calls)("%s needs no more than these", async (tool, args) => {
+    const answer = await (await cloner(all)).call(tool, args);
+    expect(answer.isError, answer.text).toBe(false);
+  });
+
+  test.each(
+    calls.flatMap(([tool, args]) => [
+      [tool, args, "SDN.Use", "/sdn/zones/localnetwork/vmbr0", "PVESDNUser"] as const,
+      [tool, args, "VM.Allocate", "/vms", "PVEVMAdmin"] as const,
+    ]),
+  )("%s %o without %s on %s: forbidden, with the pveum line", async (tool, args, ...lacks) => {
+    const [privilege, path, role] = lacks;
+    const server = await cloner(all.filter((name) => name !== privilege));
+    const answer = await server.call(tool, args);
+    expect(answer).toMatchObject({ kind: "forbidden", facts: { path, privileges: [privilege] } });
+    expect(answer.text).toContain(`needs ${privilege} on `);
+    expect(answer.text).toContain(
+      `pveum acl modify ${path} --tokens 'cloner@pve!agent' --roles ${role}`,
+    );
+    expect(
+      [...server.simulator.world.guests.values()].map(({ config }) => config),
+    ).not.toContainEqual(expect.objectContaining({ name: "copy" }));
   });
 });
 

@@ -4,6 +4,7 @@ import { aclRoutes } from "./acl.ts";
 import { certificateRoutes } from "./certificates.ts";
 import { clusterRoutes } from "./cluster.ts";
 import { downloadRoutes } from "./download.ts";
+import { firewallRoutes } from "./firewall.ts";
 import { cloneRoutes } from "./guest-clone.ts";
 import { configRoutes } from "./guest-config.ts";
 import { createRoutes } from "./guest-create.ts";
@@ -11,6 +12,7 @@ import { deleteRoutes } from "./guest-delete.ts";
 import { guestInsideRoutes } from "./guest-inside.ts";
 import { moveRoutes } from "./guest-move.ts";
 import { guestReadRoutes } from "./guest-read.ts";
+import { haRoutes } from "./ha.ts";
 import { loginRoutes } from "./login.ts";
 import { nodeFactRoutes } from "./node-facts.ts";
 import { nodeRoutes } from "./nodes.ts";
@@ -28,6 +30,7 @@ export function allRoutes(): Route[] {
     ...nodeFactRoutes(),
     ...certificateRoutes(),
     ...clusterRoutes(),
+    ...haRoutes(),
     ...accessRoutes(),
     ...loginRoutes(),
     ...userRoutes(),
@@ -45,5 +48,6 @@ export function allRoutes(): Route[] {
     ...moveRoutes(),
     ...deleteRoutes(),
     ...snapshotRoutes(),
+    ...firewallRoutes(),
   ];
 }

@@ -1,9 +1,8 @@
 import { takenText } from "../guests.ts";
-import { badParameters, died, Refusal } from "../refusal.ts";
+import { badParameters } from "../refusal.ts";
 import { clusterResources } from "../resources.ts";
 import { type Call, needs, type Route, vmidParameter } from "../route.ts";
 import type { Task } from "../tasks.ts";
-import { serviceId } from "../world.ts";
 import { splitUser } from "./tasks.ts";
 
 /** PVE::API2::Cluster and its neighbours. Served by the answering host from memory. */
@@ -40,18 +39,6 @@ export function clusterRoutes(): Route[] {
     },
     { method: "GET", path: "/cluster/backup", permission: audit, handle: backupJobs },
     { method: "GET", path: "/cluster/replication", handle: () => [] },
-    ...haRoutes(),
-  ];
-}
-
-/** PVE::API2::HA::Status and Resources. */
-function haRoutes(): Route[] {
-  const permission = needs("/", "Sys.Audit");
-  return [
-    { method: "GET", path: "/cluster/ha/status/current", permission, handle: haStatus },
-    { method: "GET", path: "/cluster/ha/resources", permission, handle: haResources },
-    { method: "GET", path: "/cluster/ha/groups", permission, handle: haGroups },
-    { method: "GET", path: "/cluster/ha/rules", permission, handle: haRules },
   ];
 }
 
@@ -146,67 +133,5 @@ function backupJobs({ cluster }: Call): unknown[] {
     ...(job.comment === undefined ? {} : { comment: job.comment }),
     "prune-backups": { "keep-last": "3" },
     "next-run": Math.ceil(cluster.now / 86_400_000) * 86_400 + 7200,
-  }));
-}
-
-function haStatus({ cluster }: Call): unknown[] {
-  const { world, host, now } = cluster;
-  const entries: unknown[] = [
-    { id: "quorum", type: "quorum", node: host, status: "OK", quorate: 1 },
-  ];
-  if (world.ha.size === 0) return entries;
-  const timestamp = Math.floor(now / 1000);
-  const when = new Date(now).toUTCString();
-  entries.push({
-    id: "master",
-    type: "master",
-    node: host,
-    status: `${host} (active, ${when})`,
-    timestamp,
-  });
-  for (const guest of world.guests.values()) {
-    const resource = world.ha.get(serviceId(guest));
-    if (!resource) continue;
-    const state = guest.run.status === "running" ? "started" : "stopped";
-    const { sid, request, maxRestart, maxRelocate } = resource;
-    entries.push({
-      id: `service:${sid}`,
-      type: "service",
-      sid,
-      node: guest.node,
-      state,
-      crm_state: state,
-      request_state: request,
-      status: `${sid} (${guest.node}, ${state})`,
-      max_restart: maxRestart,
-      max_relocate: maxRelocate,
-    });
-  }
-  return entries;
-}
-
-/** PVE 9 made rules of the groups. */
-function haGroups({ cluster }: Call): unknown[] {
-  if (cluster.version !== "8.4") {
-    throw died("cannot index groups: ha groups have been migrated to rules");
-  }
-  return [];
-}
-
-function haRules({ cluster }: Call): unknown[] {
-  if (cluster.version === "8.4") {
-    throw new Refusal(501, "Method 'GET /cluster/ha/rules' not implemented");
-  }
-  return [];
-}
-
-function haResources({ cluster }: Call): unknown[] {
-  return [...cluster.world.ha.values()].map(({ sid, request, maxRestart, maxRelocate }) => ({
-    sid,
-    type: sid.split(":")[0],
-    state: request,
-    max_restart: maxRestart,
-    max_relocate: maxRelocate,
-    digest: "da39a3ee5e6b4b0d3255bfef95601890afd80709",
   }));
 }

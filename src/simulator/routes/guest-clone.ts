@@ -1,4 +1,5 @@
 import { type CloneOrder, cloneContainer, cloneVm } from "../clone.ts";
+import { needBridges } from "../config-privileges.ts";
 import {
   configIdFormat,
   dnsNameFormat,
@@ -136,6 +137,7 @@ function refuse(call: Call, order: CloneOrder): void {
     refuseDisk(call, order, disk);
     access.need(`/storage/${storage ?? disk.storage}`, "Datastore.AllocateSpace");
   }
+  needBridges(access, order.config);
 }
 
 function refuseStorage({ cluster }: Call, order: CloneOrder, id: string): void {

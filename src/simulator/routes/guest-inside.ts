@@ -1,4 +1,4 @@
-import { agentEnabled, nameOf } from "../guest-config.ts";
+import { agentEnabled, disksOf, nameOf } from "../guest-config.ts";
 import { guestOf } from "../guests.ts";
 import type { Access } from "../permissions.ts";
 import { readProperties } from "../property-string.ts";
@@ -15,6 +15,7 @@ export function guestInsideRoutes(): Route[] {
   return [
     agent("GET", "network-get-interfaces", networkInterfaces),
     agent("GET", "get-osinfo", osInfo),
+    agent("GET", "get-fsinfo", fileSystems),
     agent("GET", "get-host-name", (_, guest) => ({ "host-name": nameOf(guest) })),
     agent("POST", "ping", () => ({})),
     {
@@ -123,6 +124,22 @@ function osInfo(_: Call, guest: Guest): unknown {
     "kernel-version": `#1 SMP PREEMPT_DYNAMIC ${name}`,
     machine: "x86_64",
   };
+}
+
+/** Its disks with one file system each; what is on them grows with their number. */
+function fileSystems(_: Call, guest: Guest): unknown[] {
+  const disks = disksOf("qemu", guest.config).filter(({ cdrom }) => !cdrom);
+  return disks.map(({ sizeBytes }, index) => {
+    const dev = `sd${String.fromCharCode(97 + index)}1`;
+    return {
+      name: dev,
+      mountpoint: index === 0 ? "/" : `/srv/${index}`,
+      type: "ext4",
+      "used-bytes": Math.floor(sizeBytes * 0.3),
+      "total-bytes": Math.floor(sizeBytes * 0.95),
+      disk: [{ "bus-type": "scsi", bus: 0, target: 0, unit: index, dev: `/dev/${dev}` }],
+    };
+  });
 }
 
 /** GET …/interfaces: null while stopped; prefixes are strings here. */
