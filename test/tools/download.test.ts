@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
+import { volumeKey } from "../../src/simulator/world.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { type Lab, lab } from "../kit.ts";
 
@@ -145,10 +146,12 @@ describe("a file that is there already", () => {
   });
 
   test("without a checksum is a conflict that names it", async () => {
+    const before = stored("", volid);
     const { kind, text, facts } = await refused({});
     expect(kind).toBe("conflict");
     expect(facts["volid"]).toBe(volid);
     expect(text).toContain("delete_storage_content");
+    expect(stored("", volid)).toBe(before);
   });
 
   test("with the right checksum is left alone", async () => {
@@ -159,10 +162,13 @@ describe("a file that is there already", () => {
     expect(stored("", volid)).toBe(before);
   });
 
-  test("with another checksum fails", async () => {
+  test("with another checksum fails, and stays as it was", async () => {
+    const before = stored("", volid);
     const { kind, facts } = await download({ checksum: wrong });
     expect(kind).toBe("task_failed");
     expect(facts["exitstatus"]).toContain("aborting");
+    expect(before).toBeDefined();
+    expect(stored("", volid)).toBe(before);
   });
 });
 
@@ -206,6 +212,7 @@ describe("where it goes", () => {
     expect(disabled.text).toContain("disabled");
     await server.clock.advance(10_001);
     expect((await refused({})).text).toContain("disabled");
+    expect(stored("", volid)).toBeUndefined();
   });
 });
 
@@ -232,10 +239,12 @@ describe("what fails on the host", () => {
 
   test("who may not store is told the privilege and the command", async () => {
     const auditor = await lab({ token: auditorToken });
+    auditor.simulator.world.web.set(url, { sizeBytes: mib, bytes });
     const answer = await auditor.call("download_storage", iso);
     expect(answer.kind).toBe("forbidden");
     expect(answer.text).toContain("Datastore.AllocateTemplate on /storage/nfs-shared");
     expect(answer.text).toContain("pveum acl modify /storage/nfs-shared");
+    expect(auditor.simulator.world.volumes.has(volumeKey(volid, ""))).toBe(false);
     await auditor.close();
   });
 
@@ -263,11 +272,13 @@ describe("what fails on the host", () => {
       secret: token.secret,
       roles: { "/storage": "PVEDatastoreAdmin", "/nodes": "PVEAuditor" },
     });
+    keeper.simulator.world.web.set(url, { sizeBytes: mib, bytes });
     await keeper.clock.advance(15_000);
     const answer = await keeper.call("download_storage", iso);
     expect(answer.kind).toBe("forbidden");
     expect(answer.text).toContain("Sys.AccessNetwork on /nodes/pve1");
     expect(answer.text).toContain("--tokens 'keeper@pve!agent'");
+    expect(keeper.simulator.world.volumes.has(volumeKey(volid, ""))).toBe(false);
     await keeper.close();
   });
 });
