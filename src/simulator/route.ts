@@ -45,6 +45,8 @@ export interface Route {
   readonly local?: boolean;
   /** Needs no login at all. */
   readonly open?: boolean;
+  /** Hosts before that version know no such path. */
+  readonly since?: "9.1";
   /** Refuses API tokens (`allowtoken` 0). */
   readonly ticketOnly?: boolean;
   readonly parameters?: Parameters;

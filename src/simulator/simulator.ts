@@ -48,7 +48,8 @@ export class Simulator implements Transport {
     });
     this.log = new RequestLog(options.logCapacity);
     this.outside = new Outside(this.#cluster);
-    this.#routes = new RouteTable(allRoutes());
+    const old = options.version === "8.4";
+    this.#routes = new RouteTable(allRoutes().filter(({ since }) => !(old && since)));
     this.#latencyMs = options.latencyMs ?? 0;
   }
 

@@ -1,5 +1,5 @@
 import type { Format } from "../formats.ts";
-import { died, Refusal } from "../refusal.ts";
+import { died } from "../refusal.ts";
 import { type Call, needs, type Route } from "../route.ts";
 import { type HaResource, serviceId } from "../world.ts";
 
@@ -31,12 +31,13 @@ export function haRoutes(): Route[] {
     {
       method: "GET",
       path: "/cluster/ha/rules",
+      since: "9.1",
       permission,
       parameters: {
         resource: { type: "string", optional: true, format: sidFormat },
         type: { type: "string", optional: true, enum: ["node-affinity", "resource-affinity"] },
       },
-      handle: haRules,
+      handle: () => [],
     },
   ];
 }
@@ -113,13 +114,6 @@ function entry({ sid, request, maxRestart, maxRelocate }: HaResource): unknown {
 function haGroups({ cluster }: Call): unknown[] {
   if (cluster.version !== "8.4") {
     throw died("cannot index groups: ha groups have been migrated to rules");
-  }
-  return [];
-}
-
-function haRules({ cluster }: Call): unknown[] {
-  if (cluster.version === "8.4") {
-    throw new Refusal(501, "Method 'GET /cluster/ha/rules' not implemented");
   }
   return [];
 }
