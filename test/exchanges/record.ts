@@ -14,7 +14,8 @@ export interface Exchange {
   readonly method: string;
   /** With the query, as it was sent. */
   readonly path: string;
-  readonly body: string;
+  /** As it was sent; of an upload the parameters before the file, as the simulator understood them. */
+  readonly body: unknown;
   readonly contentType: string;
   /** Absent where the answer was not the simulator's own: cut, put into its mouth by a test, or none at all. */
   readonly status?: number;
@@ -41,28 +42,30 @@ export function recording(
     close: () => inner.close(),
     send: async (request) => {
       const mark = simulator.log.mark();
-      const { method, path, body = "", headers } = request;
-      const asked = { method, path, body, contentType: headers["content-type"] ?? "" };
-      let heard: Heard | undefined;
+      const { method, path, headers } = request;
+      const contentType = headers["content-type"] ?? "";
+      const inParts = contentType.startsWith("multipart/");
+      let entry: LoggedRequest | undefined;
+      let heard: WireReply | undefined;
       try {
         const reply = await inner.send(request);
-        if (simulator.log.since(mark).some((entry) => isAnswer(entry, request, reply)))
-          heard = reply;
+        entry = simulator.log.since(mark).find((one) => isAnswer(one, request, reply));
+        if (entry) heard = reply;
         return reply;
       } finally {
-        if (!(wrongOnPurpose && heard?.status === 400)) write(asked, heard);
+        const body = inParts ? entry?.body : (request.body ?? "");
+        const wanted = body !== undefined && !(wrongOnPurpose && heard?.status === 400);
+        if (wanted) write({ method, path, body, contentType }, heard);
       }
     },
   };
 }
 
-type Heard = Pick<WireReply, "status" | "body">;
-
 /** Each worker has a file of its own, and each lab remembers what it has written. */
 function writer(folder: string) {
   const file = join(folder, `${process.pid}.jsonl`);
   const known = new Set<string>();
-  return (asked: Exchange, heard: Heard | undefined) => {
+  return (asked: Exchange, heard: WireReply | undefined) => {
     const given = { ...asked, ...(heard && { status: heard.status }) };
     const response = heard?.body.startsWith("{") ? heard.body : JSON.stringify(heard?.body || null);
     const line = `${JSON.stringify(given).slice(0, -1)},"response":${response}}`;
