@@ -107,7 +107,7 @@ export class RouteTable {
       const pieces = split(route.path);
       const parameters: Record<string, Parameter> = { ...route.parameters };
       for (const name of pieces.filter(isVariable).map(nameOf)) {
-        parameters[name] = pathParameters[name] ?? { type: "string" };
+        parameters[name] ??= pathParameters[name] ?? { type: "string" };
       }
       const entries = this.#entries.get(route.method) ?? [];
       entries.push({ route, pieces, parameters });
