@@ -28,7 +28,7 @@ const atOnce = 4;
 export function assemble(options: AssemblyOptions): ToolServer {
   const { proxmox, readOnly = false, clock, log, secrets, instructions, files } = options;
   const served = options.tools
-    .filter((tool) => !readOnly || tool.effect === "read")
+    .filter((tool) => (!readOnly || tool.effect === "read") && (files || !tool.needsFiles))
     .map((tool) => (files ? tool : withoutFiles(tool)));
   return createServer({
     tools: served,
@@ -36,10 +36,13 @@ export function assemble(options: AssemblyOptions): ToolServer {
     log,
     secrets,
     instructions,
-    absent: (name) =>
-      options.tools.some((tool) => tool.name === name)
+    absent: (name) => {
+      const tool = options.tools.find((one) => one.name === name);
+      if (tool === undefined) return undefined;
+      return readOnly && tool.effect !== "read"
         ? "This server runs read-only, so nothing that changes the cluster is offered."
-        : undefined,
+        : "It reads files of this computer: start the server with --files DIR.";
+    },
     makeContext: ({ signal, maxAgeMs, progress }) => ({
       proxmox,
       call: new Call({ signal, maxAgeMs, progress }),

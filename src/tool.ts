@@ -35,6 +35,8 @@ export interface Tool<In extends z.ZodObject = z.ZodObject, Out extends z.ZodObj
   readonly input: In;
   /** Arguments of `input` that name files: they are not there unless the server may read files (`--files`). */
   readonly fileArguments?: readonly string[];
+  /** Of no use without `--files`, and then not there. */
+  readonly needsFiles?: true;
   /** Only the fields that scripts rely on; nested parts are bare objects and arrays. */
   readonly output: Out;
   /** Method syntax on purpose: one registry holds tools of many input types. */

@@ -12,6 +12,7 @@ import { deleteGuest, startGuest, stopGuest } from "./power.ts";
 import { createSnapshot } from "./snapshot.ts";
 import { deleteStorageContent, downloadStorage } from "./storage.ts";
 import { getTasks } from "./tasks.ts";
+import { uploadStorage } from "./upload.ts";
 
 /** The toolsets that can be served, each a list of tools in the order in which clients see them. */
 export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
@@ -36,4 +37,5 @@ export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
     deleteGuest,
     deleteStorageContent,
   ],
+  storage: [uploadStorage],
 };

@@ -3,7 +3,7 @@ import { version } from "../version.ts";
 import type { Authenticator } from "./auth.ts";
 import { type ApiReply, readEnvelope } from "./envelope.ts";
 import { type Failed, failure, givenUp } from "./failure.ts";
-import { encodeForm, type Params } from "./form.ts";
+import { encodeForm, encodeMultipart, type Params } from "./form.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import { Lanes } from "./lanes.ts";
 import { type ApiPath, nodeOf, templateOf } from "./path.ts";
@@ -12,6 +12,7 @@ import { withoutPieces } from "./pieces.ts";
 import { cleanText } from "./refusal.ts";
 import { type Outcome, retryDecision } from "./retry.ts";
 import {
+  type FilePart,
   type HostTrust,
   type Method,
   WireFault,
@@ -50,6 +51,8 @@ export interface ApiRequest {
   readonly path: ApiPath;
   /** Query of GET and DELETE, form body of POST and PUT. */
   readonly params?: Params;
+  /** Sent after `params`, as one multipart body with them. */
+  readonly file?: FilePart;
   readonly signal?: AbortSignal;
   readonly deadlineMs?: number;
   /** Texts among `params` that must not come back in the words of any problem, not even a piece of them. */
@@ -271,14 +274,18 @@ function wireRequest(
   credentials: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): WireRequest {
-  const { method } = request;
-  const form = encodeForm(request.params ?? {});
+  const { method, params = {}, file } = request;
   const headers = {
     accept: "application/json",
     "user-agent": `mcp-server-proxmox/${version}`,
     ...credentials,
   };
   const target = `/api2/json${request.path}`;
+  if (file) {
+    const { type, stream } = encodeMultipart(params, file);
+    return { method, path: target, headers: { ...headers, "content-type": type }, stream, signal };
+  }
+  const form = encodeForm(params);
   // A body on GET or DELETE is a 501 to PVE (pve-http-server src/PVE/APIServer/AnyEvent.pm).
   if (method === "GET" || method === "DELETE") {
     return { method, path: form === "" ? target : `${target}?${form}`, headers, signal };

@@ -33,7 +33,23 @@ export interface WireRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** A form-encoded body; sent together with the head in one write. */
   readonly body?: string;
+  /** Instead of `body`: one that is too large to be held; `content-length` is set from it. */
+  readonly stream?: BodyStream;
   readonly signal?: AbortSignal;
+}
+
+/** A body that is read piece by piece while it is sent. */
+export interface BodyStream {
+  /** In bytes: exactly so many come, or what is being sent breaks off. */
+  readonly length: number;
+  /** From the beginning; once for each attempt. */
+  open(): AsyncIterable<Uint8Array>;
+}
+
+/** A file as the last part of a multipart body. */
+export interface FilePart extends BodyStream {
+  /** Letters, digits, `_`, `.` and `-`: nothing that would have to be quoted. */
+  readonly filename: string;
 }
 
 export interface WireReply {

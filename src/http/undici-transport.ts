@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 // `undici/index.js`, not `undici`: under Bun the bare name is a stub of Bun's own, which ignores the connector and with it TLS.
 import { type Dispatcher, Pool } from "undici/index.js";
 import { decodeBody } from "./decode.ts";
@@ -19,7 +20,7 @@ const maxBodyBytes = 64 * 1024 * 1024;
 
 /**
  * HTTPS to one host over kept connections. Head and body leave in one write (pveproxy may drop a body that comes in a later TLS
- * record), redirects are answers like any other, and there is no time limit but the signal's.
+ * record), but for a stream, of which no more than a piece is ever held; redirects are answers like any other, and there is no time limit but the signal's.
  * Throws `invalid_input` for a fingerprint that is none.
  */
 export function undiciTransport(options: UndiciTransportOptions): Transport {
@@ -63,12 +64,16 @@ async function reusable(): Promise<void> {
   for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-function dispatchOptions({ method, path, headers, body }: WireRequest): Dispatcher.DispatchOptions {
+/** The length of a stream is told before it, for pveproxy takes no chunked bodies; undici holds the stream to it. */
+function dispatchOptions(request: WireRequest): Dispatcher.DispatchOptions {
+  const { method, path, body, stream } = request;
+  const headers = { "accept-encoding": "gzip", ...request.headers };
+  if (!stream) return { method, path, headers, body: body ?? null };
   return {
     method,
     path,
-    headers: { "accept-encoding": "gzip", ...headers },
-    body: body ?? null,
+    headers: { ...headers, "content-length": String(stream.length) },
+    body: Readable.from(stream.open(), { highWaterMark: 1 }),
   };
 }
 

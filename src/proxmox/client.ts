@@ -22,6 +22,7 @@ import { Snapshots } from "./snapshots.ts";
 import { Storages } from "./storages.ts";
 import { Sweep } from "./sweep.ts";
 import { Tasks } from "./tasks.ts";
+import { Uploads } from "./uploads.ts";
 import { Verbs } from "./verbs.ts";
 import { VmidPool } from "./vmids.ts";
 import { VolumeDeletions } from "./volume-deletion.ts";
@@ -60,6 +61,7 @@ export class ProxmoxClient {
   readonly snapshots: Snapshots;
   readonly storages: Storages;
   readonly downloads: Downloads;
+  readonly uploads: Uploads;
   readonly volumes: VolumeDeletions;
   readonly tasks: Tasks;
   readonly sweep: Sweep;
@@ -95,6 +97,16 @@ export class ProxmoxClient {
     this.snapshots = new Snapshots(verbs, changes, this.tasks);
     this.volumes = new VolumeDeletions(verbs, this.lookup, this.storages, this.tasks);
     this.downloads = new Downloads(this.storages, changes, options.principal);
+    const { storages, downloads } = this;
+    const { principal } = options;
+    this.uploads = new Uploads({
+      verbs,
+      lookup: this.lookup,
+      storages,
+      downloads,
+      changes,
+      principal,
+    });
     const vmids = new VmidPool(verbs, this.lookup);
     this.power = new Power(changes, this.tasks, this.lookup);
     this.deletion = new Deletion(verbs, this.lookup, changes, this.tasks);

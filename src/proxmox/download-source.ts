@@ -23,13 +23,13 @@ export interface Source {
 }
 
 /** PVE: pve-storage src/PVE/Storage.pm (ISO_EXT_RE_0, VZTMPL_EXT_RE_1, UPLOAD_IMPORT_EXT_RE_1) */
-const extensions: Readonly<Record<DownloadContent, RegExp>> = {
+export const extensions: Readonly<Record<DownloadContent, RegExp>> = {
   iso: /.\.(?:iso|img)$/i,
   vztmpl: /.\.tar(?:\.(?:gz|xz|zst|bz2))?$/i,
   import: /.\.(?:ova|qcow2|raw|vmdk)$/,
 };
 
-const wanted: Readonly<Record<DownloadContent, string>> = {
+export const wanted: Readonly<Record<DownloadContent, string>> = {
   iso: ".iso or .img",
   vztmpl: ".tar.gz, .tar.xz, .tar.zst or .tar.bz2",
   import: ".qcow2, .raw, .vmdk or .ova",
@@ -125,7 +125,7 @@ function lastSegment(pathname: string): string {
   }
 }
 
-function normalized(name: string): string {
+export function normalized(name: string): string {
   return name
     .trim()
     .replace(/^.*[/\\]/su, "")

@@ -4,7 +4,7 @@ import type { Tag } from "../cache/store.ts";
 import type { Clock } from "../clock.ts";
 import type { ApiClient } from "../http/client.ts";
 import type { ApiPath } from "../http/path.ts";
-import type { Method } from "../http/transport.ts";
+import type { FilePart, Method } from "../http/transport.ts";
 import { Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 
@@ -27,6 +27,10 @@ export interface ChangeRequest {
   readonly params?: Params;
   /** Texts among `params` that no message may repeat. */
   readonly secrets?: readonly string[];
+  /** What is uploaded with it. */
+  readonly file?: FilePart;
+  /** How long sending and answering may take together; 60 s unless given. */
+  readonly deadlineMs?: number;
 }
 
 /** What was composed of several reads and kept being overtaken is given up after this many tries. */

@@ -5,6 +5,7 @@ import { FileLocks } from "./file-locks.ts";
 import { privilegesOf } from "./roles.ts";
 import { Stats } from "./stats.ts";
 import { Tasks } from "./tasks.ts";
+import type { Upload } from "./upload-body.ts";
 import type { World } from "./world.ts";
 
 export type Version = "8.4" | "9.1";
@@ -20,6 +21,8 @@ export class Cluster {
   readonly locks = new FileLocks();
   readonly tasks: Tasks;
   readonly stats: Stats;
+  /** What was uploaded and lies in /var/tmp, by its name there. */
+  readonly uploads = new Map<string, Upload>();
   #now: number;
 
   constructor(parts: {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Method, WireReply } from "../http/transport.ts";
 import { authenticate, presentsToken, stranger } from "./authentication.ts";
 import type { Cluster } from "./cluster.ts";
@@ -6,12 +7,15 @@ import { Access } from "./permissions.ts";
 import { badParameters, died, forbidden, Refusal } from "./refusal.ts";
 import type { Given, ParsedRequest } from "./request.ts";
 import { type Match, Page, Plain, type RouteTable } from "./route.ts";
+import type { Received } from "./upload-body.ts";
 
 /** How long a host keeps a 401 back (PVE::APIServer::AnyEvent). */
 const unauthorizedDelayMs = 3000;
 
 /** Decodes a request; a request that the HTTP server itself refuses throws. */
 export type Parse = () => ParsedRequest;
+/** Reads the body of an upload to its end. */
+export type Receive = (boundary: string) => Promise<Received>;
 
 /**
  * What pveproxy and pvedaemon do with a request, in their order: route, credentials, privileges, the way to the node,
@@ -22,16 +26,21 @@ export async function answer(
   routes: RouteTable,
   parse: Parse,
   headers: Readonly<Record<string, string>>,
+  receive: Receive,
 ): Promise<WireReply> {
   try {
     cluster.catchUp();
-    const request = parse();
+    let request = parse();
     const match = routes.find(request.method, request.path);
     const identity = match?.route.open
       ? stranger
       : authenticate(cluster.world, headers, request, cluster.now);
     if (!match) throw notImplemented(request.method, request.path);
     if (match.route.ticketOnly && presentsToken(headers)) throw tokenRefused(match.route.path);
+    if (request.boundary !== undefined) {
+      request = { ...request, body: filed(cluster, await receive(request.boundary)) };
+      cluster.catchUp();
+    }
     const access = new Access(cluster.world, identity);
     return jsonReply(cluster.now, await carryOut(cluster, match, access, request));
   } catch (error) {
@@ -60,6 +69,14 @@ async function carryOut(
   }
   const values = checkParameters(parameters, all);
   return route.handle({ cluster, access, values });
+}
+
+/** What an upload becomes: a file in /var/tmp, whose name its handler gets. */
+function filed(cluster: Cluster, { given, upload }: Received): Given {
+  const name = createHash("md5").update(`${cluster.now} ${cluster.uploads.size}`).digest("hex");
+  const tmpfilename = `/var/tmp/pveupload-${name}`;
+  cluster.uploads.set(tmpfilename, upload);
+  return { ...given, tmpfilename };
 }
 
 function tokenRefused(path: string): Refusal {

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { Socket } from "node:net";
 import { gzipSync } from "node:zlib";
-import { type Method, WireFault, type WireReply } from "../http/transport.ts";
+import { type BodyStream, type Method, WireFault, type WireReply } from "../http/transport.ts";
 import { installedWith, type Pems, present } from "./certificates.ts";
 import type { Simulator } from "./simulator.ts";
 
@@ -132,7 +132,10 @@ async function forward(
   request: IncomingMessage,
   signal: AbortSignal,
 ): Promise<WireReply> {
-  const body = await readBody(request);
+  const type = request.headers["content-type"] ?? "";
+  // Too large to be held: it is read while it comes.
+  const stream = type.startsWith("multipart/") ? streamOf(request) : undefined;
+  const body = stream ? "" : await readBody(request);
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(request.headers)) {
     if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(", ") : value;
@@ -143,7 +146,12 @@ async function forward(
     headers,
     signal,
     ...(body === "" ? {} : { body }),
+    ...(stream && { stream }),
   });
+}
+
+function streamOf(request: IncomingMessage): BodyStream {
+  return { length: Number(request.headers["content-length"] ?? 0), open: () => request };
 }
 
 function methodOf({ method }: IncomingMessage): Method {

@@ -1,5 +1,6 @@
 import type { Method, WireRequest } from "../http/transport.ts";
 import { Refusal } from "./refusal.ts";
+import { boundaryOf } from "./upload-body.ts";
 
 /** Decoded parameters: a repeated key is an array, a key without a value is not given. */
 export type Given = Record<string, string | string[]>;
@@ -11,7 +12,12 @@ export interface ParsedRequest {
   readonly path: string;
   readonly query: Given;
   readonly body: Given;
+  /** Of a multipart body, which is read only after the login was judged. */
+  readonly boundary?: string;
 }
+
+/** Only files may be sent in parts (PVE::APIServer::AnyEvent). */
+const uploads = /^\/nodes\/[^/]+\/storage\/[^/]+\/upload$/;
 
 const known: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "DELETE"]);
 
@@ -33,15 +39,19 @@ export function parseRequest(request: WireRequest): ParsedRequest {
   if (api[1] !== "json") {
     throw new Refusal(501, `no formatter for uri ${api[2] ?? "/"}, ${api[1]}`, { bare: true });
   }
-  const body = form ? parseBody(request) : {};
   const inner = (api[2] ?? "/").replace(/\/$/, "");
-  return { method: request.method, path: inner === "" ? "/" : inner, query, body };
+  const { method } = request;
+  const boundary = method === "POST" && uploads.test(inner) ? boundaryOf(request) : undefined;
+  if (boundary !== undefined) return { method, path: inner, query, body: {}, boundary };
+  const body = form ? parseBody(request) : {};
+  return { method, path: inner === "" ? "/" : inner, query, body };
 }
 
 function parseBody(request: WireRequest): Given {
   const text = request.body ?? "";
   const type = (request.headers["content-type"] ?? "").split(";")[0]?.trim() ?? "";
-  if (text.length > 524_288) throw new Refusal(501, "for data too large", { bare: true });
+  if (text.length > 524_288 || (request.stream?.length ?? 0) > 524_288)
+    throw new Refusal(501, "for data too large", { bare: true });
   if (text === "") return {};
   if (type === "" || type === "application/x-www-form-urlencoded") return parseForm(text);
   if (type !== "application/json") {

@@ -1,5 +1,11 @@
 import type { Clock } from "../clock.ts";
-import { type Transport, WireFault, type WireReply, type WireRequest } from "../http/transport.ts";
+import {
+  type BodyStream,
+  type Transport,
+  WireFault,
+  type WireReply,
+  type WireRequest,
+} from "../http/transport.ts";
 import { Cluster, type Version } from "./cluster.ts";
 import { demoWorld } from "./demo.ts";
 import { type Fault, Faults } from "./faults.ts";
@@ -10,6 +16,7 @@ import { type Given, parseForm, parseRequest } from "./request.ts";
 import { LoggedRequest, RequestLog } from "./request-log.ts";
 import { RouteTable } from "./route.ts";
 import { allRoutes } from "./routes/all.ts";
+import { type Received, receive } from "./upload-body.ts";
 import type { World } from "./world.ts";
 
 export interface SimulatorOptions {
@@ -88,10 +95,19 @@ export class Simulator implements Transport {
     if (fault?.kind === "reply") return conclude(entry, fault.reply);
     entry.arrived = true;
     const parse = () => parseRequest(request);
-    const reply = await answer(this.#cluster, this.#routes, parse, request.headers);
+    const uploaded = (boundary: string) => this.#receive(request, entry, boundary);
+    const reply = await answer(this.#cluster, this.#routes, parse, request.headers, uploaded);
     if (fault?.kind === "cutAfterWorld") throw cut();
     if (fault?.kind === "hangAfterWorld") return never();
     return conclude(entry, reply);
+  }
+
+  /** An upload takes as long as its sender reads it out; the log shows what came before the file. */
+  async #receive(request: WireRequest, entry: LoggedRequest, boundary: string): Promise<Received> {
+    const { stream = nothing, signal } = request;
+    const received = await receive(stream, boundary, signal);
+    Object.assign(entry.body, received.given);
+    return received;
   }
 
   #enter(request: WireRequest): LoggedRequest {
@@ -109,6 +125,8 @@ export class Simulator implements Transport {
     return entry;
   }
 }
+
+const nothing: BodyStream = { length: 0, open: async function* () {} };
 
 /** `user@realm` of a ticket, `user@realm!name` of a token; the ticket is what counts where both are sent. */
 function principalOf(headers: WireRequest["headers"]): string {

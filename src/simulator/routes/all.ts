@@ -21,6 +21,7 @@ import { powerRoutes } from "./power.ts";
 import { snapshotRoutes } from "./snapshots.ts";
 import { storageRoutes } from "./storage.ts";
 import { taskRoutes } from "./tasks.ts";
+import { uploadRoutes } from "./upload.ts";
 import { userRoutes } from "./users.ts";
 
 /** Everything that the simulator answers; any other path is 501, as on a host. */
@@ -38,6 +39,7 @@ export function allRoutes(): Route[] {
     ...poolRoutes(),
     ...storageRoutes(),
     ...downloadRoutes(),
+    ...uploadRoutes(),
     ...taskRoutes(),
     ...guestReadRoutes(),
     ...guestInsideRoutes(),

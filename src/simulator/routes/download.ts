@@ -40,14 +40,14 @@ const permission: Permission = (access, given) => {
   throw forbidden();
 };
 
-type Content = "iso" | "vztmpl" | "import";
+export type Content = "iso" | "vztmpl" | "import";
 
-const folders: Readonly<Record<Content, string>> = {
+export const folders: Readonly<Record<Content, string>> = {
   iso: "template/iso",
   vztmpl: "template/cache",
   import: "import",
 };
-const extensions: Readonly<Record<Content, RegExp>> = {
+export const extensions: Readonly<Record<Content, RegExp>> = {
   iso: /[^/]+\.(?:iso|img)$/i,
   vztmpl: /[^/]+\.tar(?:\.(?:gz|xz|zst|bz2))?$/i,
   import: /^[a-zA-Z0-9\-.+=_]+\.(?:ova|qcow2|raw|vmdk)$/,
@@ -197,7 +197,7 @@ function progressLine(done: number, total: number): string {
   return `${String(from).padStart(6)}K ${dots} ${String(percent).padStart(3)}%  107M`;
 }
 
-function formatOf(content: Content, filename: string): string {
+export function formatOf(content: Content, filename: string): string {
   const extension = filename.slice(filename.lastIndexOf(".") + 1).toLowerCase();
   if (content === "iso") return "iso";
   if (content === "import") return extension;

@@ -1,0 +1,299 @@
+import { createHash } from "node:crypto";
+import { Semaphore } from "async-mutex";
+import { path } from "../http/path.ts";
+import { isProblem, Problem } from "../problem.ts";
+import { bytes } from "../text.ts";
+import type { Call } from "./call.ts";
+import type { Changes, Plan } from "./changes.ts";
+import {
+  type Checksum,
+  type DownloadContent,
+  extensions,
+  normalized,
+  readChecksum,
+  wanted,
+} from "./download-source.ts";
+import type { Downloads } from "./downloads.ts";
+import { fresh, tags } from "./freshness.ts";
+import type { Lookup } from "./lookup.ts";
+import type { Storages } from "./storages.ts";
+import type { Task } from "./task.ts";
+import { reading, sending } from "./upload-progress.ts";
+import { record } from "./values.ts";
+import type { ChangeRequest, Verbs } from "./verbs.ts";
+import { VolumeUse } from "./volume-use.ts";
+import type { Volume } from "./volumes.ts";
+
+/** A file of this computer, read piece by piece; each `open` begins anew. */
+export interface UploadSource {
+  readonly name: string;
+  readonly sizeBytes: number;
+  open(): AsyncIterable<Uint8Array>;
+}
+
+export interface UploadOrder {
+  readonly storage: string;
+  readonly source: UploadSource;
+  readonly content: DownloadContent;
+  readonly filename?: string | undefined;
+  readonly checksum?: string | undefined;
+  readonly overwrite?: boolean | undefined;
+  readonly node?: string | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+/** An upload that was planned, not needed, or sent. */
+export interface Upload {
+  readonly storage: string;
+  readonly node: string;
+  readonly volid: string;
+  readonly existed: boolean;
+  readonly changed: boolean;
+  readonly plan: Plan;
+  readonly task?: Task;
+}
+
+interface Parts {
+  readonly verbs: Verbs;
+  readonly lookup: Lookup;
+  readonly storages: Storages;
+  readonly downloads: Downloads;
+  readonly changes: Changes;
+  readonly principal: string;
+}
+
+/** One upload keeps one of the few connections busy for minutes: the others are for everybody else. */
+const atOnce = 2;
+/** Slower than this, in bytes per ms, a line is taken for dead; and what sending may take besides. */
+const slowest = 256;
+const spareMs = 600_000;
+
+/**
+ * Files of this computer to a storage. They are read twice: PVE wants the checksum before the file. Proxmox itself overwrites
+ * what is there without a word. PVE: POST /nodes/{node}/storage/{storage}/upload
+ */
+export class Uploads {
+  readonly #parts: Parts;
+  readonly #use: VolumeUse;
+  readonly #lines = new Semaphore(atOnce);
+  /** `node volid` of what is being sent. */
+  readonly #running = new Set<string>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#use = new VolumeUse(parts.verbs, parts.lookup);
+  }
+
+  /**
+   * Sends a file once. Throws `invalid_input` for what PVE would refuse and for a wrong checksum, `conflict` where another file has
+   * that name or a guest uses the one to be overwritten, `forbidden` before a byte is sent, and `outcome_unknown` where the connection breaks.
+   */
+  async upload(order: UploadOrder, call: Call): Promise<Upload> {
+    const { storage, content, source } = order;
+    const filename = readName(order.filename ?? source.name, content);
+    const checksum = readChecksum(order.checksum, undefined);
+    const node = await this.#parts.downloads.target(order, call);
+    await this.#assertAllowed(storage, call);
+    const volid = `${storage}:${content}/${filename}`;
+    const { volumes } = await this.#parts.storages.content(storage, { node, live: true }, call);
+    const there = volumes.find((volume) => volume.volid === volid);
+    const at = { storage, node, volid, existed: there !== undefined };
+    if (there?.sizeBytes === source.sizeBytes && !order.overwrite) {
+      const says = `finds ${volid} there already`;
+      return { ...at, changed: false, plan: { says, against: [], touches: [] } };
+    }
+    const against = await this.#against(order, { ...at, there, siblings: volumes }, call);
+    if (against[0] && !order.dryRun) throw against[0];
+    const sum = await digest(source, checksum, call);
+    const plan = planOf(at, { content, filename, sum, source, against });
+    if (order.dryRun) return { ...at, changed: false, plan };
+    return {
+      ...at,
+      changed: true,
+      plan,
+      task: await this.#send(plan, at, { filename, source }, call),
+    };
+  }
+
+  /** Before the file is sent, not after it, as PVE would. PVE: GET /access/permissions */
+  async #assertAllowed(storage: string, call: Call): Promise<void> {
+    const at = `/storage/${storage}`;
+    const held = await this.#parts.verbs.observe(call, {
+      path: path`/access/permissions`,
+      params: { path: at },
+      freshness: fresh("permissions", tags.access),
+      parse: (data) => Object.keys(record(record(data)[at])),
+    });
+    if (!held.includes(privilege)) throw mayNotUpload(at, this.#parts.principal);
+  }
+
+  async #against(
+    { source, overwrite }: UploadOrder,
+    { node, volid, there, siblings }: Found,
+    call: Call,
+  ): Promise<readonly Problem[]> {
+    const facts = { volid, node };
+    if (this.#running.has(`${node} ${volid}`)) {
+      const next = "Wait until it is there: get_tasks shows its import.";
+      return [new Problem("conflict", `${volid} is being uploaded already.`, { next, facts })];
+    }
+    if (!there) return [];
+    if (!overwrite) return [otherFile(there, source)];
+    const { by } = await this.#use.of(there, siblings, call);
+    if (by.length === 0) return [];
+    const next = "Take it out of there first, or choose another filename.";
+    const message = `${volid} is in use: ${by.slice(0, 5).join("; ")}. Nothing was sent.`;
+    return [new Problem("conflict", message, { next, facts: { ...facts, uses: by } })];
+  }
+
+  async #send(
+    { request, touches }: Plan,
+    { node, volid, storage }: Place,
+    { filename, source }: { readonly filename: string; readonly source: UploadSource },
+    call: Call,
+  ): Promise<Task> {
+    if (!request) throw new TypeError("an upload is planned with its request");
+    const key = `${node} ${volid}`;
+    this.#running.add(key);
+    const file = sending(source, call);
+    try {
+      return await this.#lines.runExclusive(() => {
+        call.signal.throwIfAborted();
+        const { filename: _, ...params } = request.params ?? {};
+        const part = { filename, length: source.sizeBytes, open: file.open };
+        const deadlineMs = spareMs + Math.round(source.sizeBytes / slowest);
+        const whole: ChangeRequest = { ...request, params, file: part, deadlineMs };
+        return this.#parts.changes.send(whole, { touches }, call);
+      });
+    } catch (error) {
+      throw isProblem(error, "outcome_unknown") ? broken(error, file, { volid, storage }) : error;
+    } finally {
+      this.#running.delete(key);
+    }
+  }
+}
+
+interface Place {
+  readonly storage: string;
+  readonly node: string;
+  readonly volid: string;
+}
+
+interface Found extends Place {
+  readonly there: Volume | undefined;
+  readonly siblings: readonly Volume[];
+}
+
+function planOf(
+  { storage, node, volid }: Place,
+  file: {
+    readonly content: string;
+    readonly filename: string;
+    readonly sum: Checksum;
+    readonly source: UploadSource;
+    readonly against: readonly Problem[];
+  },
+): Plan {
+  const { content, filename, sum, source, against } = file;
+  return {
+    says: `uploads ${bytes(source.sizeBytes)} as ${volid} through ${node}`,
+    against,
+    touches: [tags.storageContent(storage), tags.tasks],
+    request: {
+      method: "POST",
+      path: path`/nodes/${node}/storage/${storage}/upload`,
+      // In this order: pveproxy looks for each after the one before.
+      params: {
+        content,
+        "checksum-algorithm": sum.algorithm,
+        checksum: sum.value,
+        filename,
+      },
+    },
+  };
+}
+
+/** The name as PVE will make it. PVE: pve-storage src/PVE/API2/Storage/Status.pm (upload), src/PVE/Storage.pm */
+function readName(given: string, content: DownloadContent): string {
+  const name = normalized(given);
+  if (extensions[content].test(name)) return name;
+  const image = content === "import" && /\.img$/i.test(name);
+  throw new Problem(
+    "invalid_input",
+    `"${name}" does not end in ${wanted[content]}, as ${content} must. Nothing was sent.`,
+    {
+      next: image
+        ? `Give filename: "${name.replace(/img$/i, "qcow2")}" for a qcow2 image (most cloud images called .img are), or "….raw" for a raw one.`
+        : "Give filename with the right ending, or another content; Proxmox unpacks nothing that is uploaded.",
+      facts: { argument: "filename" },
+    },
+  );
+}
+
+/** Of the file as it lies here; compared first with the one that was given, for which nothing has to be sent. */
+async function digest(
+  source: UploadSource,
+  expected: Checksum | undefined,
+  call: Call,
+): Promise<Checksum> {
+  const algorithm = expected?.algorithm ?? "sha256";
+  const hash = createHash(algorithm);
+  for await (const piece of reading(source, call)) hash.update(piece);
+  const value = hash.digest("hex");
+  if (expected === undefined || expected.value.toLowerCase() === value) return { algorithm, value };
+  throw new Problem(
+    "invalid_input",
+    `${source.name} has another checksum: ${algorithm} ${value} instead of ${expected.value}. Nothing was sent.`,
+    {
+      next: "Get the file again, or leave checksum out if this file is the right one.",
+      facts: { argument: "checksum", algorithm, checksum: value },
+    },
+  );
+}
+
+function otherFile({ volid, node, sizeBytes }: Volume, source: UploadSource): Problem {
+  const size = sizeBytes === undefined ? "" : ` with ${sizeBytes} bytes`;
+  return new Problem(
+    "conflict",
+    `Another file is there as ${volid}${size}; the one to be uploaded has ${source.sizeBytes}. Nothing was sent.`,
+    {
+      next: "Choose another filename, or repeat the call with overwrite: true to replace it.",
+      facts: { volid, node, sizeBytes, uploadBytes: source.sizeBytes },
+    },
+  );
+}
+
+/** The file itself could not be read to its end, or nobody can say what became of it. */
+function broken(
+  { message, facts, cause }: Problem,
+  file: { readonly sentBytes: number; readonly totalBytes: number; readonly failure: unknown },
+  { volid, storage }: Pick<Place, "volid" | "storage">,
+): unknown {
+  const { sentBytes, totalBytes, failure } = file;
+  if (isProblem(failure)) return failure;
+  const torn =
+    sentBytes < totalBytes
+      ? ` ${bytes(sentBytes)} of ${bytes(totalBytes)} had left; Proxmox keeps nothing of a file that did not come whole.`
+      : " The whole file had left.";
+  return new Problem("outcome_unknown", `${message}${torn}`, {
+    next: `See with list_storage {storage: "${storage}", max_age_s: 0} whether ${volid} is there with ${totalBytes} bytes, and with get_tasks whether its import (imgcopy) still runs, before you repeat it.`,
+    facts: { ...facts, volid, sentBytes, totalBytes },
+    cause,
+  });
+}
+
+const privilege = "Datastore.AllocateTemplate";
+
+function mayNotUpload(at: string, principal: string): Problem {
+  const id = /\S+$/.exec(principal)?.[0] ?? principal;
+  const who = id.includes("!") ? `--tokens '${id}'` : `--users '${id}'`;
+  const role = "PVEDatastoreAdmin";
+  return new Problem(
+    "forbidden",
+    `Uploading needs ${privilege} on ${at}, which ${principal} lacks. Nothing was sent.`,
+    {
+      next: `Grant it on the host: pveum acl modify ${at} ${who} --roles ${role}. With privilege separation both the token and its user need it.`,
+      facts: { path: at, privileges: [privilege], role },
+    },
+  );
+}

@@ -1,0 +1,67 @@
+import * as z from "zod";
+import { Problem } from "../src/problem.ts";
+import { defineTool, type ToolContext } from "../src/tool.ts";
+import { changeFields, planFields, showPlan, taskFields, warnings } from "./outcome.ts";
+import * as params from "./params.ts";
+
+const { node, changed, upid, task, plan } = changeFields;
+
+export const uploadStorage = defineTool({
+  name: "upload_storage",
+  description:
+    "Uploads an ISO image, container template or disk image (import) that lies on this server's computer to a storage, with its checksum verified; answers the volid. A file of that name and size is left alone.",
+  effect: "change",
+  input: z.object({
+    storage: z.string().trim().min(1).max(100),
+    file: z.string().trim().min(1).max(500).describe("path below --files"),
+    content: z.enum(["iso", "vztmpl", "import"]),
+    filename: z.string().min(1).max(255).optional().describe("default: as here"),
+    checksum: z.string().trim().min(1).max(200).optional().describe("md5 to sha512"),
+    overwrite: z.boolean().default(false),
+    node: params.node.optional(),
+    ...params.changing,
+  }),
+  needsFiles: true,
+  output: z.object({
+    volid: z.string(),
+    storage: z.string(),
+    node,
+    status: z.string(),
+    changed,
+    upid,
+    task,
+    plan,
+  }),
+  async run({ file, dry_run: dryRun, wait_s: _, ...order }, context) {
+    const source = await filesOf(context).source(file, "file");
+    const sent = await context.proxmox.uploads.upload({ ...order, source, dryRun }, context.call);
+    const { storage, node, volid, existed, changed } = sent;
+    const done = { volid, storage, node, changed };
+    if (dryRun && sent.plan.request) {
+      return { ...done, status: existed ? "present" : "absent", plan: planFields(sent.plan) };
+    }
+    if (!sent.task) return { ...done, status: "present" };
+    const report = await context.settle(sent.task);
+    const status = report.state === "running" ? "importing" : "present";
+    return { ...done, status, upid: report.upid, task: taskFields(report) };
+  },
+  show(result) {
+    if (result.plan) return showPlan(result);
+    const who = `${result.volid} on ${result.node}`;
+    if (!result.changed) {
+      return `${who} was there already, with the same size; nothing was sent and the contents were not compared (overwrite: true sends it).`;
+    }
+    if (result.task?.["state"] === "running") {
+      return `${who} was sent and is being imported: the task still runs. Follow it with get_tasks {upid: "${result.upid}", wait_s: 60}.`;
+    }
+    return [`${who} was uploaded.`, ...warnings(result.task ?? {})].join("\n");
+  },
+});
+
+/** Without them the tool is not listed, so nobody should come here. */
+function filesOf({ files }: ToolContext): NonNullable<ToolContext["files"]> {
+  if (files) return files;
+  throw new Problem("unsupported", "This server may read no files.", {
+    next: "Start it with --files DIR.",
+  });
+}
