@@ -16,6 +16,7 @@ import type { Tool } from "../src/tool.ts";
 import { toolsets } from "../tools/index.ts";
 import { instructions } from "../tools/instructions.ts";
 import { recording } from "./exchanges/record.ts";
+import { stillFiles } from "./still-files.ts";
 
 export interface LabOptions extends Partial<Omit<SimulatorOptions, "clock">> {
   readonly token?: { readonly tokenId: string; readonly secret: string };
@@ -88,7 +89,7 @@ export async function lab(options: LabOptions = {}) {
     log,
     secrets,
     readOnly,
-    ...(files && { files }),
+    ...(files && { files: stillFiles(files, clock) }),
   });
   const sdk = createSdkServer(server, { name: "mcp-server-proxmox", version: "0.0.0" }, log);
   const client = new Client({ name: "test", version: "0.0.0" });

@@ -1,7 +1,9 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
 import { describe, expect, it, onTestFinished } from "vitest";
 import * as z from "zod";
+import { filesBelow } from "../src/files.ts";
 import { VirtualClock } from "../src/simulator/clock.ts";
 import type { Tool } from "../src/tool.ts";
 import { toolsets } from "../tools/index.ts";
@@ -10,7 +12,9 @@ import { type LabOptions, lab } from "./kit.ts";
 import { bigWorld, plainCall } from "./registry/big-world.ts";
 
 const tools = Object.values(toolsets).flat();
+const here = fileURLToPath(new URL("./registry", import.meta.url));
 const clients = await listed();
+const readers = await listed({ files: filesBelow(here) });
 const named = tools.map((tool) => ({ name: tool.name, tool, seen: asSeen(tool.name) }));
 
 describe.each(named)("$name", ({ name, tool, seen }) => {
@@ -108,7 +112,7 @@ describe("all tools", () => {
 describe("on a cluster of 300 guests", () => {
   it("answers every tool within 2,000 tokens, as text and as data", async () => {
     const clock = new VirtualClock();
-    const server = await lab({ world: bigWorld(clock.now()) });
+    const server = await lab({ world: bigWorld(clock.now()), tools, files: filesBelow(here) });
     onTestFinished(server.close);
     // Fills the list of tasks.
     await server.call("stop_guest", { guests: range(200, 250), mode: "stop" });
@@ -213,7 +217,7 @@ async function listed(options: LabOptions = {}) {
 }
 
 function asSeen(name: string) {
-  const seen = clients.tools.find((tool) => tool.name === name);
+  const seen = [...clients.tools, ...readers.tools].find((tool) => tool.name === name);
   if (!seen) throw new Error(`${name} is not listed`);
   return seen;
 }

@@ -9,14 +9,14 @@ const { node, changed, upid, task, plan } = changeFields;
 export const uploadStorage = defineTool({
   name: "upload_storage",
   description:
-    "Uploads an ISO image, container template or disk image (import) that lies on this server's computer to a storage, with its checksum verified; answers the volid. A file of that name and size is left alone.",
+    "Uploads an ISO image, container template or disk image (import) from this server's files to a storage, checksum verified; answers the volid. A file of that name and size is left alone.",
   effect: "change",
   input: z.object({
     storage: z.string().trim().min(1).max(100),
     file: z.string().trim().min(1).max(500).describe("path below --files"),
     content: z.enum(["iso", "vztmpl", "import"]),
-    filename: z.string().min(1).max(255).optional().describe("default: as here"),
-    checksum: z.string().trim().min(1).max(200).optional().describe("md5 to sha512"),
+    filename: z.string().min(1).max(255).optional(),
+    checksum: z.string().trim().min(1).max(200).optional(),
     overwrite: z.boolean().default(false),
     node: params.node.optional(),
     ...params.changing,

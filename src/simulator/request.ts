@@ -52,7 +52,7 @@ function parseBody(request: WireRequest): Given {
   const type = (request.headers["content-type"] ?? "").split(";")[0]?.trim() ?? "";
   if (text.length > 524_288 || (request.stream?.length ?? 0) > 524_288)
     throw new Refusal(501, "for data too large", { bare: true });
-  if (text === "") return {};
+  if (text === "" && !request.stream) return {};
   if (type === "" || type === "application/x-www-form-urlencoded") return parseForm(text);
   if (type !== "application/json") {
     throw new Refusal(506, `upload 'Content-Type '${type}' not implemented`, { bare: true });

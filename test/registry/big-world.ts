@@ -24,6 +24,12 @@ export function plainCall({ name, input }: Tool): Record<string, unknown> {
     ...(name === "delete_certificate" && { node: "pve-04" }),
     ...(name === "delete_guest" && { guest: "111", confirm: "app-11.example.net" }),
     ...(name === "download_storage" && { storage: "nfs-shared", url: disc, content: "iso" }),
+    ...(name === "upload_storage" && {
+      storage: "nfs-shared",
+      file: "big-world.ts",
+      filename: "big-world.iso",
+      content: "iso",
+    }),
     ...(name === "delete_storage_content" && { volume: orphan, confirm: orphan }),
   };
   const args = { ...Object.fromEntries(given.map((key) => [key, plain[key]])), ...own };
