@@ -31,6 +31,7 @@ const ageWords: Readonly<Record<keyof typeof ages, string>> = {
   certificates: "certificates of nodes",
   permissions: "what the token may do",
   version: "versions of Proxmox",
+  metrics: "what was recorded of use, once a minute",
   tasks: "lists of tasks",
   stoppedTask: "a task that has ended",
 };

@@ -7,6 +7,7 @@ import { getConnectionStatus } from "./connection.ts";
 import { getContainer, getVm } from "./get-guest.ts";
 import { listGuests } from "./list-guests.ts";
 import { listStorage } from "./list-storage.ts";
+import { getMetrics } from "./metrics.ts";
 import { getNode } from "./node.ts";
 import { deleteGuest, startGuest, stopGuest } from "./power.ts";
 import { createSnapshot } from "./snapshot.ts";
@@ -38,4 +39,5 @@ export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
     deleteStorageContent,
   ],
   storage: [uploadStorage],
+  metrics: [getMetrics],
 };

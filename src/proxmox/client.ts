@@ -2,6 +2,7 @@ import { ReadCache } from "../cache/cache.ts";
 import { MemoryStore } from "../cache/memory.ts";
 import type { Clock } from "../clock.ts";
 import type { ApiClient } from "../http/client.ts";
+import type { Call } from "./call.ts";
 import { CertificateChanges } from "./certificate-change.ts";
 import { Certificates } from "./certificates.ts";
 import { Changes } from "./changes.ts";
@@ -13,6 +14,7 @@ import { GuestDetails } from "./guest-details.ts";
 import { Guests } from "./guests.ts";
 import { Identity } from "./identity.ts";
 import { Lookup } from "./lookup.ts";
+import { Metrics } from "./metrics.ts";
 import { Names } from "./names.ts";
 import { Newcomers } from "./newcomers.ts";
 import { Overlay } from "./overlay.ts";
@@ -62,6 +64,7 @@ export class ProxmoxClient {
   readonly storages: Storages;
   readonly downloads: Downloads;
   readonly uploads: Uploads;
+  readonly metrics: Metrics;
   readonly volumes: VolumeDeletions;
   readonly tasks: Tasks;
   readonly sweep: Sweep;
@@ -99,6 +102,8 @@ export class ProxmoxClient {
     this.downloads = new Downloads(this.storages, changes, options.principal);
     const { storages, downloads } = this;
     const { principal } = options;
+    const node = (name: string, call: Call) => this.certificates.node(name, call);
+    this.metrics = new Metrics({ verbs, lookup: this.lookup, storages, node });
     this.uploads = new Uploads({
       verbs,
       lookup: this.lookup,

@@ -21,6 +21,7 @@ export const ages = {
   certificates: { trustedMs: 30 * second, keptMs: 30 * second },
   permissions: { trustedMs: 60 * second, keptMs: 60 * second },
   version: { trustedMs: 3600 * second, keptMs: 3600 * second },
+  metrics: { trustedMs: 60 * second, keptMs: 60 * second },
   tasks: { trustedMs: 2 * second, keptMs: 10 * second },
   stoppedTask: { trustedMs: Number.POSITIVE_INFINITY, keptMs: Number.POSITIVE_INFINITY },
 } as const;

@@ -14,6 +14,7 @@ import { moveRoutes } from "./guest-move.ts";
 import { guestReadRoutes } from "./guest-read.ts";
 import { haRoutes } from "./ha.ts";
 import { loginRoutes } from "./login.ts";
+import { metricRoutes } from "./metrics.ts";
 import { nodeFactRoutes } from "./node-facts.ts";
 import { nodeRoutes } from "./nodes.ts";
 import { poolRoutes } from "./pools.ts";
@@ -29,6 +30,7 @@ export function allRoutes(): Route[] {
   return [
     ...nodeRoutes(),
     ...nodeFactRoutes(),
+    ...metricRoutes(),
     ...certificateRoutes(),
     ...clusterRoutes(),
     ...haRoutes(),

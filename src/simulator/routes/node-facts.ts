@@ -1,13 +1,8 @@
-import { badParameters, died, forbidden } from "../refusal.ts";
+import { died, forbidden } from "../refusal.ts";
 import { type Call, needs, needsAny, Page, type Route } from "../route.ts";
-import { nodeUsages } from "../usage.ts";
 
 const count = { type: "integer", optional: true, minimum: 0 } as const;
 const text = { type: "string", optional: true } as const;
-const timeframe = {
-  type: "string",
-  enum: ["hour", "day", "week", "month", "year", "decade"],
-} as const;
 
 /** What a node tells of itself besides its status: PVE::API2::Nodes, Network, Services, Subscription. */
 export function nodeFactRoutes(): Route[] {
@@ -22,14 +17,6 @@ export function nodeFactRoutes(): Route[] {
       permission: needsAny("/nodes/{node}", "Sys.Audit", "Sys.Modify"),
       parameters: { type: text },
       handle: network,
-    },
-    {
-      method: "GET",
-      path: "/nodes/{node}/rrddata",
-      permission: audit,
-      local: true,
-      parameters: { timeframe, cf: { ...text, enum: ["AVERAGE", "MAX"] } },
-      handle: rrddata,
     },
     {
       method: "GET",
@@ -172,37 +159,6 @@ function network({ cluster, values }: Call): unknown[] {
   return [eth0, ...bridges].filter(({ type }) =>
     [undefined, "any_bridge", type].includes(values["type"]),
   );
-}
-
-const steps: Readonly<Record<string, readonly [seconds: number, points: number]>> = {
-  hour: [60, 60],
-  day: [60, 1440],
-  week: [1800, 336],
-  month: [1800, 1440],
-  year: [21_600, 1460],
-  decade: [604_800, 520],
-};
-
-/** GET …/rrddata: oldest first; before the node ran there is nothing but the time. */
-function rrddata({ cluster, values }: Call): unknown[] {
-  const node = cluster.world.nodes.get(values["node"] ?? "");
-  if (!node) throw badParameters({ node: "no such node" });
-  const [seconds, points] = steps[values["timeframe"] ?? ""] ?? [60, 60];
-  const last = Math.floor(cluster.now / 1000 / seconds) * seconds;
-  return Array.from({ length: points }, (_, index) => {
-    const at = last - (points - 1 - index) * seconds;
-    if (at * 1000 < node.bootedAt) return { time: at };
-    const usage = nodeUsages(cluster.world, [node], at * 1000).get(node.name);
-    return {
-      time: at,
-      cpu: usage?.cpu,
-      maxcpu: node.cpus,
-      memused: usage?.memBytes,
-      memtotal: node.memoryBytes,
-      rootused: usage?.rootBytes,
-      roottotal: node.rootBytes,
-    };
-  });
 }
 
 function syslog({ values }: Call): Page {
