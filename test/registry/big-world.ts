@@ -33,7 +33,7 @@ export function plainCall({ name, input }: Tool): Record<string, unknown> {
     ...(name === "delete_storage_content" && { volume: orphan, confirm: orphan }),
   };
   const args = { ...Object.fromEntries(given.map((key) => [key, plain[key]])), ...own };
-  if (name === "get_metrics") return { guest: "104", timeframe: "month" };
+  if (name === "get_metrics") return { guest: "150", timeframe: "day" };
   if (name === "list_storage") return { storage: "local-lvm" };
   return name === "get_tasks" ? {} : args;
 }
