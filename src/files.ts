@@ -125,7 +125,9 @@ async function* pieces(
     if (!isSame(await file.stat(), known)) throw changed(path, argument);
     for (let at = 0; at < known.size; ) {
       const buffer = Buffer.allocUnsafe(Math.min(pieceBytes, known.size - at));
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+      const { bytesRead } = await file
+        .read(buffer, 0, buffer.length, at)
+        .catch((error: unknown) => Promise.reject(unreadable(error, path, argument)));
       if (bytesRead === 0) throw changed(path, argument);
       at += bytesRead;
       yield buffer.subarray(0, bytesRead);

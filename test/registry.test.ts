@@ -116,12 +116,13 @@ describe("on a cluster of 300 guests", () => {
     onTestFinished(server.close);
     // Fills the list of tasks.
     await server.call("stop_guest", { guests: range(200, 250), mode: "stop" });
-    await server.call("start_guest", { guests: range(200, 250) });
+    const { data } = await server.call("start_guest", { guests: range(200, 250) });
+    const [{ upid }] = data["results"] as [{ upid: string }];
     await server.clock.advance(20_000);
     const figures: string[] = [];
     const tooLong: string[] = [];
     for (const { name, tool } of named) {
-      const answer = await server.call(name, plainCall(tool));
+      const answer = await server.call(name, plainCall(tool, upid));
       expect(answer.isError, `${name}: ${answer.text}`).toBe(false);
       const text = countTokens(answer.text);
       const data = countTokens(JSON.stringify(answer.data));

@@ -11,6 +11,7 @@ import { getMetrics } from "./metrics.ts";
 import { getNode } from "./node.ts";
 import { deleteGuest, startGuest, stopGuest } from "./power.ts";
 import { createSnapshot } from "./snapshot.ts";
+import { stopTask } from "./stop-task.ts";
 import { deleteStorageContent, downloadStorage } from "./storage.ts";
 import { getTasks } from "./tasks.ts";
 import { uploadStorage } from "./upload.ts";
@@ -40,4 +41,5 @@ export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
   ],
   storage: [uploadStorage],
   metrics: [getMetrics],
+  tasks: [stopTask],
 };

@@ -1,9 +1,8 @@
 import * as z from "zod";
-import { ifAllowed } from "../src/each.ts";
 import { Problem } from "../src/problem.ts";
-import type { ListedTask } from "../src/proxmox/cluster.ts";
 import type { TaskReport } from "../src/proxmox/task.ts";
-import { count, duration, oneLine, table } from "../src/text.ts";
+import type { StatedTask } from "../src/proxmox/task-list.ts";
+import { count, duration, oneLine } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { missingNode } from "./node.ts";
 import { taskFields } from "./outcome.ts";
@@ -22,6 +21,7 @@ const input = z.object({
 const output = z.object({
   tasks: z.array(z.unknown()).optional(),
   left: z.int().optional(),
+  unasked: z.array(z.string()).optional(),
   upid: z.string().optional(),
   node: z.string().optional(),
   type: z.string().optional(),
@@ -44,8 +44,7 @@ export const getTasks = defineTool({
   output,
   run: (args, context) =>
     args.upid === undefined ? list(args, context) : one(args.upid, args, context),
-  show: (result) =>
-    result.tasks ? showList(result.tasks as readonly Row[], result.left) : showOne(result),
+  show: (result) => (result.tasks ? showList(result) : showOne(result)),
 });
 
 async function one(upid: string, args: Args, { proxmox, call }: ToolContext): Promise<Result> {
@@ -62,41 +61,19 @@ async function one(upid: string, args: Args, { proxmox, call }: ToolContext): Pr
 }
 
 async function list(args: Args, { proxmox, call }: ToolContext): Promise<Result> {
+  const { node, state } = args;
   const since = sinceMs(args.since, proxmox.clock.now());
   const guest =
     args.guest === undefined ? undefined : await proxmox.lookup.guest(args.guest, "any", call);
-  const vmid = guest?.row.vmid;
-  const everywhere = vmid === undefined && args.node === undefined && since === undefined;
-  const recent = everywhere ? await proxmox.cluster.recentTasks(call) : [];
-  // Without Sys.Audit the cluster's list is empty, also of one's own tasks; each node's own list has them.
-  const tasks =
-    recent.length > 0 ? recent : await fromNodes({ ...args, vmid, since }, { proxmox, call });
-  const wanted = tasks.filter((task) => args.state === undefined || stateOf(task) === args.state);
-  const left = Math.max(0, wanted.length - maxListed);
-  return { tasks: wanted.slice(0, maxListed).map(fields), ...(left > 0 && { left }) };
-}
-
-async function fromNodes(
-  filter: {
-    readonly node?: string | undefined;
-    vmid: number | undefined;
-    since: number | undefined;
-  },
-  { proxmox, call }: Pick<ToolContext, "proxmox" | "call">,
-): Promise<readonly ListedTask[]> {
   const inventory = await proxmox.lookup.inventory(call);
-  if (filter.node !== undefined && !inventory.nodes.has(filter.node)) {
-    missingNode(filter.node, inventory);
-  }
-  const online = [...inventory.nodes.values()].filter((row) => row.status !== "offline");
-  const nodes = filter.node === undefined ? online.map((row) => row.node) : [filter.node];
-  const { vmid, since } = filter;
-  const lists = await Promise.all(
-    nodes.map((node) =>
-      ifAllowed(proxmox.cluster.nodeTasks(node, { vmid, since, limit: 50 }, call)),
-    ),
-  );
-  return lists.flatMap((tasks) => tasks ?? []).toSorted((a, b) => b.startedAt - a.startedAt);
+  if (node !== undefined && !inventory.nodes.has(node)) missingNode(node, inventory);
+  const query = { vmid: guest?.row.vmid, node, state, since, limit: maxListed };
+  const { tasks, left, unasked } = await proxmox.taskList.of(query, inventory, call);
+  return {
+    tasks: tasks.map(fields),
+    ...(left > 0 && { left }),
+    ...(unasked.length > 0 && { unasked: unasked.map((one) => one.node) }),
+  };
 }
 
 const unitMs = { m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -113,21 +90,15 @@ function sinceMs(since: string | undefined, now: number): number | undefined {
   });
 }
 
-function stateOf({ exitstatus, endedAt }: ListedTask): string {
-  if (exitstatus === undefined) return endedAt === undefined ? "running" : "failed";
-  if (exitstatus === "OK") return "ok";
-  return exitstatus.startsWith("WARNINGS: ") ? "warnings" : "failed";
-}
-
-function fields(task: ListedTask) {
-  const { upid, node, type, id, user, startedAt, endedAt, exitstatus } = task;
+function fields(task: StatedTask) {
+  const { upid, node, type, id, user, state, startedAt, endedAt, exitstatus } = task;
   return {
     upid,
     node,
     type,
     id,
     user,
-    state: stateOf(task),
+    state,
     started: new Date(startedAt).toISOString(),
     seconds: endedAt === undefined ? undefined : Math.round((endedAt - startedAt) / 1000),
     exitstatus,
@@ -136,26 +107,22 @@ function fields(task: ListedTask) {
 
 type Row = ReturnType<typeof fields>;
 
-function showList(rows: readonly Row[], left = 0): string {
-  if (rows.length === 0) return "No such task. A token without Sys.Audit sees only its own.";
-  const shown = table(rows, [
-    { head: "state", cell: (row) => row.state },
-    { head: "type", cell: (row) => row.type },
-    { head: "id", cell: (row) => row.id },
-    { head: "node", cell: (row) => row.node },
-    { head: "started", cell: (row) => row.started.slice(0, 19) },
-    {
-      head: "took",
-      cell: (row) => (row.seconds === undefined ? undefined : duration(row.seconds)),
-    },
-    { head: "user", cell: (row) => row.user },
-    {
-      head: "error",
-      cell: (row) => (row.state === "failed" ? oneLine(row.exitstatus ?? "", 80) : undefined),
-    },
-  ]);
-  const rest = `… and ${count(left, "older task")}: narrow the question by guest, node, state or since.`;
-  return left > 0 ? `${shown}\n${rest}` : shown;
+/** The UPID says where, what, of which guest and by whom; it is never shortened, for it is what the next call needs. */
+function showList({ tasks = [], left = 0, unasked = [] }: Result): string {
+  const lines = (tasks as readonly Row[]).map((row) => {
+    const took = row.seconds === undefined ? "" : ` ${duration(row.seconds)}`;
+    const error = row.state === "failed" ? ` ${oneLine(row.exitstatus ?? "", 80)}` : "";
+    return `${row.state} ${row.started.slice(0, 19)}${took} ${row.upid}${error}`;
+  });
+  return [
+    ...(lines.length === 0
+      ? ["No such task. A token without Sys.Audit sees only its own."]
+      : lines),
+    ...(left > 0
+      ? [`… and ${count(left, "older task")}: narrow the question by guest, node, state or since.`]
+      : []),
+    ...(unasked.length > 0 ? [`Not answered by ${unasked.join(", ")}.`] : []),
+  ].join("\n");
 }
 
 function showOne({ type, node, upid, task = {}, log = [] }: Result): string {

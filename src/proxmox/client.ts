@@ -23,6 +23,8 @@ import { Recognitions } from "./recognition.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Storages } from "./storages.ts";
 import { Sweep } from "./sweep.ts";
+import { TaskList } from "./task-list.ts";
+import { TaskStops } from "./task-stop.ts";
 import { Tasks } from "./tasks.ts";
 import { Uploads } from "./uploads.ts";
 import { Verbs } from "./verbs.ts";
@@ -67,6 +69,8 @@ export class ProxmoxClient {
   readonly metrics: Metrics;
   readonly volumes: VolumeDeletions;
   readonly tasks: Tasks;
+  readonly taskList: TaskList;
+  readonly taskStops: TaskStops;
   readonly sweep: Sweep;
 
   constructor(options: ProxmoxClientOptions) {
@@ -89,6 +93,8 @@ export class ProxmoxClient {
     this.guests = new Guests(verbs, this.lookup, this.tasks);
     this.details = new GuestDetails(verbs);
     this.cluster = new Cluster(verbs);
+    this.taskList = new TaskList(verbs, this.cluster);
+    this.taskStops = new TaskStops(verbs, this.tasks);
     this.sweep = new Sweep(verbs, this.cluster, (call) => this.lookup.liveInventory(call));
     this.lookup.refreshBy(this.sweep);
     this.certificates = new Certificates(verbs, this.lookup);

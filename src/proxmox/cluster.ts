@@ -44,13 +44,6 @@ export interface ListedTask {
   readonly exitstatus?: string;
 }
 
-export interface TaskFilter {
-  readonly vmid?: number | undefined;
-  /** Clock time in ms: only tasks that began since then. */
-  readonly since?: number | undefined;
-  readonly limit: number;
-}
-
 export interface HaEntry {
   readonly id: string;
   readonly state: string;
@@ -112,17 +105,6 @@ export class Cluster {
     return this.#verbs.observe(call, recentTasksQuestion);
   }
 
-  /** Running and archived tasks of one node, newest first. PVE: GET /nodes/{node}/tasks */
-  nodeTasks(node: string, filter: TaskFilter, call: Call): Promise<readonly ListedTask[]> {
-    const since = filter.since === undefined ? undefined : Math.floor(filter.since / 1000);
-    return this.#verbs.observe(call, {
-      path: path`/nodes/${node}/tasks`,
-      params: { source: "all", vmid: filter.vmid, since, limit: filter.limit },
-      freshness: fresh("tasks", tags.tasks),
-      parse: readTasks,
-    });
-  }
-
   /** What these credentials may do: ACL path → privileges. PVE: GET /access/permissions */
   permissions(call: Call): Promise<ReadonlyMap<string, readonly string[]>> {
     return this.#verbs.observe(call, permissionsQuestion);
@@ -179,7 +161,8 @@ const permissionsQuestion: Question<ReadonlyMap<string, readonly string[]>> = {
     ),
 };
 
-function readTasks(data: unknown): readonly ListedTask[] {
+/** Newest first. */
+export function readTasks(data: unknown): readonly ListedTask[] {
   const tasks = records(data).map(readTask);
   return tasks.sort((a, b) => b.startedAt - a.startedAt || (a.upid < b.upid ? 1 : -1));
 }

@@ -49,6 +49,8 @@ export function sending(source: Source, call: Call): Sending {
       state.sentBytes = 0;
       try {
         for await (const piece of source.open()) {
+          // A change that was sent is followed to its answer whoever gives up; this one has not been sent yet.
+          call.signal.throwIfAborted();
           yield piece;
           state.sentBytes += piece.length;
           if (!tell(state.sentBytes)) continue;

@@ -263,14 +263,14 @@ function otherFile({ volid, node, sizeBytes }: Volume, source: UploadSource): Pr
   );
 }
 
-/** The file itself could not be read to its end, or nobody can say what became of it. */
+/** The caller gave up, the file itself could not be read to its end (both before PVE had it), or nobody can say what became of it. */
 function broken(
   { message, facts, cause }: Problem,
   file: { readonly sentBytes: number; readonly totalBytes: number; readonly failure: unknown },
   { volid, storage }: Pick<Place, "volid" | "storage">,
 ): unknown {
   const { sentBytes, totalBytes, failure } = file;
-  if (isProblem(failure)) return failure;
+  if (failure !== undefined) return failure;
   const torn =
     sentBytes < totalBytes
       ? ` ${bytes(sentBytes)} of ${bytes(totalBytes)} had left; Proxmox keeps nothing of a file that did not come whole.`

@@ -6,8 +6,8 @@ import { certificate } from "../certificate.ts";
 
 const pems = await certificate("pve-04");
 
-/** The plainest call of a tool that the big cluster answers without an error. */
-export function plainCall({ name, input }: Tool): Record<string, unknown> {
+/** The plainest call of a tool that the big cluster answers without an error; `upid` is any task of it. */
+export function plainCall({ name, input }: Tool, upid = ""): Record<string, unknown> {
   const plain: Record<string, string> = {
     vm: "103",
     container: "109",
@@ -33,6 +33,7 @@ export function plainCall({ name, input }: Tool): Record<string, unknown> {
     ...(name === "delete_storage_content" && { volume: orphan, confirm: orphan }),
   };
   const args = { ...Object.fromEntries(given.map((key) => [key, plain[key]])), ...own };
+  if (name === "stop_task") return { upid };
   if (name === "get_metrics") return { guest: "150", timeframe: "day" };
   if (name === "list_storage") return { storage: "local-lvm" };
   return name === "get_tasks" ? {} : args;

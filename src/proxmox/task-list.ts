@@ -1,0 +1,127 @@
+import { each } from "../each.ts";
+import { path } from "../http/path.ts";
+import { isProblem, type Problem } from "../problem.ts";
+import type { Call } from "./call.ts";
+import { type Cluster, type ListedTask, readTasks } from "./cluster.ts";
+import { fresh, tags } from "./freshness.ts";
+import type { Inventory } from "./inventory.ts";
+import { stateOf } from "./task.ts";
+import type { Question, Verbs } from "./verbs.ts";
+
+export type ListedState = "running" | "ok" | "warnings" | "failed";
+
+export interface TaskQuery {
+  readonly vmid?: number | undefined;
+  readonly node?: string | undefined;
+  readonly state?: ListedState | undefined;
+  /** Clock time in ms: only tasks that began since then. */
+  readonly since?: number | undefined;
+  readonly limit: number;
+}
+
+export interface StatedTask extends ListedTask {
+  readonly state: ListedState;
+}
+
+export interface TaskListing {
+  /** Newest first. */
+  readonly tasks: readonly StatedTask[];
+  /** How many more there are. */
+  readonly left: number;
+  /** Nodes that did not answer. */
+  readonly unasked: readonly { readonly node: string; readonly problem: Problem }[];
+}
+
+interface Part {
+  readonly tasks: readonly ListedTask[];
+  readonly total: number;
+}
+
+/** A client keeps no more requests than this under way for one list. */
+const atOnce = 8;
+
+/** PVE's words for our states: `unknown` are those that run and those that ended nobody knows how. PVE: TK (statusfilter) */
+const filters: Readonly<Record<ListedState, string>> = {
+  running: "unknown",
+  ok: "ok",
+  warnings: "warning",
+  failed: "error,unknown",
+};
+
+/** What Proxmox does and has done, out of the tasks that run and the archives of all nodes. */
+export class TaskList {
+  readonly #verbs: Verbs;
+  readonly #cluster: Cluster;
+
+  constructor(verbs: Verbs, cluster: Cluster) {
+    this.#verbs = verbs;
+    this.#cluster = cluster;
+  }
+
+  /**
+   * One request where what runs and is newest is enough, else one for each node: a guest's tasks lie where it lived at the time.
+   * A node that does not answer keeps the others' tasks from nobody; throws its problem where none does.
+   */
+  async of(query: TaskQuery, inventory: Inventory, call: Call): Promise<TaskListing> {
+    const { vmid, node, state, since, limit } = query;
+    const newest = vmid === undefined && node === undefined && since === undefined;
+    if (newest && (state === undefined || state === "running")) {
+      // Without Sys.Audit the cluster's list is empty, also of one's own tasks; each node's own list has them.
+      const recent = await this.#cluster.recentTasks(call);
+      if (recent.length > 0) return listing([{ tasks: recent, total: recent.length }], query);
+    }
+    const online = [...inventory.nodes.values()].filter((row) => row.status !== "offline");
+    const nodes = node === undefined ? online.map((row) => row.node) : [node];
+    const asked = await each(nodes, atOnce, (one) =>
+      this.#verbs.observe(call, nodeQuestion(one, { vmid, state, since, limit })),
+    );
+    const parts = asked.flatMap((one) => (one.ok ? [one.value] : []));
+    const unasked = asked.flatMap((one, index) =>
+      one.ok ? [] : [{ node: nodes[index] ?? "", problem: one.problem }],
+    );
+    const [first] = unasked;
+    if (first && (parts.length === 0 || isProblem(first.problem, "cancelled", "unauthorized"))) {
+      throw first.problem;
+    }
+    return { ...listing(parts, query), unasked };
+  }
+}
+
+/** PVE: GET /nodes/{node}/tasks */
+function nodeQuestion(node: string, query: Omit<TaskQuery, "node">): Question<Part> {
+  const { vmid, state, since, limit } = query;
+  return {
+    path: path`/nodes/${node}/tasks`,
+    params: {
+      source: state === "running" ? "active" : "all",
+      vmid,
+      since: since === undefined ? undefined : Math.floor(since / 1000),
+      statusfilter: state && filters[state],
+      limit,
+    },
+    freshness: fresh("tasks", tags.tasks),
+    parse: (data, { total }) => {
+      const tasks = readTasks(data);
+      return { tasks, total: Math.max(total ?? 0, tasks.length) };
+    },
+  };
+}
+
+/** Filters are applied once more: the cluster's list knows none, and PVE's words do not say exactly what ours do. */
+function listing(parts: readonly Part[], { state, limit }: TaskQuery): TaskListing {
+  const all = parts.flatMap(({ tasks }) => tasks.map((one) => ({ ...one, state: stateNow(one) })));
+  const wanted = all.filter((task) => state === undefined || task.state === state);
+  const beyond = parts.reduce((sum, { total, tasks }) => sum + total - tasks.length, 0);
+  const tasks = wanted.toSorted(newestFirst).slice(0, limit);
+  return { tasks, left: wanted.length - tasks.length + beyond, unasked: [] };
+}
+
+function newestFirst(a: ListedTask, b: ListedTask): number {
+  return b.startedAt - a.startedAt || (a.upid < b.upid ? 1 : -1);
+}
+
+/** A task that ended without a word has failed. */
+function stateNow({ exitstatus, endedAt }: ListedTask): ListedState {
+  if (exitstatus === undefined) return endedAt === undefined ? "running" : "failed";
+  return stateOf(exitstatus);
+}
