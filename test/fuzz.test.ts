@@ -1,4 +1,6 @@
+import { fileURLToPath } from "node:url";
 import { expect, it, onTestFinished } from "vitest";
+import { filesBelow } from "../src/files.ts";
 import type { Method } from "../src/http/transport.ts";
 import { isProblem, Problem } from "../src/problem.ts";
 import { seededRandom } from "../src/simulator/random.ts";
@@ -158,7 +160,8 @@ async function hostCertificate(): Promise<Arguments> {
 
 async function newStage(served: readonly Tool[] = tools): Promise<Stage> {
   const bench = new Bench();
-  const server = await lab({ tools: served.map((tool) => bench.watched(tool)) });
+  const files = filesBelow(fileURLToPath(new URL("./fuzz", import.meta.url)));
+  const server = await lab({ tools: served.map((tool) => bench.watched(tool)), files });
   return { server, bench, clones: new Set(), upids: [], written: [] };
 }
 

@@ -5,7 +5,6 @@ import * as params from "./params.ts";
 
 const output = z.object({
   upid: z.string(),
-  node: z.string(),
   type: z.string(),
   changed: z.boolean(),
   task: z.record(z.string(), z.unknown()),
@@ -15,19 +14,18 @@ const output = z.object({
 
 export const stopTask = defineTool({
   name: "stop_task",
-  description: "Stops a running task, waits for its end and says what it may have left half done.",
+  description: "Stops a running task, waits for its end, says what may be half done.",
   effect: "interrupt",
   input: z.object({ upid: z.string().min(1).max(300), ...params.changing }),
   output,
   async run({ upid, wait_s: waitS, dry_run: dryRun }, { proxmox, call }) {
     const options = { dryRun, timeoutMs: waitS * 1000 };
     const { report, changed, plan, leaves } = await proxmox.taskStops.stop(upid, options, call);
-    const { node, type } = report;
+    const { type } = report;
     const planned = plan.request && !changed;
     const well = report.state === "ok" || report.state === "warnings";
     return {
       upid,
-      node,
       type,
       changed,
       task: taskFields(report),
@@ -36,8 +34,8 @@ export const stopTask = defineTool({
     };
   },
   show(result) {
-    const { upid, node, type, changed, task, leaves } = result;
-    const who = `Task ${type} on ${node}`;
+    const { upid, type, changed, task, leaves } = result;
+    const who = `Task ${type}`;
     if (result.plan) return [showPlan(result), leaves].join("\n");
     const end = task["exitstatus"];
     if (!changed) return `${who} had ended already (${end}); nothing was sent.`;

@@ -26,7 +26,7 @@ import { Sweep } from "./sweep.ts";
 import { TaskList } from "./task-list.ts";
 import { TaskStops } from "./task-stop.ts";
 import { Tasks } from "./tasks.ts";
-import { Uploads } from "./uploads.ts";
+import { type UploadOrder, Uploads } from "./uploads.ts";
 import { Verbs } from "./verbs.ts";
 import { VmidPool } from "./vmids.ts";
 import { VolumeDeletions } from "./volume-deletion.ts";
@@ -106,24 +106,25 @@ export class ProxmoxClient {
     this.snapshots = new Snapshots(verbs, changes, this.tasks);
     this.volumes = new VolumeDeletions(verbs, this.lookup, this.storages, this.tasks);
     this.downloads = new Downloads(this.storages, changes, options.principal);
-    const { storages, downloads } = this;
-    const { principal } = options;
-    const node = (name: string, call: Call) => this.certificates.node(name, call);
-    this.metrics = new Metrics({ verbs, lookup: this.lookup, storages, node });
-    this.uploads = new Uploads({
-      verbs,
-      lookup: this.lookup,
-      storages,
-      downloads,
-      changes,
-      principal,
-    });
     const vmids = new VmidPool(verbs, this.lookup);
     this.power = new Power(changes, this.tasks, this.lookup);
     this.deletion = new Deletion(verbs, this.lookup, changes, this.tasks);
     const newcomers = new Newcomers(verbs, this.lookup, vmids);
     const base = { verbs, lookup: this.lookup, changes, tasks: this.tasks, vmids, newcomers };
     this.clones = new Clones(base, managedTag);
+    const uses = this.#uses(changes, options.principal);
+    this.metrics = uses.metrics;
+    this.uploads = uses.uploads;
+  }
+
+  #uses(changes: Changes, principal: string) {
+    const { verbs, lookup, storages } = this;
+    const node = (name: string, call: Call) => this.certificates.node(name, call);
+    const where = (order: UploadOrder, call: Call) => this.downloads.where(order, call);
+    return {
+      metrics: new Metrics({ verbs, lookup, storages, node }),
+      uploads: new Uploads({ verbs, lookup, storages, where, changes, principal }),
+    };
   }
 
   async close(): Promise<void> {

@@ -64,7 +64,7 @@ export class Downloads {
     const source = readSource(order.url, order.content, order.filename);
     const checksum = readChecksum(order.checksum, order.algorithm);
     const { storage, content } = order;
-    const node = await this.target(order, call);
+    const node = await this.#target(order, call);
     const volid = `${storage}:${content}/${source.filename}`;
     const { volumes } = await this.#storages.content(storage, { node, live: true }, call);
     const existed = volumes.some((volume) => volume.volid === volid);
@@ -86,11 +86,13 @@ export class Downloads {
     return { storage, node, volid, existed, plan, task };
   }
 
+  /** Where a file of any origin would go; throws as `download` does. */
+  where(order: Where, call: Call): Promise<string> {
+    return this.#target(order, call);
+  }
+
   /** The node that will do it: any that has a shared storage at hand, the only one with a local one, or the one that was named. */
-  async target(
-    order: Pick<DownloadOrder, "storage" | "content" | "node">,
-    call: Call,
-  ): Promise<string> {
+  async #target(order: Where, call: Call): Promise<string> {
     const { storage, content, node } = order;
     const place = await this.#storages.place(storage, node, call);
     if (!place.content.includes(content)) throw await this.#wrongContent(place, content, call);
@@ -158,6 +160,8 @@ export class Downloads {
     }
   }
 }
+
+type Where = Pick<DownloadOrder, "storage" | "content" | "node">;
 
 interface Target {
   readonly storage: string;

@@ -13,7 +13,6 @@ import {
   readChecksum,
   wanted,
 } from "./download-source.ts";
-import type { Downloads } from "./downloads.ts";
 import { fresh, tags } from "./freshness.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Storages } from "./storages.ts";
@@ -57,7 +56,8 @@ interface Parts {
   readonly verbs: Verbs;
   readonly lookup: Lookup;
   readonly storages: Storages;
-  readonly downloads: Downloads;
+  /** The node that a file would go through. */
+  readonly where: (order: UploadOrder, call: Call) => Promise<string>;
   readonly changes: Changes;
   readonly principal: string;
 }
@@ -92,7 +92,7 @@ export class Uploads {
     const { storage, content, source } = order;
     const filename = readName(order.filename ?? source.name, content);
     const checksum = readChecksum(order.checksum, undefined);
-    const node = await this.#parts.downloads.target(order, call);
+    const node = await this.#parts.where(order, call);
     await this.#assertAllowed(storage, call);
     const volid = `${storage}:${content}/${filename}`;
     const { volumes } = await this.#parts.storages.content(storage, { node, live: true }, call);

@@ -1,6 +1,7 @@
 import type { LoggedRequest } from "../../src/simulator/request-log.ts";
 import type { World } from "../../src/simulator/world.ts";
 import type { Arguments, Dice } from "./mutations.ts";
+import { usageCalls, usageRoutes } from "./uses.ts";
 
 const vms = ["web-1", 102, "103", "qemu/110", "db-1", "db-2", "wiki", "build-1", "staging-web-1"];
 const containers = ["dns-1", 201, "202", "lxc/203", "metrics", "staging-cache", "git"];
@@ -90,6 +91,7 @@ export const validCalls: Readonly<
     ...maybe(dice, "log_lines", [0, 5, 500]),
   }),
   get_connection_status: reading,
+  ...usageCalls,
   list_storage: (dice) => ({
     ...maybe(dice, "storage", storages),
     ...maybe(dice, "node", nodes),
@@ -200,6 +202,7 @@ const routes: Readonly<Record<string, readonly string[]>> = {
     `GET /nodes/pve9/tasks/${upid.replace("[123]", "9")}/(?:status|log)`,
   ],
   get_connection_status: ["GET /version", "GET /access/permissions"],
+  ...usageRoutes,
   clone_vm: cloneRoutes,
   clone_container: cloneRoutes,
   start_guest: [`POST ${guest}/status/(?:start|resume)`],
@@ -234,8 +237,9 @@ export function strayed(
 }
 
 /** Whether the node, the storage and the volume of a path are those of the call. */
-function isMeant(path: string, { node: at, storage, volume }: Arguments): boolean {
+function isMeant(path: string, { node: at, storage, volume, upid: task }: Arguments): boolean {
   const word = (value: unknown) => (typeof value === "string" ? value.trim() : undefined);
+  if (typeof task === "string") return path.endsWith(`/tasks/${task}`);
   const [, onNode] = /^\/nodes\/([^/]+)/.exec(path) ?? [];
   const [, inStorage, content] = /\/storage\/([^/]+)(?:\/content\/(.+))?/.exec(path) ?? [];
   const asked = word(storage) ?? word(volume)?.split(":")[0];

@@ -35,7 +35,6 @@ describe("stop_task", () => {
     ]);
     expect(data).toMatchObject({
       upid,
-      node: "pve1",
       type: "qmclone",
       changed: true,
       task: { state: "failed", exitstatus: expect.stringContaining("interrupt") },
