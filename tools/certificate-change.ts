@@ -1,8 +1,10 @@
 import * as z from "zod";
 import { Problem } from "../src/problem.ts";
+import type { AcmeChange } from "../src/proxmox/acme.ts";
 import type { CertificateChange } from "../src/proxmox/certificate-change.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { type CertificateFields, certificateFields } from "./certificates.ts";
+import { taskFields } from "./outcome.ts";
 import * as params from "./params.ts";
 
 const restart = z.boolean().default(true).describe("pveproxy; else the old one stays shown");
@@ -14,13 +16,15 @@ const changeOutput = z.object({
   certificate: z.record(z.string(), z.unknown()).optional(),
   warnings: z.array(z.string()).optional(),
   pin: z.string().optional(),
+  upid: z.string().optional(),
+  task: z.record(z.string(), z.unknown()).optional(),
   plan: z.record(z.string(), z.unknown()).optional(),
 });
 
 export const createCertificate = defineTool({
   name: "create_certificate",
   description:
-    "Puts a custom TLS certificate and its key on a node in place of the one it shows; both are checked before anything is sent.",
+    "Puts a TLS certificate on a node in place of the one it shows: a custom one with its key, both checked before, or by ACME as the node is configured.",
   effect: "interrupt",
   input: z.object({
     node: params.node,
@@ -28,14 +32,19 @@ export const createCertificate = defineTool({
     certificate_file: file.optional().describe("instead of certificate"),
     key: z.string().max(50_000).optional().describe("PEM, not encrypted"),
     key_file: file.optional().describe("instead of key"),
+    acme: z.boolean().optional(),
     force: z.boolean().default(false).describe("replaces a custom one"),
     restart,
     ...params.changing,
   }),
   fileArguments: ["certificate_file", "key_file"],
   output: changeOutput,
-  async run({ node, restart, force, dry_run: dryRun, ...texts }, context) {
+  async run({ node, acme, restart, force, dry_run: dryRun, ...texts }, context) {
     const { proxmox, call } = context;
+    if (acme) {
+      assertBare(texts, restart);
+      return acmeFields(await proxmox.acme.order(node, { force, dryRun }, call), context);
+    }
     const certificate = await pem(
       "certificate",
       texts.certificate,
@@ -58,16 +67,53 @@ export const deleteCertificate = defineTool({
   description:
     "Takes the custom or ACME TLS certificate of a node away, which then shows the one of the cluster's own authority again.",
   effect: "interrupt",
-  input: z.object({ node: params.node, restart, ...params.changing }),
+  input: z.object({
+    node: params.node,
+    revoke: z.boolean().optional().describe("by ACME"),
+    restart,
+    ...params.changing,
+  }),
   output: changeOutput,
-  async run({ node, restart, dry_run: dryRun }, context) {
+  async run({ node, revoke, restart, dry_run: dryRun }, context) {
     const { proxmox, call } = context;
+    if (revoke) {
+      assertBare({}, restart);
+      return acmeFields(await proxmox.acme.revoke(node, { dryRun }, call), context);
+    }
     const options = { restart, dryRun };
     return changeFields(await proxmox.certificateChanges.delete(node, options, call), context);
   },
   show: (result) =>
     showChange(result, { did: "shows its own certificate", already: "has no custom certificate" }),
 });
+
+/** What ACME brings itself, or always does. */
+function assertBare(texts: Readonly<Record<string, unknown>>, restart: boolean): void {
+  const [given] = Object.entries(texts).find(([name, value]) => pems.test(name) && value) ?? [];
+  const argument = given ?? (restart ? undefined : "restart");
+  if (argument === undefined) return;
+  throw new Problem("invalid_input", `${argument} does not go with ACME.`, {
+    next:
+      argument === "restart"
+        ? "Proxmox restarts pveproxy itself when the certificate is there: leave restart out."
+        : "Leave acme out to upload that certificate, or the certificate and key out to order one.",
+    facts: { argument },
+  });
+}
+
+const pems = /^(?:certificate|key)/;
+
+/** Waits for an order; what it brought is known only afterwards. */
+async function acmeFields(change: AcmeChange, context: ToolContext) {
+  if (!change.task) return changeFields(change, context);
+  const report = await context.settle(change.task);
+  const done = report.state === "running" ? {} : await change.conclude(context.call);
+  return {
+    ...changeFields({ ...change, ...done }, context),
+    upid: report.upid,
+    task: taskFields(report),
+  };
+}
 
 /** As text or as the name of a file, of which exactly one has to be given. */
 async function pem(
@@ -112,7 +158,16 @@ interface Plan {
 }
 
 function showChange(
-  { node, changed, certificate, warnings = [], pin, plan }: z.output<typeof changeOutput>,
+  {
+    node,
+    changed,
+    certificate,
+    warnings = [],
+    pin,
+    upid,
+    task,
+    plan,
+  }: z.output<typeof changeOutput>,
   words: { readonly did: string; readonly already: string },
 ): string {
   const {
@@ -130,7 +185,9 @@ function showChange(
           ),
           ...planned.against.map(({ kind, message }) => `Against it: ${kind}: ${message}`),
         ]
-      : [`Node ${node} ${changed ? words.did : `${words.already}; nothing was sent`}.`]),
+      : task?.["state"] === "running"
+        ? [`Node ${node} waits for ACME. Follow it with get_tasks {upid: "${upid}", wait_s: 60}.`]
+        : [`Node ${node} ${changed ? words.did : `${words.already}; nothing was sent`}.`]),
     ...(subject === undefined ? [] : [`${subject}, until ${until?.slice(0, 10)}, ${fingerprint}`]),
     ...warnings,
     ...(pin === undefined ? [] : [pin]),

@@ -14,7 +14,7 @@ const output = z.object({
 
 export const stopTask = defineTool({
   name: "stop_task",
-  description: "Stops a running task, waits for its end, says what may be half done.",
+  description: "Stops a task, waits for its end and says what may be half done.",
   effect: "interrupt",
   input: z.object({ upid: z.string().min(1).max(300), ...params.changing }),
   output,

@@ -193,7 +193,8 @@ function warnings(recognition: Recognition, restart: boolean, node: string): rea
   return [shown, ...recognition.warnings];
 }
 
-function exists({ node, subject, notAfter, fingerprint }: Certificate): Problem {
+/** What is in the way, unless it may be replaced. */
+export function exists({ node, subject, notAfter, fingerprint }: Certificate): Problem {
   const until =
     notAfter === undefined ? "" : `, valid until ${new Date(notAfter).toISOString().slice(0, 10)}`;
   return new Problem(

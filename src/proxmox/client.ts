@@ -2,6 +2,7 @@ import { ReadCache } from "../cache/cache.ts";
 import { MemoryStore } from "../cache/memory.ts";
 import type { Clock } from "../clock.ts";
 import type { ApiClient } from "../http/client.ts";
+import { Acme } from "./acme.ts";
 import type { Call } from "./call.ts";
 import { CertificateChanges } from "./certificate-change.ts";
 import { Certificates } from "./certificates.ts";
@@ -62,6 +63,7 @@ export class ProxmoxClient {
   readonly cluster: Cluster;
   readonly certificates: Certificates;
   readonly certificateChanges: CertificateChanges;
+  readonly acme: Acme;
   readonly snapshots: Snapshots;
   readonly storages: Storages;
   readonly downloads: Downloads;
@@ -103,6 +105,8 @@ export class ProxmoxClient {
     this.storages = new Storages(verbs, this.lookup);
     const identity = new Identity(verbs, this.lookup);
     const changes = new Changes(verbs, identity, this.tasks);
+    const { certificates } = this;
+    this.acme = new Acme({ verbs, certificates, recognitions, changes });
     this.snapshots = new Snapshots(verbs, changes, this.tasks);
     this.volumes = new VolumeDeletions(verbs, this.lookup, this.storages, this.tasks);
     this.downloads = new Downloads(this.storages, changes, options.principal);

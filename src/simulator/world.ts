@@ -1,4 +1,4 @@
-import type { NodeCertificates } from "./certificates.ts";
+import type { NodeCertificates, Pems } from "./certificates.ts";
 
 export type GuestType = "qemu" | "lxc";
 
@@ -17,6 +17,8 @@ export interface Node {
   /** Milliseconds since the epoch. */
   bootedAt: number;
   certificates: NodeCertificates;
+  /** `acme`, `acmedomain0` … of /etc/pve/nodes/…/config; absent: there is no such file. */
+  config?: Config;
 }
 
 export interface Snapshot {
@@ -189,6 +191,19 @@ export interface TicketKey {
   readonly since: number;
 }
 
+/** What the cluster knows of ACME, and how the authority answers. */
+export interface AcmeWorld {
+  readonly accounts: Set<string>;
+  /** By id: `dns` or `standalone`. */
+  readonly plugins: Map<string, string>;
+  /** By node: what the authority issues next; without it a certificate that nobody could present. */
+  readonly issues: Map<string, Pems>;
+  /** The domains whose validation fails. */
+  readonly invalid: Set<string>;
+  /** Fingerprints that the authority was told to revoke. */
+  readonly revoked: string[];
+}
+
 /** The whole state of a cluster; plain data that tests may look into. */
 export interface World {
   readonly clusterName: string;
@@ -213,6 +228,8 @@ export interface World {
   /** GET /cluster/options; values as in datacenter.cfg. */
   readonly options: Record<string, unknown>;
   readonly bridges: Set<string>;
+  /** Absent: no account was ever registered. */
+  acme?: AcmeWorld;
 }
 
 /** Volumes of node-local storages repeat from node to node: the key tells them apart. */

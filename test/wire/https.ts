@@ -2,19 +2,35 @@ import type { Transport } from "../../src/http/transport.ts";
 import { undiciTransport } from "../../src/http/undici-transport.ts";
 import type { VirtualClock } from "../../src/simulator/clock.ts";
 import { type Listener, listen } from "../../src/simulator/listen.ts";
+import type { Simulator } from "../../src/simulator/simulator.ts";
 import { selfSigned } from "../certificate.ts";
 import { type LabOptions, lab } from "../kit.ts";
 
-/** The lab with real HTTPS between server and simulator: TLS, kept connections and PVE's framing count. */
-export async function httpsLab(options: LabOptions = {}) {
+export interface HttpsOptions extends LabOptions {
+  /** The host's face and the way there, where they are not the plainest. */
+  readonly listening?: (simulator: Simulator) => Promise<Face>;
+}
+
+interface Face {
+  readonly listener: Listener;
+  readonly transport: Transport;
+}
+
+async function plainly(simulator: Simulator): Promise<Face> {
   const pems = await selfSigned();
+  const listener = await listen(simulator, pems);
+  return { listener, transport: undiciTransport({ url: listener.url, tls: { ca: pems.cert } }) };
+}
+
+/** The lab with real HTTPS between server and simulator: TLS, kept connections and PVE's framing count. */
+export async function httpsLab({ listening = plainly, ...options }: HttpsOptions = {}) {
   const listeners: Listener[] = [];
   const inner = await lab({
     ...options,
     wire: async (simulator, clock) => {
-      const listener = await listen(simulator, pems);
+      const { listener, transport } = await listening(simulator);
       listeners.push(listener);
-      return holding(undiciTransport({ url: listener.url, tls: { ca: pems.cert } }), clock);
+      return holding(transport, clock);
     },
   });
   const close = async () => {
@@ -36,5 +52,6 @@ function holding(transport: Transport, clock: VirtualClock): Transport {
       }
     },
     close: () => transport.close(),
+    ...(transport.trust && { trust: transport.trust }),
   };
 }

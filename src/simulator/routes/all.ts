@@ -1,6 +1,7 @@
 import type { Route } from "../route.ts";
 import { accessRoutes } from "./access.ts";
 import { aclRoutes } from "./acl.ts";
+import { acmeRoutes } from "./acme.ts";
 import { certificateRoutes } from "./certificates.ts";
 import { clusterRoutes } from "./cluster.ts";
 import { downloadRoutes } from "./download.ts";
@@ -32,6 +33,7 @@ export function allRoutes(): Route[] {
     ...nodeFactRoutes(),
     ...metricRoutes(),
     ...certificateRoutes(),
+    ...acmeRoutes(),
     ...clusterRoutes(),
     ...haRoutes(),
     ...accessRoutes(),

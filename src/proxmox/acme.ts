@@ -1,0 +1,224 @@
+import { path } from "../http/path.ts";
+import { isProblem, Problem } from "../problem.ts";
+import { type AcmeSettings, missing, readSettings } from "./acme-settings.ts";
+import { Call } from "./call.ts";
+import { type CertificateChange, exists } from "./certificate-change.ts";
+import type { Certificate, Certificates } from "./certificates.ts";
+import type { Changes } from "./changes.ts";
+import { tags } from "./freshness.ts";
+import type { Recognition, Recognitions } from "./recognition.ts";
+import type { Task } from "./task.ts";
+import type { ChangeRequest, Verbs } from "./verbs.ts";
+
+export interface AcmeOptions {
+  /** Replaces a custom certificate, and one that is good for longer. */
+  readonly force: boolean;
+  readonly dryRun?: boolean | undefined;
+}
+
+/** An order that is under way, or needless, or only planned. */
+export interface AcmeChange extends CertificateChange {
+  readonly task?: Task;
+  /** Once the task has ended well: what the node shows from now on, and how it is recognised. */
+  readonly conclude: (call: Call) => Promise<Pick<CertificateChange, "certificate" | "pin">>;
+}
+
+interface Plan {
+  readonly node: string;
+  readonly says: string;
+  readonly before: readonly Certificate[];
+  readonly request?: ChangeRequest;
+  readonly against: readonly Problem[];
+  readonly certificate?: Certificate | undefined;
+  /** Of the certificate that the node will show; undefined where nobody knows it before. */
+  readonly next?: string | undefined;
+}
+
+interface Parts {
+  readonly verbs: Verbs;
+  readonly certificates: Certificates;
+  readonly recognitions: Recognitions;
+  readonly changes: Changes;
+}
+
+/** PVE renews without being forced when less than this is left. PVE: pve-manager PVE/API2/ACME.pm (renew_certificate) */
+const soonMs = 30 * 86_400_000;
+/** Between two looks for a certificate that cannot be known before; and how many after the end. */
+const lookMs = 500;
+const lastLooks = 20;
+/** Of no certificate: asks whether the node is recognised by its fingerprint at all. */
+const anyFingerprint = Array.from({ length: 32 }, () => "00").join(":");
+
+/** Certificates by ACME. PVE: POST, PUT, DELETE /nodes/{node}/certificates/acme/certificate */
+export class Acme {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Orders the certificate of a node's configured domains, or renews the one that it has. Throws `conflict` that names what is missing
+   * (account, domain, plugin) or what is in the way, `forbidden`, `unreachable`.
+   */
+  async order(name: string, options: AcmeOptions, call: Call): Promise<AcmeChange> {
+    const { certificates, verbs } = this.#parts;
+    const { node } = await certificates.node(name, call);
+    const settings = await readSettings(node, verbs, call);
+    const before = await certificates.live(node, call);
+    return this.#carryOut(
+      orderPlan(settings, before, options.force, verbs.clock.now()),
+      options,
+      call,
+    );
+  }
+
+  /** Has the authority revoke the certificate and takes it off the node; nothing is sent where there is none. */
+  async revoke(name: string, options: Omit<AcmeOptions, "force">, call: Call): Promise<AcmeChange> {
+    const { certificates, verbs } = this.#parts;
+    const { node } = await certificates.node(name, call);
+    const before = await certificates.live(node, call);
+    const own = before.find(({ use }) => use === "own");
+    const says = `has the ACME authority revoke the certificate of ${node}, which then shows its own`;
+    if (!before.some(({ use }) => use === "custom")) {
+      return this.#carryOut({ node, says, before, against: [], certificate: own }, options, call);
+    }
+    const settings = await readSettings(node, verbs, call);
+    const request: ChangeRequest = {
+      method: "DELETE",
+      path: path`/nodes/${node}/certificates/acme/certificate`,
+    };
+    const against = missing(settings);
+    const plan = { node, says, before, request, against, next: own?.fingerprint };
+    return this.#carryOut(plan, options, call);
+  }
+
+  async #carryOut(
+    plan: Plan,
+    { dryRun }: Pick<AcmeOptions, "dryRun">,
+    call: Call,
+  ): Promise<AcmeChange> {
+    const { node, says, before, request, against, certificate } = plan;
+    const common = { node, says, against, certificate, conclude: async () => ({}) };
+    if (!request) return { ...common, changed: false, warnings: [] };
+    const fingerprint = plan.next ?? anyFingerprint;
+    const next = { fingerprint, restart: true };
+    const recognition = await this.#parts.recognitions.of(node, before, next, call);
+    const said = { ...common, warnings: warnings(plan, recognition) };
+    if (dryRun) return { ...said, changed: false, request };
+    if (against[0]) throw against[0];
+    const end = { reached: false };
+    const onEnd = () => {
+      end.reached = true;
+      return [tags.certificates(node)];
+    };
+    const task = await this.#send(plan, request, recognition, onEnd, call);
+    const unknown = recognition.pin !== undefined && plan.next === undefined;
+    const learnt = unknown ? this.#learn(node, before, end) : Promise.resolve(recognition.pin);
+    const conclude = async (caller: Call) => {
+      const pin = await learnt;
+      const now = await this.#parts.certificates.live(node, caller);
+      return { certificate: now.find(({ served }) => served), ...(pin !== undefined && { pin }) };
+    };
+    return { ...said, changed: true, task, conclude };
+  }
+
+  /** A certificate that is known is accepted before it can be met, and not any more when PVE has refused it. */
+  async #send(
+    { node, before, next }: Plan,
+    request: ChangeRequest,
+    recognition: Recognition,
+    onEnd: () => readonly string[],
+    call: Call,
+  ): Promise<Task> {
+    const takeBack = next === undefined ? () => undefined : recognition.accept();
+    try {
+      const touches = [tags.certificates(node), tags.tasks];
+      return await this.#parts.changes.send(request, { touches, follow: { onEnd } }, call);
+    } catch (error) {
+      if (!isProblem(error, "outcome_unknown")) takeBack();
+      // A file that nobody can read is in no list and in the way all the same.
+      const there = before.find(({ use }) => use === "custom");
+      const inTheWay = isProblem(error, "conflict") && there === undefined;
+      throw inTheWay ? unreadable(node, error) : error;
+    }
+  }
+
+  /**
+   * Where the node is recognised by its fingerprint, the new one is accepted as soon as Proxmox shows it: its old workers go on
+   * for some seconds after the restart. Goes on whoever waits, until it is found or the task has long ended.
+   */
+  async #learn(
+    node: string,
+    before: readonly Certificate[],
+    end: { readonly reached: boolean },
+  ): Promise<string | undefined> {
+    const { verbs, certificates, recognitions } = this.#parts;
+    const known = new Set(before.map(({ fingerprint }) => fingerprint));
+    const call = new Call();
+    for (let late = 0; late < lastLooks; late += end.reached ? 1 : 0) {
+      await verbs.clock.sleep(lookMs, { background: true });
+      try {
+        const now = await certificates.live(node, call);
+        const fresh = now.find((one) => one.served && !known.has(one.fingerprint));
+        if (fresh?.fingerprint === undefined) continue;
+        const next = { fingerprint: fresh.fingerprint, restart: true };
+        const recognition = await recognitions.of(node, before, next, call);
+        recognition.accept();
+        return recognition.pin;
+      } catch (error) {
+        if (!isProblem(error)) throw error;
+      }
+    }
+    return undefined;
+  }
+}
+
+function orderPlan(
+  settings: AcmeSettings,
+  before: readonly Certificate[],
+  force: boolean,
+  now: number,
+): Plan {
+  const { node, domains } = settings;
+  const there = before.find(({ use }) => use === "custom");
+  const names = new Set(there?.names.map((one) => one.toLowerCase()));
+  const renews =
+    there !== undefined && domains.length > 0 && domains.every(({ domain }) => names.has(domain));
+  const lasts = (there?.notAfter ?? 0) > now + soonMs;
+  const shown = domains.map(({ domain }) => domain).join(", ");
+  const says = `${renews ? "renews" : "orders"} a certificate for ${shown} by ACME, puts it on ${node} and restarts its pveproxy`;
+  const against = missing(settings);
+  if (renews && lasts && !force && against.length === 0) {
+    return { node, says, before, against, certificate: there };
+  }
+  const inTheWay = there && !renews && !force ? [exists(there)] : [];
+  return {
+    node,
+    says,
+    before,
+    against: [...against, ...inTheWay],
+    request: {
+      method: renews ? "PUT" : "POST",
+      path: path`/nodes/${node}/certificates/acme/certificate`,
+      params: { ...(force && (!renews || lasts) && { force: true }) },
+    },
+  };
+}
+
+function warnings({ node, next }: Plan, recognition: Recognition): readonly string[] {
+  const shown = `Open connections to ${node} may drop; for some seconds old and new certificate alternate.`;
+  const known = next === undefined && recognition.pin !== undefined;
+  return [shown, ...(known ? [pinWords(node)] : recognition.warnings)];
+}
+
+function pinWords(node: string): string {
+  return `This server recognises ${node} by its fingerprint, and nobody knows the new one before: it is accepted as soon as Proxmox shows it, for as long as this server runs; put it into PROXMOX_FINGERPRINT.`;
+}
+
+function unreadable(node: string, { message, facts }: Problem): Problem {
+  return new Problem("conflict", message, {
+    next: `A certificate file that can't be read may have been left on ${node}: repeat the call with force: true to replace it.`,
+    facts,
+  });
+}
