@@ -63,7 +63,8 @@ export const settings = z.object({
   }),
   files: value({
     flag: "--files",
-    words: "Directory below which tools may read files: keys and certificates that pass no model.",
+    words:
+      "Directory below which tools may read files: uploads, and keys and certificates that pass no model.",
     example: "/etc/mcp-files",
   }),
   configFile: value({ flag: "--config", words: "", later: "use the PROXMOX_… variables" }),

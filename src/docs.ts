@@ -1,9 +1,20 @@
 import * as z from "zod";
 import { metaOf, type SettingMeta, type SettingName, settings } from "./config.ts";
-import type { Tool } from "./tool.ts";
+import type { Effect, Tool } from "./tool.ts";
 
-/** The README's table of tools: name, effect, what it does, arguments (`?` marks the optional ones). */
-export function toolsTable(tools: readonly Tool[]): string {
+type Toolsets = Readonly<Record<string, readonly Tool[]>>;
+
+/** What tools can do to a cluster, from the most harmless on. */
+const effects: readonly Effect[] = ["read", "change", "interrupt", "destroy"];
+
+/** The README's tables of tools, one a toolset: name, effect, what it does, arguments (`?` marks the optional ones). */
+export function toolsTables(toolsets: Toolsets): string {
+  return Object.entries(toolsets)
+    .map(([name, tools]) => `${code(name)}\n\n${toolsTable(tools)}`)
+    .join("\n\n");
+}
+
+function toolsTable(tools: readonly Tool[]): string {
   const rows = tools.map(({ name, effect, description, input }) => [
     code(name),
     effect,
@@ -23,12 +34,10 @@ export function configurationTable(): string {
   return markdownTable(["Setting", "What it does", "Example"], rows);
 }
 
-/** What `--help` prints: the settings, and the toolsets with their tools. */
-export function usage(toolsets: Readonly<Record<string, readonly Tool[]>>): string {
+/** What `--help` prints: the settings, and the toolsets with their tools, by what these can do. */
+export function usage(toolsets: Toolsets): string {
   const entries = current().map((meta) => [names(meta).join(", "), meta.words] as const);
-  const sets = Object.entries(toolsets).map(
-    ([name, tools]) => [name, tools.map((tool) => tool.name).join(", ")] as const,
-  );
+  const sets = Object.entries(toolsets).flatMap(([name, tools]) => byEffect(name, tools));
   const width = Math.max(...[...entries, ...sets].map(([name]) => name.length));
   const line = ([name, words]: readonly [string, string]) => `  ${name.padEnd(width)}  ${words}\n`;
   return [
@@ -52,6 +61,17 @@ export function replaceSection(markdown: string, name: string, body: string): st
     throw new Error(`the text needs one section from ${open} to ${close}`);
   }
   return `${before}${open}\n${body.trim()}\n${inside.slice(end)}`;
+}
+
+/** A line an effect; the name stands on the first. */
+function byEffect(name: string, tools: readonly Tool[]): (readonly [string, string])[] {
+  return effects
+    .map((effect) => [effect, tools.filter((tool) => tool.effect === effect)] as const)
+    .filter(([, some]) => some.length > 0)
+    .map(([effect, some], index) => {
+      const names = some.map((tool) => tool.name).join(", ");
+      return [index === 0 ? name : "", `${effect}: ${names}`] as const;
+    });
 }
 
 function current(): SettingMeta[] {

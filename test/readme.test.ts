@@ -4,7 +4,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { metaOf, settings } from "../src/config.ts";
-import { configurationTable, replaceSection, toolsTable } from "../src/docs.ts";
+import { configurationTable, replaceSection, toolsTables } from "../src/docs.ts";
 import { problemKinds } from "../src/problem.ts";
 import { ages } from "../src/proxmox/freshness.ts";
 import { demoWorld } from "../src/simulator/demo.ts";
@@ -64,7 +64,7 @@ test("its generated parts are those of this version (UPDATE=1 writes them)", () 
   const parts = {
     demo: demoEnd(),
     configuration: configurationTable(),
-    tools: toolsTable(Object.values(toolsets).flat()),
+    tools: toolsTables(toolsets),
     ages: agesTable(),
   };
   let wanted = readme;

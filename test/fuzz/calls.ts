@@ -176,7 +176,6 @@ const details = [
 const cloneRoutes = ["GET /cluster/nextid", `POST ${guest}/clone`];
 
 const storageReads = ["GET /storage", `GET ${node}/storage(?:/[a-z-]+/(?:content|status))?`];
-const certificateReads = ["GET /cluster/status", `GET ${node}/certificates/info`];
 
 /** The requests that each tool may make besides the common ones. */
 const routes: Readonly<Record<string, readonly string[]>> = {
@@ -185,9 +184,6 @@ const routes: Readonly<Record<string, readonly string[]>> = {
   get_cluster: ["GET /cluster/(?:status|tasks|ha/status/current)", `GET ${node}/version`],
   get_node: [`GET ${node}/status`],
   list_storage: storageReads,
-  list_certificates: certificateReads,
-  create_certificate: [...certificateReads, `POST ${node}/certificates/custom`],
-  delete_certificate: [...certificateReads, `DELETE ${node}/certificates/custom`],
   create_snapshot: [`(?:GET|POST) ${guest}/snapshot`, `DELETE ${guest}/snapshot/[^/]+`],
   download_storage: [...storageReads, `POST ${node}/storage/[a-z-]+/download-url`],
   delete_storage_content: [

@@ -44,7 +44,13 @@ export const usageCalls: Readonly<
   }),
 };
 
-/** The requests that each of them may make besides the common ones. */
+const files = "(?:custom|acme/certificate)";
+const certificateReads = [
+  "GET /cluster/(?:status|acme/account|acme/plugins)",
+  `GET ${node}/(?:certificates/info|config)`,
+];
+
+/** The requests that each of them, and those of certificates, may make besides the common ones. */
 export const usageRoutes: Readonly<Record<string, readonly string[]>> = {
   upload_storage: [
     "GET /storage",
@@ -52,6 +58,9 @@ export const usageRoutes: Readonly<Record<string, readonly string[]>> = {
     "GET /nodes/pve[123]/(?:qemu|lxc)/[0-9]+/(?:snapshot|snapshot/[^/]+/config)",
     `POST ${node}/storage/[a-z-]+/upload`,
   ],
+  list_certificates: certificateReads,
+  create_certificate: [...certificateReads, `(?:POST|PUT) ${node}/certificates/${files}`],
+  delete_certificate: [...certificateReads, `DELETE ${node}/certificates/${files}`],
   get_metrics: ["GET /storage", `GET ${node}(?:/(?:qemu|lxc|storage)/[a-z0-9-]+)?/rrddata`],
   stop_task: ["(?:GET|DELETE) /nodes/pve[1239]/tasks/UPID:[^/]+(?:/status|/log)?"],
 };

@@ -1,14 +1,22 @@
 import { expect, test } from "vitest";
-import { configurationTable, replaceSection, toolsTable, usage } from "../../src/docs.ts";
+import { configurationTable, replaceSection, toolsTables, usage } from "../../src/docs.ts";
 import { tools } from "./kit.ts";
 
-test("the table of tools has the first sentence and marks what is optional", () => {
-  expect(toolsTable(tools).split("\n")).toEqual([
+test("the tables of tools, one a toolset, have effect and first sentence and mark what is optional", () => {
+  expect(toolsTables({ core: tools, more: tools.slice(0, 1) }).split("\n")).toEqual([
+    "`core`",
+    "",
     "| Tool | Effect | What it does | Arguments |",
     "| --- | --- | --- | --- |",
     "| `get_guest` | read | Tells about one guest. | `guest` `include?` `limit?` `max_age_s?` |",
     "| `start_guest` | change | Starts a guest. | `guest` `wait_s?` `ends?` |",
     "| `delete_guest` | destroy | Deletes a guest. | `guest` `confirm?` `set?` `vmid?` `tag?` |",
+    "",
+    "`more`",
+    "",
+    "| Tool | Effect | What it does | Arguments |",
+    "| --- | --- | --- | --- |",
+    "| `get_guest` | read | Tells about one guest. | `guest` `include?` `limit?` `max_age_s?` |",
   ]);
 });
 
@@ -23,9 +31,9 @@ test("settings are listed with the file that may hold a secret, without those of
   }
 });
 
-test("the help lists the toolsets with their tools", () => {
-  expect(usage({ core: tools })).toMatch(
-    /\nToolsets:\n {2}core +get_guest, start_guest, delete_guest\n$/,
+test("the help lists the toolsets with their tools, by what these can do", () => {
+  expect(usage({ core: tools, more: tools.slice(1, 2) })).toMatch(
+    /\nToolsets:\n {2}core +read: get_guest\n +change: start_guest\n +destroy: delete_guest\n {2}more +change: start_guest\n$/,
   );
 });
 
