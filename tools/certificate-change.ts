@@ -43,7 +43,7 @@ export const createCertificate = defineTool({
     const { proxmox, call } = context;
     if (acme) {
       assertBare(texts, restart);
-      return acmeFields(await proxmox.acme.order(node, { force, dryRun }, call), context);
+      return acmeFields(await proxmox.services.acme.order(node, { force, dryRun }, call), context);
     }
     const certificate = await pem(
       "certificate",
@@ -78,7 +78,7 @@ export const deleteCertificate = defineTool({
     const { proxmox, call } = context;
     if (revoke) {
       assertBare({}, restart);
-      return acmeFields(await proxmox.acme.revoke(node, { dryRun }, call), context);
+      return acmeFields(await proxmox.services.acme.revoke(node, { dryRun }, call), context);
     }
     const options = { restart, dryRun };
     return changeFields(await proxmox.certificateChanges.delete(node, options, call), context);

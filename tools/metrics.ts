@@ -37,7 +37,7 @@ export const getMetrics = defineTool({
   }),
   output,
   async run({ guest, node, storage, timeframe }, { proxmox, call }) {
-    return fields(await proxmox.metrics.of({ guest, node, storage, timeframe }, call));
+    return fields(await proxmox.services.metrics.of({ guest, node, storage, timeframe }, call));
   },
   show(result) {
     const named = result.name === undefined ? "" : ` (${result.name})`;

@@ -20,7 +20,11 @@ export const stopTask = defineTool({
   output,
   async run({ upid, wait_s: waitS, dry_run: dryRun }, { proxmox, call }) {
     const options = { dryRun, timeoutMs: waitS * 1000 };
-    const { report, changed, plan, leaves } = await proxmox.taskStops.stop(upid, options, call);
+    const { report, changed, plan, leaves } = await proxmox.services.taskStops.stop(
+      upid,
+      options,
+      call,
+    );
     const { type } = report;
     const planned = plan.request && !changed;
     const well = report.state === "ok" || report.state === "warnings";

@@ -68,7 +68,7 @@ async function list(args: Args, { proxmox, call }: ToolContext): Promise<Result>
   const inventory = await proxmox.lookup.inventory(call);
   if (node !== undefined && !inventory.nodes.has(node)) missingNode(node, inventory);
   const query = { vmid: guest?.row.vmid, node, state, since, limit: maxListed };
-  const { tasks, left, unasked } = await proxmox.taskList.of(query, inventory, call);
+  const { tasks, left, unasked } = await proxmox.services.taskList.of(query, inventory, call);
   return {
     tasks: tasks.map(fields),
     ...(left > 0 && { left }),

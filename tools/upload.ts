@@ -34,7 +34,10 @@ export const uploadStorage = defineTool({
   }),
   async run({ file, dry_run: dryRun, wait_s: _, ...order }, context) {
     const source = await filesOf(context).source(file, "file");
-    const sent = await context.proxmox.uploads.upload({ ...order, source, dryRun }, context.call);
+    const sent = await context.proxmox.services.uploads.upload(
+      { ...order, source, dryRun },
+      context.call,
+    );
     const { storage, node, volid, existed, changed } = sent;
     const done = { volid, storage, node, changed };
     if (dryRun && sent.plan.request) {

@@ -1,9 +1,8 @@
 import type { Clock } from "../clock.ts";
-import { version } from "../version.ts";
 import type { Authenticator } from "./auth.ts";
 import { type ApiReply, readEnvelope } from "./envelope.ts";
 import { type Failed, failure, givenUp } from "./failure.ts";
-import { encodeForm, encodeMultipart, type Params } from "./form.ts";
+import type { Params } from "./form.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import { Lanes } from "./lanes.ts";
 import { type ApiPath, nodeOf, templateOf } from "./path.ts";
@@ -17,8 +16,8 @@ import {
   type Method,
   WireFault,
   type WireReply,
-  type WireRequest,
 } from "./transport.ts";
+import { wireRequest } from "./wire-request.ts";
 
 export interface ApiClientOptions {
   /** The hosts of one cluster, the preferred one first. */
@@ -267,35 +266,4 @@ function isUnauthorized(outcome: Outcome): boolean {
 function classify(reply: WireReply, tookMs: number): Outcome {
   const answer = readEnvelope(reply);
   return answer ? { kind: "answer", answer, reply } : { kind: "refusal", reply, tookMs };
-}
-
-function wireRequest(
-  request: ApiRequest,
-  credentials: Readonly<Record<string, string>>,
-  signal: AbortSignal,
-): WireRequest {
-  const { method, params = {}, file } = request;
-  const headers = {
-    accept: "application/json",
-    "user-agent": `mcp-server-proxmox/${version}`,
-    ...credentials,
-  };
-  const target = `/api2/json${request.path}`;
-  if (file) {
-    const { type, stream } = encodeMultipart(params, file);
-    return { method, path: target, headers: { ...headers, "content-type": type }, stream, signal };
-  }
-  const form = encodeForm(params);
-  // A body on GET or DELETE is a 501 to PVE (pve-http-server src/PVE/APIServer/AnyEvent.pm).
-  if (method === "GET" || method === "DELETE") {
-    return { method, path: form === "" ? target : `${target}?${form}`, headers, signal };
-  }
-  const type = "application/x-www-form-urlencoded";
-  return {
-    method,
-    path: target,
-    headers: { ...headers, "content-type": type },
-    body: form,
-    signal,
-  };
 }

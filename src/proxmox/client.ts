@@ -2,8 +2,6 @@ import { ReadCache } from "../cache/cache.ts";
 import { MemoryStore } from "../cache/memory.ts";
 import type { Clock } from "../clock.ts";
 import type { ApiClient } from "../http/client.ts";
-import { Acme } from "./acme.ts";
-import type { Call } from "./call.ts";
 import { CertificateChanges } from "./certificate-change.ts";
 import { Certificates } from "./certificates.ts";
 import { Changes } from "./changes.ts";
@@ -15,19 +13,16 @@ import { GuestDetails } from "./guest-details.ts";
 import { Guests } from "./guests.ts";
 import { Identity } from "./identity.ts";
 import { Lookup } from "./lookup.ts";
-import { Metrics } from "./metrics.ts";
 import { Names } from "./names.ts";
 import { Newcomers } from "./newcomers.ts";
 import { Overlay } from "./overlay.ts";
 import { Power } from "./power.ts";
 import { Recognitions } from "./recognition.ts";
+import { Services } from "./services.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Storages } from "./storages.ts";
 import { Sweep } from "./sweep.ts";
-import { TaskList } from "./task-list.ts";
-import { TaskStops } from "./task-stop.ts";
 import { Tasks } from "./tasks.ts";
-import { type UploadOrder, Uploads } from "./uploads.ts";
 import { Verbs } from "./verbs.ts";
 import { VmidPool } from "./vmids.ts";
 import { VolumeDeletions } from "./volume-deletion.ts";
@@ -63,17 +58,13 @@ export class ProxmoxClient {
   readonly cluster: Cluster;
   readonly certificates: Certificates;
   readonly certificateChanges: CertificateChanges;
-  readonly acme: Acme;
   readonly snapshots: Snapshots;
   readonly storages: Storages;
   readonly downloads: Downloads;
-  readonly uploads: Uploads;
-  readonly metrics: Metrics;
   readonly volumes: VolumeDeletions;
   readonly tasks: Tasks;
-  readonly taskList: TaskList;
-  readonly taskStops: TaskStops;
   readonly sweep: Sweep;
+  readonly services: Services;
 
   constructor(options: ProxmoxClientOptions) {
     const { api, clock, cacheBytes, managedTag = "mcp", requests = new Map() } = options;
@@ -95,8 +86,6 @@ export class ProxmoxClient {
     this.guests = new Guests(verbs, this.lookup, this.tasks);
     this.details = new GuestDetails(verbs);
     this.cluster = new Cluster(verbs);
-    this.taskList = new TaskList(verbs, this.cluster);
-    this.taskStops = new TaskStops(verbs, this.tasks);
     this.sweep = new Sweep(verbs, this.cluster, (call) => this.lookup.liveInventory(call));
     this.lookup.refreshBy(this.sweep);
     this.certificates = new Certificates(verbs, this.lookup);
@@ -105,8 +94,6 @@ export class ProxmoxClient {
     this.storages = new Storages(verbs, this.lookup);
     const identity = new Identity(verbs, this.lookup);
     const changes = new Changes(verbs, identity, this.tasks);
-    const { certificates } = this;
-    this.acme = new Acme({ verbs, certificates, recognitions, changes });
     this.snapshots = new Snapshots(verbs, changes, this.tasks);
     this.volumes = new VolumeDeletions(verbs, this.lookup, this.storages, this.tasks);
     this.downloads = new Downloads(this.storages, changes, options.principal);
@@ -116,19 +103,7 @@ export class ProxmoxClient {
     const newcomers = new Newcomers(verbs, this.lookup, vmids);
     const base = { verbs, lookup: this.lookup, changes, tasks: this.tasks, vmids, newcomers };
     this.clones = new Clones(base, managedTag);
-    const uses = this.#uses(changes, options.principal);
-    this.metrics = uses.metrics;
-    this.uploads = uses.uploads;
-  }
-
-  #uses(changes: Changes, principal: string) {
-    const { verbs, lookup, storages } = this;
-    const node = (name: string, call: Call) => this.certificates.node(name, call);
-    const where = (order: UploadOrder, call: Call) => this.downloads.where(order, call);
-    return {
-      metrics: new Metrics({ verbs, lookup, storages, node }),
-      uploads: new Uploads({ verbs, lookup, storages, where, changes, principal }),
-    };
+    this.services = new Services(this, changes, recognitions);
   }
 
   async close(): Promise<void> {

@@ -203,23 +203,7 @@ function* placeOrder(
     if (plugin !== "standalone" && !known.has(plugin)) {
       throw new TaskFailure(`ACME plugin '${plugin}' does not exist`);
     }
-    log.print(`Getting authorization details from 'https://acme.lab.example/acme/authz/${domain}'`);
-    log.print(`The validation for ${domain} is pending!`);
-    log.print(
-      plugin === "standalone"
-        ? "Setting up webserver"
-        : "Sleeping 30 seconds to wait for TXT record propagation",
-    );
-    yield plugin === "standalone" ? 1000 : 30_000;
-    log.print("Triggering validation");
-    log.print("Sleeping for 5 seconds");
-    yield 5000;
-    if (invalid.has(domain)) {
-      throw new TaskFailure(
-        `validating challenge 'https://acme.lab.example/${domain}' failed - status: invalid`,
-      );
-    }
-    log.print(`Status is 'valid', domain '${domain}' OK!`);
+    yield* validate(domain, { plugin, valid: !invalid.has(domain) }, log);
   }
   for (const line of ["", "All domains validated!", "", "Creating CSR", "Checking order status"]) {
     log.print(line);
@@ -237,6 +221,27 @@ function* placeOrder(
   const pems = issues.get(node.name);
   const info = pems && describe(pems.cert, "pveproxy-ssl.pem");
   return pems ? { ...pems, ...(info && { info }) } : issued([...domains.keys()], cluster.now);
+}
+
+/** A DNS record takes its time to be seen. */
+function* validate(
+  domain: string,
+  { plugin, valid }: { readonly plugin: string; readonly valid: boolean },
+  log: TaskLog,
+): Work {
+  const alone = plugin === "standalone";
+  const at = `https://acme.lab.example/acme/authz/${domain}`;
+  log.print(`Getting authorization details from '${at}'`);
+  log.print(`The validation for ${domain} is pending!`);
+  log.print(
+    alone ? "Setting up webserver" : "Sleeping 30 seconds to wait for TXT record propagation",
+  );
+  yield alone ? 1000 : 30_000;
+  log.print("Triggering validation");
+  log.print("Sleeping for 5 seconds");
+  yield 5000;
+  if (!valid) throw new TaskFailure(`validating challenge '${at}' failed - status: invalid`);
+  log.print(`Status is 'valid', domain '${domain}' OK!`);
 }
 
 function restart({ cluster }: Call, files: NodeCertificates): void {

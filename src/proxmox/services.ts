@@ -1,0 +1,47 @@
+import { Acme } from "./acme.ts";
+import type { Call } from "./call.ts";
+import type { Certificates } from "./certificates.ts";
+import type { Changes } from "./changes.ts";
+import type { Cluster } from "./cluster.ts";
+import type { Downloads } from "./downloads.ts";
+import type { Lookup } from "./lookup.ts";
+import { Metrics } from "./metrics.ts";
+import type { Recognitions } from "./recognition.ts";
+import type { Storages } from "./storages.ts";
+import { TaskList } from "./task-list.ts";
+import { TaskStops } from "./task-stop.ts";
+import type { Tasks } from "./tasks.ts";
+import { type UploadOrder, Uploads } from "./uploads.ts";
+import type { Verbs } from "./verbs.ts";
+
+/** What the client has; looked into when it is needed, for some of it comes later. */
+interface Client {
+  readonly principal: string;
+  readonly verbs: Verbs;
+  readonly lookup: Lookup;
+  readonly cluster: Cluster;
+  readonly tasks: Tasks;
+  readonly storages: Storages;
+  readonly certificates: Certificates;
+  readonly downloads: Downloads;
+}
+
+/** Files, figures, tasks and certificates: what is not about one guest. */
+export class Services {
+  readonly uploads: Uploads;
+  readonly metrics: Metrics;
+  readonly acme: Acme;
+  readonly taskList: TaskList;
+  readonly taskStops: TaskStops;
+
+  constructor(client: Client, changes: Changes, recognitions: Recognitions) {
+    const { verbs, lookup, storages, principal, certificates } = client;
+    const where = (order: UploadOrder, call: Call) => client.downloads.where(order, call);
+    const node = (name: string, call: Call) => certificates.node(name, call);
+    this.uploads = new Uploads({ verbs, lookup, storages, where, changes, principal });
+    this.metrics = new Metrics({ verbs, lookup, storages, node });
+    this.acme = new Acme({ verbs, certificates, recognitions, changes });
+    this.taskList = new TaskList(verbs, client.cluster);
+    this.taskStops = new TaskStops(verbs, client.tasks);
+  }
+}
