@@ -8,6 +8,7 @@ import type { Changes } from "./changes.ts";
 import { tags } from "./freshness.ts";
 import type { Recognition, Recognitions } from "./recognition.ts";
 import type { Task } from "./task.ts";
+import type { Tasks } from "./tasks.ts";
 import type { ChangeRequest, Verbs } from "./verbs.ts";
 
 export interface AcmeOptions {
@@ -39,6 +40,7 @@ interface Parts {
   readonly certificates: Certificates;
   readonly recognitions: Recognitions;
   readonly changes: Changes;
+  readonly tasks: Tasks;
 }
 
 /** PVE renews without being forced when less than this is left. PVE: pve-manager PVE/API2/ACME.pm (renew_certificate) */
@@ -104,9 +106,12 @@ export class Acme {
     const fingerprint = plan.next ?? anyFingerprint;
     const next = { fingerprint, restart: true };
     const recognition = await this.#parts.recognitions.of(node, before, next, call);
-    const said = { ...common, warnings: warnings(plan, recognition) };
+    const told = [...warnings(plan, recognition), ...this.#unjudged(plan)];
+    const upid = this.#parts.tasks.running(tags.certificates(node));
+    const all = [...(upid === undefined ? [] : [underWay(node, upid)]), ...against];
+    const said = { ...common, against: all, warnings: told };
     if (dryRun) return { ...said, changed: false, request };
-    if (against[0]) throw against[0];
+    if (all[0]) throw all[0];
     const end = { reached: false };
     const onEnd = () => {
       end.reached = true;
@@ -121,6 +126,17 @@ export class Acme {
       return { certificate: now.find(({ served }) => served), ...(pin !== undefined && { pin }) };
     };
     return { ...said, changed: true, task, conclude };
+  }
+
+  /** Where one authority is trusted and no other, nobody knows before whether it is the one of ACME. */
+  #unjudged({ node, next }: Plan): readonly string[] {
+    const { trusts } = this.#parts.verbs.api;
+    if (next !== undefined || !trusts.some(({ ca, insecure }) => ca !== undefined && !insecure)) {
+      return [];
+    }
+    return [
+      `If this server reaches ${node} itself, PROXMOX_CA_FILE has to hold the authority behind ACME as well.`,
+    ];
   }
 
   /** A certificate that is known is accepted before it can be met, and not any more when PVE has refused it. */
@@ -214,6 +230,13 @@ function warnings({ node, next }: Plan, recognition: Recognition): readonly stri
 
 function pinWords(node: string): string {
   return `This server recognises ${node} by its fingerprint, and nobody knows the new one before: it is accepted as soon as Proxmox shows it, for as long as this server runs; put it into PROXMOX_FINGERPRINT.`;
+}
+
+function underWay(node: string, upid: string): Problem {
+  return new Problem("busy", `The certificate of ${node} is being changed already.`, {
+    next: `Wait for it with get_tasks {upid: "${upid}", wait_s: 60}, then look again.`,
+    facts: { node, upid },
+  });
 }
 
 function unreadable(node: string, { message, facts }: Problem): Problem {

@@ -87,10 +87,11 @@ export class Metrics {
     ]);
     const [first, second] = samples;
     const [main] = subject.metrics;
+    const now = this.#parts.verbs.clock.now();
     return {
       ...subject.of,
-      from: first?.at ?? 0,
-      to: samples.at(-1)?.at ?? 0,
+      from: first?.at ?? now,
+      to: samples.at(-1)?.at ?? now,
       stepMs: (second?.at ?? 0) - (first?.at ?? 0),
       samples: samples.length,
       figures: figures(subject.metrics, samples, peaks),

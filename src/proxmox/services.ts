@@ -40,7 +40,7 @@ export class Services {
     const node = (name: string, call: Call) => certificates.node(name, call);
     this.uploads = new Uploads({ verbs, lookup, storages, where, changes, principal });
     this.metrics = new Metrics({ verbs, lookup, storages, node });
-    this.acme = new Acme({ verbs, certificates, recognitions, changes });
+    this.acme = new Acme({ verbs, certificates, recognitions, changes, tasks: client.tasks });
     this.taskList = new TaskList(verbs, client.cluster);
     this.taskStops = new TaskStops(verbs, client.tasks);
   }

@@ -209,6 +209,12 @@ describe("create_certificate by ACME", () => {
     expect(answer.text).toContain(`pveum acl modify ${at} --tokens 'op@pve!agent'`);
   });
 
+  test("does not order twice at the same time", async () => {
+    const { data } = await order({ wait_s: 0 });
+    const answer = await refused();
+    expect(answer).toMatchObject({ kind: "busy", facts: { upid: data["upid"] } });
+  });
+
   test("an order whose answer was lost is not sent twice", async () => {
     server.simulator.faults.cutAfterWorld({ method: "POST", times: 1 });
     const { kind, sent } = await order();
