@@ -66,8 +66,7 @@ describe("a list of tasks", () => {
   test("finds in the archive what is long past the newest", async () => {
     const failed = await server.call("stop_guest", { guest: "legacy-erp", wait_s: 120 });
     expect(failed.kind).toBe("task_failed");
-    await busy("staging-web-2", 30);
-    await busy("staging-web-1", 30);
+    await busy("build-2", 15);
     const { rows } = await tasks({ state: "failed" });
     expect(rows.map(({ type, state }) => [type, state])).toEqual([["qmshutdown", "failed"]]);
     expect((await tasks({ guest: "legacy-erp" })).rows.map(({ upid }) => upid)).toEqual([
