@@ -100,7 +100,12 @@ describe("stop_task", () => {
     await server.close();
     const token = { tokenId: "op@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
     await start({ token, settleMs: 0 });
-    const roles = { "/vms": "PVEVMAdmin", "/nodes": "PVEAuditor", "/storage": "PVEDatastoreUser" };
+    const roles = {
+      "/vms": "PVEVMAdmin",
+      "/nodes": "PVEAuditor",
+      "/storage": "PVEDatastoreUser",
+      "/sdn": "PVESDNUser",
+    };
     addToken(server.simulator.world, { id: token.tokenId, secret: token.secret, roles });
     await server.clock.advance(15_000);
     const upid = server.simulator.outside.shutdown(140);
