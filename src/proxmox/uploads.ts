@@ -17,6 +17,7 @@ import { fresh, tags } from "./freshness.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Storages } from "./storages.ts";
 import type { Task } from "./task.ts";
+import { broken, mayNotUpload, otherFile, privilege } from "./upload-problems.ts";
 import { reading, sending } from "./upload-progress.ts";
 import { record } from "./values.ts";
 import type { ChangeRequest, Verbs } from "./verbs.ts";
@@ -104,15 +105,37 @@ export class Uploads {
     }
     const against = await this.#against(order, { ...at, there, siblings: volumes }, call);
     if (against[0] && !order.dryRun) throw against[0];
-    const sum = await digest(source, checksum, call);
-    const plan = planOf(at, { content, filename, sum, source, against });
-    if (order.dryRun) return { ...at, changed: false, plan };
-    return {
-      ...at,
-      changed: true,
-      plan,
-      task: await this.#send(plan, at, { filename, source }, call),
+    const planned = async () => {
+      const sum = await digest(source, checksum, call);
+      return planOf(at, { content, filename, sum, source, against });
     };
+    if (order.dryRun) return { ...at, changed: false, plan: await planned() };
+    return this.#alone(at, async () => {
+      const plan = await planned();
+      const task = await this.#send(plan, at, { filename, source }, call);
+      return { ...at, changed: true, plan, task };
+    });
+  }
+
+  /** One upload of a name at a time: that of the other would overwrite it. */
+  async #alone<T>(at: Place, run: () => Promise<T>): Promise<T> {
+    const [twice] = this.#underWay(at);
+    if (twice) throw twice;
+    const key = keyOf(at);
+    this.#running.add(key);
+    try {
+      return await run();
+    } finally {
+      this.#running.delete(key);
+    }
+  }
+
+  #underWay(at: Place): readonly Problem[] {
+    if (!this.#running.has(keyOf(at))) return [];
+    const { volid, node } = at;
+    const next = "Wait until it is there: get_tasks shows its import.";
+    const message = `${volid} is being uploaded already.`;
+    return [new Problem("conflict", message, { next, facts: { volid, node } })];
   }
 
   /** Before the file is sent, not after it, as PVE would. PVE: GET /access/permissions */
@@ -129,32 +152,27 @@ export class Uploads {
 
   async #against(
     { source, overwrite }: UploadOrder,
-    { node, volid, there, siblings }: Found,
+    { there, siblings, ...at }: Found,
     call: Call,
   ): Promise<readonly Problem[]> {
-    const facts = { volid, node };
-    if (this.#running.has(`${node} ${volid}`)) {
-      const next = "Wait until it is there: get_tasks shows its import.";
-      return [new Problem("conflict", `${volid} is being uploaded already.`, { next, facts })];
-    }
-    if (!there) return [];
+    const { volid, node } = at;
+    const underWay = this.#underWay(at);
+    if (underWay.length > 0 || !there) return underWay;
     if (!overwrite) return [otherFile(there, source)];
     const { by } = await this.#use.of(there, siblings, call);
     if (by.length === 0) return [];
     const next = "Take it out of there first, or choose another filename.";
     const message = `${volid} is in use: ${by.slice(0, 5).join("; ")}. Nothing was sent.`;
-    return [new Problem("conflict", message, { next, facts: { ...facts, uses: by } })];
+    return [new Problem("conflict", message, { next, facts: { volid, node, uses: by } })];
   }
 
   async #send(
     { request, touches }: Plan,
-    { node, volid, storage }: Place,
+    { volid, storage }: Place,
     { filename, source }: { readonly filename: string; readonly source: UploadSource },
     call: Call,
   ): Promise<Task> {
     if (!request) throw new TypeError("an upload is planned with its request");
-    const key = `${node} ${volid}`;
-    this.#running.add(key);
     const file = sending(source, call);
     try {
       return await this.#lines.runExclusive(() => {
@@ -167,10 +185,12 @@ export class Uploads {
       });
     } catch (error) {
       throw isProblem(error, "outcome_unknown") ? broken(error, file, { volid, storage }) : error;
-    } finally {
-      this.#running.delete(key);
     }
   }
+}
+
+function keyOf({ node, volid }: Place): string {
+  return `${node} ${volid}`;
 }
 
 interface Place {
@@ -247,53 +267,6 @@ async function digest(
     {
       next: "Get the file again, or leave checksum out if this file is the right one.",
       facts: { argument: "checksum", algorithm, checksum: value },
-    },
-  );
-}
-
-function otherFile({ volid, node, sizeBytes }: Volume, source: UploadSource): Problem {
-  const size = sizeBytes === undefined ? "" : ` with ${sizeBytes} bytes`;
-  return new Problem(
-    "conflict",
-    `Another file is there as ${volid}${size}; the one to be uploaded has ${source.sizeBytes}. Nothing was sent.`,
-    {
-      next: "Choose another filename, or repeat the call with overwrite: true to replace it.",
-      facts: { volid, node, sizeBytes, uploadBytes: source.sizeBytes },
-    },
-  );
-}
-
-/** The caller gave up, the file itself could not be read to its end (both before PVE had it), or nobody can say what became of it. */
-function broken(
-  { message, facts, cause }: Problem,
-  file: { readonly sentBytes: number; readonly totalBytes: number; readonly failure: unknown },
-  { volid, storage }: Pick<Place, "volid" | "storage">,
-): unknown {
-  const { sentBytes, totalBytes, failure } = file;
-  if (failure !== undefined) return failure;
-  const torn =
-    sentBytes < totalBytes
-      ? ` ${bytes(sentBytes)} of ${bytes(totalBytes)} had left; Proxmox keeps nothing of a file that did not come whole.`
-      : " The whole file had left.";
-  return new Problem("outcome_unknown", `${message}${torn}`, {
-    next: `See with list_storage {storage: "${storage}", max_age_s: 0} whether ${volid} is there with ${totalBytes} bytes, and with get_tasks whether its import (imgcopy) still runs, before you repeat it.`,
-    facts: { ...facts, volid, sentBytes, totalBytes },
-    cause,
-  });
-}
-
-const privilege = "Datastore.AllocateTemplate";
-
-function mayNotUpload(at: string, principal: string): Problem {
-  const id = /\S+$/.exec(principal)?.[0] ?? principal;
-  const who = id.includes("!") ? `--tokens '${id}'` : `--users '${id}'`;
-  const role = "PVEDatastoreAdmin";
-  return new Problem(
-    "forbidden",
-    `Uploading needs ${privilege} on ${at}, which ${principal} lacks. Nothing was sent.`,
-    {
-      next: `Grant it on the host: pveum acl modify ${at} ${who} --roles ${role}. With privilege separation both the token and its user need it.`,
-      facts: { path: at, privileges: [privilege], role },
     },
   );
 }
