@@ -1,5 +1,7 @@
+import { fileURLToPath } from "node:url";
 import { expect, it, onTestFinished } from "vitest";
 import * as z from "zod";
+import { filesBelow } from "../src/files.ts";
 import { type Transport, WireFault, type WireReply } from "../src/http/transport.ts";
 import { Problem } from "../src/problem.ts";
 import { demoWorld } from "../src/simulator/demo.ts";
@@ -60,7 +62,8 @@ async function everything({
   quiet = false,
   ...options
 }: Weather): Promise<Heard & { kinds: Set<string> }> {
-  const server = await lab({ token, world: worldWith(canary), tools, ...options });
+  const files = filesBelow(fileURLToPath(new URL("./fuzz", import.meta.url)));
+  const server = await lab({ token, world: worldWith(canary), tools, files, ...options });
   onTestFinished(server.close);
   const sent: string[] = [];
   const { transport } = server.client;
