@@ -185,7 +185,7 @@ function* instant(): Work {
 }
 
 /** Copies with a progress line about every second. */
-function* transfer(sizeBytes: number, bwlimit: number, log: TaskLog): Work {
+export function* transfer(sizeBytes: number, bwlimit: number, log: TaskLog): Work {
   const rate = bwlimit > 0 ? Math.min(copyRate, (bwlimit * 1024) / 1000) : copyRate;
   const totalMs = Math.max(300, sizeBytes / rate);
   const steps = Math.min(100, Math.max(1, Math.round(totalMs / 1000)));

@@ -43,6 +43,8 @@ export interface Traits {
   load?: number;
   /** Milliseconds since the epoch; rounds of pvestatd before that know nothing of the guest. */
   bornAt?: number;
+  /** Options that it refuses to take while it runs, with QEMU's text. */
+  hotplugFails?: Readonly<Record<string, string>>;
 }
 
 export interface Run {
@@ -62,6 +64,8 @@ export interface Guest {
   pending: Config;
   /** Keys whose deletion is pending. */
   pendingDelete: string[];
+  /** Those of them whose volumes go too. */
+  pendingForce?: string[];
   snapshots: Snapshot[];
   run: Run;
   readonly traits: Traits;

@@ -9,6 +9,7 @@ import { cloneRoutes } from "./guest-clone.ts";
 import { configRoutes } from "./guest-config.ts";
 import { createRoutes } from "./guest-create.ts";
 import { deleteRoutes } from "./guest-delete.ts";
+import { diskRoutes } from "./guest-disks.ts";
 import { guestInsideRoutes } from "./guest-inside.ts";
 import { moveRoutes } from "./guest-move.ts";
 import { guestReadRoutes } from "./guest-read.ts";
@@ -46,6 +47,7 @@ export function allRoutes(): Route[] {
     ...cloneRoutes(),
     ...createRoutes(),
     ...moveRoutes(),
+    ...diskRoutes(),
     ...deleteRoutes(),
     ...snapshotRoutes(),
     ...firewallRoutes(),
