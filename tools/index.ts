@@ -9,9 +9,11 @@ import { listGuests } from "./list-guests.ts";
 import { listStorage } from "./list-storage.ts";
 import { getNode } from "./node.ts";
 import { deleteGuest, startGuest, stopGuest } from "./power.ts";
+import { restartGuest } from "./restart.ts";
 import { createSnapshot } from "./snapshot.ts";
 import { deleteStorageContent, downloadStorage } from "./storage.ts";
 import { getTasks } from "./tasks.ts";
+import { updateGuest } from "./update-guest.ts";
 
 /** The toolsets that can be served, each a list of tools in the order in which clients see them. */
 export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
@@ -27,10 +29,12 @@ export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
     getConnectionStatus,
     cloneVm,
     cloneContainer,
+    updateGuest,
     startGuest,
     createSnapshot,
     downloadStorage,
     stopGuest,
+    restartGuest,
     createCertificate,
     deleteCertificate,
     deleteGuest,

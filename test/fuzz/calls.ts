@@ -141,6 +141,22 @@ export const validCalls: Readonly<
     ...maybe(dice, "timeout_s", [1, 30]),
     ...changing(dice),
   }),
+  restart_guest: (dice) => ({
+    ...oneOrSeveral(dice),
+    ...maybe(dice, "mode", ["reboot", "reset"]),
+    ...changing(dice),
+  }),
+  update_guest: (dice) => ({
+    guest: dice.pick(guests),
+    ...maybe(dice, "set", [
+      { cores: 2, memory: "1024" },
+      { tags: ["a", "b"], notes: "x", onboot: true },
+      { net0: "bridge=vmbr1", "net0.tag": 7 },
+    ]),
+    ...maybe(dice, "unset", [["agent"], ["net0.tag", "description"]]),
+    ...maybe(dice, "digest", ["0".repeat(40)]),
+    ...changing(dice),
+  }),
   delete_guest: (dice) => {
     const [guest, confirm] = dice.pick(idle);
     return {
@@ -204,6 +220,8 @@ const routes: Readonly<Record<string, readonly string[]>> = {
   clone_container: cloneRoutes,
   start_guest: [`POST ${guest}/status/(?:start|resume)`],
   stop_guest: [`POST ${guest}/status/(?:shutdown|stop|suspend)`],
+  restart_guest: [`POST ${guest}/status/(?:reboot|reset)`],
+  update_guest: [`GET ${guest}/pending`, `(?:POST|PUT) ${guest}/config`],
   delete_guest: [
     `DELETE ${guest}`,
     "GET /cluster/backup",

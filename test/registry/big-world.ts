@@ -20,6 +20,8 @@ export function plainCall({ name, input }: Tool): Record<string, unknown> {
   const own: Record<string, unknown> = {
     ...(name.startsWith("clone_") && { name: `${name.replace("_", "-")}-1` }),
     ...(name === "clone_container" && { container: "114" }),
+    ...(name === "update_guest" && { guest: "103", set: { cores: 4, tags: ["web"] } }),
+    ...(name === "restart_guest" && { guest: "105" }),
     ...(name === "create_certificate" && { node: "pve-04", certificate: pems.cert, key: pems.key }),
     ...(name === "delete_certificate" && { node: "pve-04" }),
     ...(name === "delete_guest" && { guest: "111", confirm: "app-11.example.net" }),
