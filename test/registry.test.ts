@@ -108,7 +108,7 @@ describe("all tools", () => {
 describe("on a cluster of 300 guests", () => {
   it("answers every tool within 2,000 tokens, as text and as data", async () => {
     const clock = new VirtualClock();
-    const server = await lab({ world: bigWorld(clock.now()) });
+    const server = await lab({ world: bigWorld(clock.now()), tools });
     onTestFinished(server.close);
     // Fills the list of tasks.
     await server.call("stop_guest", { guests: range(200, 250), mode: "stop" });

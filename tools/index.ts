@@ -4,6 +4,7 @@ import { listCertificates } from "./certificates.ts";
 import { cloneContainer, cloneVm } from "./clone.ts";
 import { getCluster } from "./cluster.ts";
 import { getConnectionStatus } from "./connection.ts";
+import { attachDisk, convertToTemplate, detachDisk, moveDisk, resizeDisk } from "./disks.ts";
 import { getContainer, getVm } from "./get-guest.ts";
 import { listGuests } from "./list-guests.ts";
 import { listStorage } from "./list-storage.ts";
@@ -40,4 +41,5 @@ export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
     deleteGuest,
     deleteStorageContent,
   ],
+  disks: [resizeDisk, moveDisk, attachDisk, detachDisk, convertToTemplate],
 };

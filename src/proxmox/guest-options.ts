@@ -144,7 +144,11 @@ export function isDrive(key: string): boolean {
 }
 
 /** Throws `invalid_input` for options that PVE does not know for this kind, with those that may be meant. */
-export function assertOptions(type: GuestType, keys: readonly string[]): void {
+export function assertOptions(
+  type: GuestType,
+  keys: readonly string[],
+  argument: "set" | "unset",
+): void {
   const strangers = keys.filter((key) => !isOption(type, key));
   if (strangers.length === 0) return;
   const kind = type === "qemu" ? "VMs" : "containers";
@@ -158,6 +162,7 @@ export function assertOptions(type: GuestType, keys: readonly string[]): void {
   throw new Problem("invalid_input", sentences.join(" "), {
     next: "Use the names of Proxmox's own configuration (cores, memory, net0, …), as get_vm and get_container show them.",
     facts: {
+      argument,
       unknown: strangers.map((key) => ({ key, closest: closest(key, candidates(type, key), 3) })),
     },
   });

@@ -59,6 +59,8 @@ function wishes(type: GuestType, { set, unset }: Wanted): readonly Wish[] {
     all.set(key, found);
     return found;
   };
+  assertOptions(type, keysOf(type, Object.keys(set)), "set");
+  assertOptions(type, keysOf(type, unset), "unset");
   for (const [name, value] of Object.entries(set)) {
     const [key = "", part] = split(type, name);
     const text = textOf(key, value);
@@ -70,9 +72,12 @@ function wishes(type: GuestType, { set, unset }: Wanted): readonly Wish[] {
     if (part === undefined) wish(key).remove = true;
     else wish(key).drop.push(part);
   }
-  assertOptions(type, [...all.keys()]);
   for (const one of all.values()) assertClear(type, one);
   return [...all.values()];
+}
+
+function keysOf(type: GuestType, names: readonly string[]): readonly string[] {
+  return names.map((name) => split(type, name)[0] ?? "");
 }
 
 function split(type: GuestType, name: string): string[] {
@@ -171,6 +176,7 @@ function fresh(type: GuestType, key: string, given: Parts): Parts {
   if (isDrive(key) && given["file"] === undefined && given["volume"] === undefined) {
     throw missingDrive(key);
   }
+  if (isDrive(key) && /:iso\//.test(given["file"] ?? "")) return { ...given, media: "cdrom" };
   const index = /^net(\d+)$/.exec(key)?.[1];
   return type === "lxc" && index !== undefined ? { name: `eth${index}`, ...given } : given;
 }

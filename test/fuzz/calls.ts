@@ -1,5 +1,6 @@
 import type { LoggedRequest } from "../../src/simulator/request-log.ts";
 import type { World } from "../../src/simulator/world.ts";
+import { guestChangeCalls, guestChangeRoutes } from "./guest-changes.ts";
 import type { Arguments, Dice } from "./mutations.ts";
 
 const vms = ["web-1", 102, "103", "qemu/110", "db-1", "db-2", "wiki", "build-1", "staging-web-1"];
@@ -56,6 +57,7 @@ const oneOrSeveral = (dice: Dice) =>
 export const validCalls: Readonly<
   Record<string, (dice: Dice, upids: readonly string[]) => Arguments>
 > = {
+  ...guestChangeCalls,
   list_guests: (dice) => ({
     ...maybe(dice, "name", ["web-*", "*-1"]),
     ...maybe(dice, "tag", ["prod", "web"]),
@@ -141,22 +143,6 @@ export const validCalls: Readonly<
     ...maybe(dice, "timeout_s", [1, 30]),
     ...changing(dice),
   }),
-  restart_guest: (dice) => ({
-    ...oneOrSeveral(dice),
-    ...maybe(dice, "mode", ["reboot", "reset"]),
-    ...changing(dice),
-  }),
-  update_guest: (dice) => ({
-    guest: dice.pick(guests),
-    ...maybe(dice, "set", [
-      { cores: 2, memory: "1024" },
-      { tags: ["a", "b"], notes: "x", onboot: true },
-      { net0: "bridge=vmbr1", "net0.tag": 7 },
-    ]),
-    ...maybe(dice, "unset", [["agent"], ["net0.tag", "description"]]),
-    ...maybe(dice, "digest", ["0".repeat(40)]),
-    ...changing(dice),
-  }),
   delete_guest: (dice) => {
     const [guest, confirm] = dice.pick(idle);
     return {
@@ -194,6 +180,7 @@ const certificateReads = ["GET /cluster/status", `GET ${node}/certificates/info`
 
 /** The requests that each tool may make besides the common ones. */
 const routes: Readonly<Record<string, readonly string[]>> = {
+  ...guestChangeRoutes,
   get_vm: details,
   get_container: details,
   get_cluster: ["GET /cluster/(?:status|tasks|ha/status/current)", `GET ${node}/version`],
@@ -220,8 +207,6 @@ const routes: Readonly<Record<string, readonly string[]>> = {
   clone_container: cloneRoutes,
   start_guest: [`POST ${guest}/status/(?:start|resume)`],
   stop_guest: [`POST ${guest}/status/(?:shutdown|stop|suspend)`],
-  restart_guest: [`POST ${guest}/status/(?:reboot|reset)`],
-  update_guest: [`GET ${guest}/pending`, `(?:POST|PUT) ${guest}/config`],
   delete_guest: [
     `DELETE ${guest}`,
     "GET /cluster/backup",

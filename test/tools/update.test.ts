@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { type Lab, lab } from "../kit.ts";
 
 let server: Lab;
@@ -138,6 +137,8 @@ describe("update_guest of a VM", () => {
 
   test("changes the medium in a CD drive and ejects it", async () => {
     const iso = "nfs-shared:iso/virtio-win-0.1.285.iso";
+    await update(302, { set: { ide3: iso } });
+    expect(world(302).config["ide3"]).toContain(`${iso},media=cdrom`);
     await update(302, { set: { ide2: "none,media=cdrom" } });
     await update(302, { set: { ide2: iso } });
     expect(world(302).config["ide2"]).toMatch(`${iso},media=cdrom,size=`);
