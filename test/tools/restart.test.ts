@@ -32,6 +32,22 @@ describe("restart_guest", () => {
     expect(after.data).toMatchObject({ status: "running", details: { pending: [] } });
   });
 
+  test("leaves nothing in memory that was read while the VM was down", async () => {
+    await server.call("update_guest", { guest: "web-1", set: { memory: 8192 } });
+    world(101).traits.shutdownMs = 4_000;
+    const begun = server.begin("restart_guest", { guest: "web-1", wait_s: 120 });
+    const look = () => server.begin("get_vm", { vm: "web-1", include: ["pending"] });
+    // The end of the task has been seen, and the host has not started the VM yet.
+    await server.clock.advance(5_100);
+    expect(world(101).run.status).toBe("stopped");
+    expect(server.simulator.log.count({ path: /101\/status\/current$/ })).toBe(2);
+    const down = look();
+    await server.clock.advance(0);
+    expect((await down).data["details"]).toMatchObject({ pending: [{ key: "memory" }] });
+    expect((await server.clock.run(begun)).data["status"]).toBe("running");
+    expect((await server.clock.run(look())).data["details"]).toEqual({ pending: [] });
+  });
+
   test("of a container, and of several with a result for each", async () => {
     const { data } = await restart({ guests: ["dns-1", "web-1", "build-2", "nope"] });
     const results = data["results"] as Record<string, unknown>[];

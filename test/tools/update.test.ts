@@ -103,6 +103,7 @@ describe("update_guest of a VM", () => {
   test("gives a new name that is found at once, and the vmid goes on meaning this guest", async () => {
     await server.call("get_vm", { vm: "staging-web-2" });
     await update("staging-web-2", { set: { name: "front-2" } });
+    expect((await update(302, { set: { onboot: 1 } })).data["changed"]).toBe(true);
     expect((await server.call("get_vm", { vm: "front-2" })).data["vmid"]).toBe(302);
     expect((await server.call("get_vm", { vm: "staging-web-2" })).kind).toBe("not_found");
     expect((await update(302, { set: { cores: 4 } })).kind).toBe("");
