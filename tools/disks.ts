@@ -26,7 +26,7 @@ export const resizeDisk = defineTool({
   async run({ guest, disk: key, size, digest, dry_run: dryRun }, context) {
     const { proxmox, call } = context;
     const options = { disk: key, size, digest, dryRun };
-    const changed = await proxmox.disks.resize(guest, call, options);
+    const changed = await proxmox.disks.changes.resize(guest, call, options);
     const { status: _, ...result } = await settled(changed, changed.guest, { after: "" }, context);
     const { sizeBytes } = changed;
     return { ...result, ...(sizeBytes !== undefined && { size_bytes: sizeBytes }) };
@@ -58,7 +58,7 @@ export const moveDisk = defineTool({
   async run({ guest, disk: key, storage, delete_source: deleteSource, dry_run: dryRun }, context) {
     const { proxmox, call } = context;
     const options = { disk: key, storage, deleteSource, dryRun };
-    const changed = await proxmox.disks.move(guest, call, options);
+    const changed = await proxmox.disks.changes.move(guest, call, options);
     const { status: _, ...result } = await settled(changed, changed.guest, { after: "" }, context);
     return { ...result, disk: changed.disk };
   },
@@ -91,9 +91,9 @@ export const attachDisk = defineTool({
   output: z.object({ ...diskFields, ...pendingFields }),
   async run({ dry_run: dryRun, wait_s: _, guest, ...options }, context) {
     const { proxmox, call } = context;
-    const changed = await proxmox.attachment.attach(guest, call, { ...options, dryRun });
+    const changed = await proxmox.disks.attachment.attach(guest, call, { ...options, dryRun });
     const ended = await outcome(settled(changed, changed.guest, { after: "" }, context));
-    if (!ended.ok) throw await proxmox.attachment.explain(ended.problem, changed, call);
+    if (!ended.ok) throw await proxmox.disks.attachment.explain(ended.problem, changed, call);
     const { status: __, ...result } = ended.value;
     const more = result.plan ? {} : await waiting(result, changed, context);
     return { ...result, disk: changed.disk, ...more };
@@ -121,7 +121,7 @@ export const detachDisk = defineTool({
   output: z.object({ ...diskFields, ...pendingFields }),
   async run({ guest, disk: key, destroy, confirm: given, dry_run: dryRun }, context) {
     const { proxmox, call } = context;
-    const changed = await proxmox.detachment.detach(guest, call, {
+    const changed = await proxmox.disks.detachment.detach(guest, call, {
       disk: key,
       destroy,
       dryRun,
@@ -156,7 +156,7 @@ export const convertToTemplate = defineTool({
   output: z.object(fields),
   async run({ guest, confirm: given, dry_run: dryRun }, context) {
     const { proxmox, call } = context;
-    const changed = await proxmox.conversion.convert(guest, call, {
+    const changed = await proxmox.disks.conversion.convert(guest, call, {
       dryRun,
       confirm: (found) => {
         const expected = found.name ?? String(found.vmid);

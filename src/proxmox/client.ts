@@ -8,9 +8,7 @@ import { Changes } from "./changes.ts";
 import { Clones } from "./clone.ts";
 import { Cluster } from "./cluster.ts";
 import { Deletion } from "./deletion.ts";
-import { DiskAttachment } from "./disk-attach.ts";
-import { DiskChanges } from "./disk-changes.ts";
-import { DiskDetachment } from "./disk-detach.ts";
+import { Disks } from "./disks.ts";
 import { Downloads } from "./downloads.ts";
 import { GuestDetails } from "./guest-details.ts";
 import { GuestUpdates } from "./guest-update.ts";
@@ -27,7 +25,6 @@ import { Snapshots } from "./snapshots.ts";
 import { Storages } from "./storages.ts";
 import { Sweep } from "./sweep.ts";
 import { Tasks } from "./tasks.ts";
-import { TemplateConversion } from "./template-conversion.ts";
 import { Verbs } from "./verbs.ts";
 import { VmidPool } from "./vmids.ts";
 import { VolumeDeletions } from "./volume-deletion.ts";
@@ -60,10 +57,7 @@ export class ProxmoxClient {
   readonly power: Power;
   readonly restarts: Restarts;
   readonly updates: GuestUpdates;
-  readonly disks: DiskChanges;
-  readonly attachment: DiskAttachment;
-  readonly detachment: DiskDetachment;
-  readonly conversion: TemplateConversion;
+  readonly disks: Disks;
   readonly clones: Clones;
   readonly deletion: Deletion;
   readonly cluster: Cluster;
@@ -84,11 +78,7 @@ export class ProxmoxClient {
     this.principal = options.principal;
     this.requests = requests;
     const now = () => clock.now();
-    const store = new MemoryStore({
-      ...(cacheBytes !== undefined && { maxBytes: cacheBytes }),
-      onEvict: (key) => this.cache.evicted(key),
-    });
-    this.cache = new ReadCache(store, now);
+    this.cache = memoryCache(cacheBytes, now);
     const verbs = new Verbs(api, this.cache, clock);
     this.verbs = verbs;
     this.lookup = new Lookup(verbs, new Names(now), new Overlay(now));
@@ -111,17 +101,23 @@ export class ProxmoxClient {
     this.power = new Power(changes, this.tasks, this.lookup);
     this.restarts = new Restarts(verbs, this.lookup, changes, this.tasks);
     this.updates = new GuestUpdates(verbs, changes, this.lookup);
-    this.disks = new DiskChanges(changes, this.storages, this.lookup);
-    this.attachment = new DiskAttachment(verbs, changes, this.storages, this.lookup);
-    this.detachment = new DiskDetachment(verbs, changes);
-    this.conversion = new TemplateConversion(verbs, changes, this.tasks);
     this.deletion = new Deletion(verbs, this.lookup, changes, this.tasks);
     const newcomers = new Newcomers(verbs, this.lookup, vmids);
     const base = { verbs, lookup: this.lookup, changes, tasks: this.tasks, vmids, newcomers };
     this.clones = new Clones(base, managedTag);
+    this.disks = new Disks({ ...base, storages: this.storages });
   }
 
   async close(): Promise<void> {
     await this.api.close();
   }
+}
+
+function memoryCache(maxBytes: number | undefined, now: () => number): ReadCache {
+  const store = new MemoryStore({
+    ...(maxBytes !== undefined && { maxBytes }),
+    onEvict: (key) => cache.evicted(key),
+  });
+  const cache = new ReadCache(store, now);
+  return cache;
 }
