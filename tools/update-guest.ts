@@ -41,7 +41,8 @@ export const updateGuest = defineTool({
     const ended = await outcome(settled(updated, updated.guest, { after: "" }, context));
     if (!ended.ok) throw await proxmox.updates.explain(ended.problem, updated, call);
     const { status: __, ...result } = ended.value;
-    if (result.plan) return { ...result, plan: { ...result.plan, changes: updated.steps } };
+    if (result.plan)
+      return { ...result, plan: { ...result.plan, changes: updated.steps.map(short) } };
     return {
       ...result,
       updated: updated.steps.map(({ key }) => key),
@@ -82,6 +83,16 @@ export function showPending({
   return [
     `Waits for a restart: ${pending.join(", ")}. restart_guest {guest: "${vmid}"} applies it.`,
   ];
+}
+
+/** A long note is recognised by its beginning. */
+function short({ key, from, to }: OptionStep): OptionStep {
+  const cut = (value: string) => oneLine(value, 300);
+  return {
+    key,
+    ...(from !== undefined && { from: cut(from) }),
+    ...(to !== undefined && { to: cut(to) }),
+  };
 }
 
 function step({ key, from, to }: OptionStep): string {

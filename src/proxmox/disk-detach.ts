@@ -77,10 +77,20 @@ export class DiskDetachment {
       if (request) await this.#changes.deliver(request, { touches }, call);
       return undefined;
     } catch (error) {
-      if (isProblem(error)) return error;
+      if (isProblem(error)) return undestroyed(guest, volid, error);
       throw error;
     }
   }
+}
+
+function undestroyed(guest: Identified, volid: string, cause: Problem): Problem {
+  const { kind, message, facts } = cause;
+  const what = `${volid} was taken out of ${words(guest)}, but not destroyed`;
+  return new Problem(kind, `${what}: ${message}`, {
+    next: `Its data is kept as an unused disk; look which (get_container), then detach_disk {guest: "${guest.vmid}", disk: "unused0", destroy: true}.`,
+    facts: { ...facts, ...who(guest), volume: volid },
+    cause,
+  });
 }
 
 function needsSecond(guest: Identified, key: string, destroy: boolean): boolean {

@@ -1,4 +1,5 @@
 import { path } from "../http/path.ts";
+import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import {
   type Changed,
@@ -75,10 +76,16 @@ export class TemplateConversion {
     };
   }
 
-  /** The task that converts the volumes of a container: PVE forks it and does not name it. */
+  /** The task that converts the volumes of a container: PVE forks it and does not name it. The container is a template already. */
   async #begun({ guest }: Changed<Identified>, call: Call): Promise<Task | undefined> {
-    const upid = await this.#verbs.live(call, conversionsQuestion(guest));
-    return upid === undefined ? undefined : this.#tasks.follow(upid, { touches: touchesOf(guest) });
+    try {
+      const upid = await this.#verbs.live(call, conversionsQuestion(guest));
+      if (upid === undefined) return undefined;
+      return this.#tasks.follow(upid, { touches: touchesOf(guest) });
+    } catch (error) {
+      if (isProblem(error)) return undefined;
+      throw error;
+    }
   }
 }
 

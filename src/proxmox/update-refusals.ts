@@ -21,7 +21,7 @@ export function digestConflict(
   now: GuestConfig,
 ): Problem {
   const keys = [...Object.keys(set), ...remove].filter((key) => !secretOptions.includes(key));
-  const current = Object.fromEntries(keys.map((key) => [key, now.raw[key]]));
+  const current = Object.fromEntries(keys.map((key) => [key, now.raw[key]?.slice(0, 1_000)]));
   const shown = keys.map((key) => `${key}: ${oneLine(now.raw[key] ?? "not set", 120)}`);
   const values = shown.length === 0 ? "" : ` Now ${shown.join("; ")}.`;
   return new Problem(

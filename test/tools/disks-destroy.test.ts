@@ -89,6 +89,29 @@ describe("detach_disk", () => {
     expect(world(311).config["mp0"]).toBeUndefined();
   });
 
+  test("of a container whose second request fails: out, kept, and told so", async () => {
+    await server.close();
+    let puts = 0;
+    server = await start({
+      wire: (simulator) => ({
+        send: (request) => {
+          // To attach, to detach, and to destroy.
+          const third = request.method === "PUT" && ++puts === 3;
+          if (third) simulator.outside.setConfig(311, { cores: "4" });
+          return simulator.send(request);
+        },
+        close: () => simulator.close(),
+      }),
+    });
+    await attach("lxc/311", { mountpoint: "/srv/data" });
+    const answer = await detach("lxc/311", "mp0", { destroy: true, confirm: "sandbox" });
+    expect(answer.kind).toBe("conflict");
+    expect(answer.text).toContain("was taken out of container 311 (sandbox) on pve3, but not");
+    expect(answer.text).toContain("detach_disk");
+    expect(volume("pve3/local-lvm:vm-311-disk-1")).toBeDefined();
+    expect(world(311).config["unused0"]).toBe("local-lvm:vm-311-disk-1");
+  });
+
   test("of a running container marks the mount point, and destroys nothing", async () => {
     await attach("dns-1", { mountpoint: "/srv/data" });
     const refused = await detach("dns-1", "mp0", { destroy: true, confirm: "dns-1" });
