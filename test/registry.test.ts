@@ -106,7 +106,9 @@ describe("all tools", () => {
 });
 
 describe("on a cluster of 300 guests", () => {
-  it("answers every tool within 2,000 tokens, as text and as data", async () => {
+  it("answers every tool within 2,000 tokens, as text and as data", {
+    timeout: 30_000,
+  }, async () => {
     const clock = new VirtualClock();
     const server = await lab({ world: bigWorld(clock.now()), tools });
     onTestFinished(server.close);
