@@ -182,6 +182,8 @@ describe("update_guest is refused by Proxmox", () => {
   });
 
   test("a value it does not take", async () => {
+    await server.close();
+    server = await lab({ wrongOnPurpose: true });
     const answer = await update(302, { set: { ostype: "dos", cores: 0 } });
     expect(answer.kind).toBe("invalid_input");
     expect(answer.text).toMatch(/ostype.*cores|cores.*ostype/);
