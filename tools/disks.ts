@@ -13,11 +13,11 @@ const diskFields = { ...fields, disk: z.string().optional() };
 
 export const resizeDisk = defineTool({
   name: "resize_disk",
-  description: "Grows a disk of a VM or container, also while it runs; never shrinks.",
+  description: "Grows a disk of a VM or container; never shrinks.",
   effect: "change",
   input: z.object({
     guest: params.guest,
-    disk: disk.describe("scsi0, mp0"),
+    disk,
     size: z.string().min(1).max(20).describe("64G, or +8G more"),
     digest: z.string().max(40).optional(),
     ...params.changing,
@@ -150,7 +150,7 @@ export const detachDisk = defineTool({
 
 export const convertToTemplate = defineTool({
   name: "convert_to_template",
-  description: "Makes a stopped VM or container a template, for good.",
+  description: "Makes a template of a stopped guest, for good.",
   effect: "destroy",
   input: z.object({ guest: params.guest, confirm, ...params.changing }),
   output: z.object(fields),

@@ -8,8 +8,7 @@ import { several } from "./several.ts";
 
 export const restartGuest = defineTool({
   name: "restart_guest",
-  description:
-    "Restarts running VMs or containers; pending changes take effect. reset: a VM's button.",
+  description: "Restarts running guests, which applies pending changes; reset: a VM's button.",
   effect: "interrupt",
   input: z.object({
     guest: params.guest.optional(),

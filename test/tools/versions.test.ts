@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { roleFor } from "../../src/http/permission.ts";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
+import { toolsets } from "../../tools/index.ts";
 import { type Lab, type LabOptions, lab } from "../kit.ts";
 
 const open: Lab[] = [];
@@ -10,7 +11,7 @@ afterEach(async () => {
 });
 
 async function start(options: LabOptions): Promise<Lab> {
-  const server = await lab(options);
+  const server = await lab({ tools: Object.values(toolsets).flat(), ...options });
   open.push(server);
   return server;
 }
@@ -28,8 +29,16 @@ const calls: readonly (readonly [string, Record<string, unknown>])[] = [
   ["get_connection_status", {}],
   ["clone_vm", { vm: "debian-13-template", name: "copy-1", start: true }],
   ["create_snapshot", { guest: "copy-1", prefix: "auto" }],
+  ["update_guest", { guest: "copy-1", set: { cores: 4, notes: "x", net0: "tag=7" } }],
+  ["restart_guest", { guest: "copy-1", mode: "reset" }],
+  ["attach_disk", { guest: "copy-1", size: "1G", storage: "local-lvm" }],
+  ["resize_disk", { guest: "copy-1", disk: "scsi1", size: "+1G" }],
+  ["move_disk", { guest: "copy-1", disk: "scsi1", storage: "nfs-shared" }],
+  ["detach_disk", { guest: "copy-1", disk: "scsi1", confirm: "copy-1" }],
   ["stop_guest", { guest: "copy-1", mode: "stop" }],
   ["delete_guest", { guest: "copy-1", confirm: "copy-1" }],
+  ["update_guest", { guest: "dns-1", set: { memory: 1024 } }],
+  ["convert_to_template", { guest: "build-2", confirm: "build-2" }],
   ["clone_container", { container: "debian-13-ct-template", name: "copy-2" }],
   ["get_tasks", {}],
 ];
