@@ -1,6 +1,7 @@
 import type { Cluster } from "./cluster.ts";
 import { isDiskKey } from "./guest-config.ts";
 import { findVolume } from "./guests.ts";
+import { importedBytes } from "./import-disks.ts";
 import { lookup, type Parameters, type Values } from "./parameters.ts";
 import { readProperties, writeProperties, writeSize } from "./property-string.ts";
 import { randomMac } from "./random.ts";
@@ -96,7 +97,9 @@ function diskValue(cluster: Cluster, guest: Guest, key: string, value: string): 
     if (!storage.content.includes(content)) {
       throw died(`storage '${storageId}' does not support content-type '${content}'`);
     }
-    const sizeBytes = parts["import-from"] ? 3 * 1024 ** 3 : Number(name) * 1024 ** 3;
+    const small = key === "efidisk0" || key === "tpmstate0" ? 4 * 1024 ** 2 : undefined;
+    const imported = parts["import-from"] ? importedBytes : undefined;
+    const sizeBytes = imported ?? small ?? Number(name) * 1024 ** 3;
     const { format } = parts;
     const volume = allocate(cluster, { ...fresh, sizeBytes, ...(format ? { format } : {}) });
     const { format: _, "import-from": __, ...kept } = parts;

@@ -69,6 +69,8 @@ function needDevice(access: Access, root: boolean, key: string, value: string): 
     const what = kind === "usb" ? "real devices" : "non-mapped devices";
     if (mapping !== undefined) {
       access.need(`/mapping/${kind === "usb" ? "usb" : "pci"}/${mapping}`, "Mapping.Use");
+    } else if (kind === "hostpci" && host === undefined) {
+      throw died("either 'host' or 'mapping' must be set.");
     } else if (!root && host?.toLowerCase() !== "spice") {
       throw died(`only root can set '${key}' config for ${what}`);
     }

@@ -217,6 +217,8 @@ export interface World {
   /** GET /cluster/options; values as in datacenter.cfg. */
   readonly options: Record<string, unknown>;
   readonly bridges: Set<string>;
+  /** Names of the PCI devices that are mapped in the cluster. */
+  readonly pciMappings?: Set<string>;
 }
 
 /** Volumes of node-local storages repeat from node to node: the key tells them apart. */

@@ -1,6 +1,7 @@
 import type { Route } from "../route.ts";
 import { accessRoutes } from "./access.ts";
 import { aclRoutes } from "./acl.ts";
+import { applianceRoutes } from "./appliances.ts";
 import { certificateRoutes } from "./certificates.ts";
 import { clusterRoutes } from "./cluster.ts";
 import { downloadRoutes } from "./download.ts";
@@ -39,6 +40,7 @@ export function allRoutes(): Route[] {
     ...poolRoutes(),
     ...storageRoutes(),
     ...downloadRoutes(),
+    ...applianceRoutes(),
     ...taskRoutes(),
     ...guestReadRoutes(),
     ...guestInsideRoutes(),
