@@ -5,6 +5,7 @@ import { cloneContainer, cloneVm } from "./clone.ts";
 import { getCluster } from "./cluster.ts";
 import { getConnectionStatus } from "./connection.ts";
 import { attachDisk, convertToTemplate, detachDisk, moveDisk, resizeDisk } from "./disks.ts";
+import { createVm } from "./create-vm.ts";
 import { getContainer, getVm } from "./get-guest.ts";
 import { listGuests } from "./list-guests.ts";
 import { listStorage } from "./list-storage.ts";
@@ -28,6 +29,7 @@ export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
     listCertificates,
     getTasks,
     getConnectionStatus,
+    createVm,
     cloneVm,
     cloneContainer,
     updateGuest,

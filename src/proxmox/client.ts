@@ -7,6 +7,8 @@ import { Certificates } from "./certificates.ts";
 import { Changes } from "./changes.ts";
 import { Clones } from "./clone.ts";
 import { Cluster } from "./cluster.ts";
+import { Creations } from "./create-guest.ts";
+import { VmCreations } from "./create-vm.ts";
 import { Deletion } from "./deletion.ts";
 import { Disks } from "./disks.ts";
 import { Downloads } from "./downloads.ts";
@@ -18,6 +20,7 @@ import { Lookup } from "./lookup.ts";
 import { Names } from "./names.ts";
 import { Newcomers } from "./newcomers.ts";
 import { Overlay } from "./overlay.ts";
+import { Placement } from "./placement.ts";
 import { Power } from "./power.ts";
 import { Recognitions } from "./recognition.ts";
 import { Restarts } from "./restart.ts";
@@ -59,6 +62,7 @@ export class ProxmoxClient {
   readonly updates: GuestUpdates;
   readonly disks: Disks;
   readonly clones: Clones;
+  readonly vmCreations: VmCreations;
   readonly deletion: Deletion;
   readonly cluster: Cluster;
   readonly certificates: Certificates;
@@ -106,6 +110,9 @@ export class ProxmoxClient {
     const base = { verbs, lookup: this.lookup, changes, tasks: this.tasks, vmids, newcomers };
     this.clones = new Clones(base, managedTag);
     this.disks = new Disks({ ...base, storages: this.storages });
+    const placement = new Placement(this.lookup, this.storages, now);
+    const creations = new Creations(base);
+    this.vmCreations = new VmCreations(creations, placement, managedTag);
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 import type { LoggedRequest } from "../../src/simulator/request-log.ts";
 import type { World } from "../../src/simulator/world.ts";
 import { guestChangeCalls, guestChangeRoutes } from "./guest-changes.ts";
+import { creationCalls, creationRoutes, isCreation } from "./creations.ts";
 import type { Arguments, Dice } from "./mutations.ts";
 
 const vms = ["web-1", 102, "103", "qemu/110", "db-1", "db-2", "wiki", "build-1", "staging-web-1"];
@@ -108,6 +109,7 @@ export const validCalls: Readonly<
     ...maybe(dice, "description", ["by hand"]),
     ...changing(dice),
   }),
+  ...creationCalls,
   download_storage: (dice) => ({
     storage: dice.pick(["local", "nfs-shared"]),
     url: "https://example.invalid/images/tiny.iso",
@@ -203,6 +205,7 @@ const routes: Readonly<Record<string, readonly string[]>> = {
     `GET /nodes/pve9/tasks/${upid.replace("[123]", "9")}/(?:status|log)`,
   ],
   get_connection_status: ["GET /version", "GET /access/permissions"],
+  ...creationRoutes,
   clone_vm: cloneRoutes,
   clone_container: cloneRoutes,
   start_guest: [`POST ${guest}/status/(?:start|resume)`],
@@ -222,15 +225,18 @@ export function strayed(
   guests: { readonly named: ReadonlySet<number>; readonly clones: ReadonlySet<number> },
 ): readonly string[] {
   const own = new RegExp(`^(?:${[...common, ...(routes[tool] ?? [])].join("|")})$`);
-  // A clone is tagged and started when it is ready, whatever is called meanwhile.
-  const later = new RegExp(`^(?:PUT ${guest}/config|POST ${guest}/status/start)$`);
+  // A new guest is tagged, grown and started when it is ready, whatever is called meanwhile.
+  const later = new RegExp(
+    `^(?:PUT ${guest}/(?:config|resize)|POST ${guest}/(?:status/start|template))$`,
+  );
   return requests
     .filter(({ method, path }) => {
       const line = `${method} ${path}`;
       const vmid = Number(/\/(?:qemu|lxc)\/([0-9]+)/.exec(path)?.[1]);
       if (path.split("/").some((piece) => /^\.{1,2}$/.test(piece))) return true;
       if (guests.clones.has(vmid) && later.test(line)) return false;
-      const meant = Number.isNaN(vmid) ? isMeant(path, args) : guests.named.has(vmid);
+      const made = own.test(line) && isCreation(method, path, args);
+      const meant = made || (Number.isNaN(vmid) ? isMeant(path, args) : guests.named.has(vmid));
       return !own.test(line) || (method !== "GET" && !meant);
     })
     .map(({ method, path }) => `${method} ${path}`);

@@ -19,6 +19,7 @@ export function plainCall({ name, input }: Tool): Record<string, unknown> {
   );
   const own: Record<string, unknown> = {
     ...(name.startsWith("clone_") && { name: `${name.replace("_", "-")}-1` }),
+    ...(name === "create_vm" && { name: "new-1", disks: ["local-lvm:8"] }),
     ...(name === "clone_container" && { container: "114" }),
     ...(name === "update_guest" && { guest: "103", set: { cores: 4, tags: ["web"] } }),
     ...(name === "resize_disk" && { guest: "103", disk: "scsi0", size: "+1G" }),

@@ -1,0 +1,48 @@
+import type { Arguments, Dice } from "./mutations.ts";
+
+const nodes = ["pve1", "pve2", "pve3"];
+
+function maybe<T>(dice: Dice, key: string, items: readonly T[]): Record<string, T> {
+  return dice.chance(0.4) ? { [key]: dice.pick(items) } : {};
+}
+
+const common = (dice: Dice) => ({
+  name: `made-${dice.below(1e6)}`,
+  ...maybe(dice, "vmid", [900 + dice.below(50)]),
+  ...maybe(dice, "node", nodes),
+  ...maybe(dice, "pool", ["staging"]),
+  ...maybe(dice, "tags", [["a", "b"]]),
+  ...maybe(dice, "wait_s", [0, 1, 45, 120]),
+  ...maybe(dice, "dry_run", [true, true, false]),
+});
+
+/** Valid calls of the tools that make guests. */
+export const creationCalls: Readonly<Record<string, (dice: Dice) => Arguments>> = {
+  create_vm: (dice) => ({
+    ...common(dice),
+    ...maybe(dice, "disks", [["local-lvm:1"], ["nfs-shared:1,format=qcow2", "local-lvm:2"]]),
+    ...maybe(dice, "nics", [["vmbr0"], ["vmbr0,tag=5", "e1000,bridge=vmbr1"]]),
+    ...maybe(dice, "iso", ["nfs-shared:iso/virtio-win-0.1.285.iso"]),
+    ...maybe(dice, "start", [true, false]),
+    ...maybe(dice, "options", [{ onboot: "1" }]),
+  }),
+};
+
+const node = "/nodes/pve[123]";
+const reads = [
+  "GET /cluster/nextid",
+  "GET /storage",
+  `GET ${node}/storage/[a-z-]+/(?:content|status)`,
+];
+
+/** The requests that each of them may make besides the common ones. */
+export const creationRoutes: Readonly<Record<string, readonly string[]>> = {
+  create_vm: [...reads, `POST ${node}/qemu`],
+};
+
+/** A node that nobody has named may be any: the tools choose it. */
+export function isCreation(method: string, path: string, { node: at }: Arguments): boolean {
+  const [, onNode] = /^\/nodes\/([^/]+)\/(?:qemu|lxc|aplinfo)$/.exec(path) ?? [];
+  const named = typeof at === "string" ? at.trim() : undefined;
+  return method === "POST" && onNode !== undefined && (named === undefined || named === onNode);
+}
