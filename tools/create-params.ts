@@ -7,7 +7,14 @@ import { changeFields, showPlan, subject, taskFields, warnings } from "./outcome
 
 export const short = z.string().trim().min(1).max(200);
 const line = z.string().trim().min(1).max(1_000);
-export const lines = z.array(line).max(40);
+/** Bounds that a caller gets wrong at most once are told then, and not in every list of tools. */
+const atMost = (max: number) => (items: readonly unknown[]) => items.length <= max;
+export const lines = z.array(line).refine(atMost(40), "a list of at most 40");
+const within = (min: number, max: number) =>
+  z
+    .int()
+    .refine((value) => value >= min && value <= max, `between ${min} and ${max}`)
+    .optional();
 export const name = z
   .string()
   .refine(
@@ -20,8 +27,10 @@ export const name = z
 export const flag = z.boolean().optional();
 export const password = z.string().min(5).max(128).optional();
 export const passwordFile = short.optional();
-export const cores = z.int().min(1).max(512).optional();
-export const memory = z.int().min(16).max(16_777_216).optional();
+export const cores = within(1, 512);
+export const memory = within(16, 16_777_216);
+/** PVE: pve-vmid. */
+export const vmid = within(100, 999_999_999);
 
 /** Free keys of PVE's; numbers, booleans and lists are taken for what PVE writes in their place. */
 export const options = z

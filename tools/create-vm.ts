@@ -10,15 +10,15 @@ export const createVm = defineTool({
   effect: "change",
   input: z.object({
     name: create.name,
-    vmid: params.newVmid,
+    vmid: create.vmid,
     node: params.node.optional(),
     cores: create.cores,
     memory: create.memory.describe("MiB, default 2048"),
-    cpu: create.short.optional(),
+    cpu: create.short.optional().describe("default x86-64-v2-AES"),
     machine: create.short.optional().describe("q35 …"),
     bios: z.enum(["seabios", "ovmf"]).optional().describe("ovmf brings its EFI disk"),
     tpm: create.flag,
-    agent: create.flag,
+    agent: create.flag.describe("QEMU guest agent"),
     disks: create.lines
       .optional()
       .describe(

@@ -5,6 +5,7 @@ import { cloneContainer, cloneVm } from "./clone.ts";
 import { getCluster } from "./cluster.ts";
 import { getConnectionStatus } from "./connection.ts";
 import { attachDisk, convertToTemplate, detachDisk, moveDisk, resizeDisk } from "./disks.ts";
+import { createContainer } from "./create-container.ts";
 import { createVm } from "./create-vm.ts";
 import { getContainer, getVm } from "./get-guest.ts";
 import { listGuests } from "./list-guests.ts";
@@ -31,6 +32,7 @@ export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
     getConnectionStatus,
     createVm,
     cloneVm,
+    createContainer,
     cloneContainer,
     updateGuest,
     startGuest,

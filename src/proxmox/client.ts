@@ -2,16 +2,19 @@ import { ReadCache } from "../cache/cache.ts";
 import { MemoryStore } from "../cache/memory.ts";
 import type { Clock } from "../clock.ts";
 import type { ApiClient } from "../http/client.ts";
+import { Appliances } from "./appliances.ts";
 import { CertificateChanges } from "./certificate-change.ts";
 import { Certificates } from "./certificates.ts";
 import { Changes } from "./changes.ts";
 import { Clones } from "./clone.ts";
 import { Cluster } from "./cluster.ts";
+import { ContainerCreations } from "./create-container.ts";
 import { Creations } from "./create-guest.ts";
 import { VmCreations } from "./create-vm.ts";
 import { Deletion } from "./deletion.ts";
 import { Disks } from "./disks.ts";
 import { Downloads } from "./downloads.ts";
+import { Fetches } from "./fetches.ts";
 import { GuestDetails } from "./guest-details.ts";
 import { GuestUpdates } from "./guest-update.ts";
 import { Guests } from "./guests.ts";
@@ -63,6 +66,7 @@ export class ProxmoxClient {
   readonly disks: Disks;
   readonly clones: Clones;
   readonly vmCreations: VmCreations;
+  readonly containerCreations: ContainerCreations;
   readonly deletion: Deletion;
   readonly cluster: Cluster;
   readonly certificates: Certificates;
@@ -100,7 +104,10 @@ export class ProxmoxClient {
     const changes = new Changes(verbs, identity, this.tasks);
     this.snapshots = new Snapshots(verbs, changes, this.tasks);
     this.volumes = new VolumeDeletions(verbs, this.lookup, this.storages, this.tasks);
-    this.downloads = new Downloads(this.storages, changes, options.principal);
+    const fetches = new Fetches(changes, this.tasks);
+    const { storages, cluster } = this;
+    const appliances = new Appliances({ verbs, storages, cluster, fetches });
+    this.downloads = new Downloads({ storages, fetches, appliances }, options.principal);
     const vmids = new VmidPool(verbs, this.lookup);
     this.power = new Power(changes, this.tasks, this.lookup);
     this.restarts = new Restarts(verbs, this.lookup, changes, this.tasks);
@@ -112,6 +119,8 @@ export class ProxmoxClient {
     this.disks = new Disks({ ...base, storages: this.storages });
     const placement = new Placement(this.lookup, this.storages, now);
     const creations = new Creations(base);
+    const making = { creations, placement, appliances };
+    this.containerCreations = new ContainerCreations(making, managedTag);
     this.vmCreations = new VmCreations(creations, placement, managedTag);
   }
 

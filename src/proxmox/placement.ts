@@ -113,17 +113,14 @@ export class Placement {
     return [...new Set(usable.map(({ row }) => row.storage))];
   }
 
-  /**
-   * A storage of that node for a kind of content: the one that was named, else the first. Throws `conflict` where it has none.
-   * `argument`: what names it.
-   */
-  async storageFor(
+  /** The storages of a node for a kind of content. Throws `conflict` where it has none; `argument`: what would name one. */
+  async storagesFor(
     needed: { readonly content: string; readonly argument: string; readonly node: string },
     call: Call,
-  ): Promise<string> {
-    const [first] = await this.#holders(needed.content, call, needed.node);
-    if (first !== undefined) return first;
+  ): Promise<readonly string[]> {
     const { content, argument, node } = needed;
+    const names = await this.#holders(content, call, node);
+    if (names.length > 0) return names;
     throw new Problem("conflict", `No storage of ${node} holds ${content}. Nothing was sent.`, {
       next: `Add the content type ${content} to a storage, or name one as ${argument} that has it.`,
       facts: { argument, node, content },

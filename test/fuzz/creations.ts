@@ -26,6 +26,19 @@ export const creationCalls: Readonly<Record<string, (dice: Dice) => Arguments>> 
     ...maybe(dice, "start", [true, false]),
     ...maybe(dice, "options", [{ onboot: "1" }]),
   }),
+  create_container: (dice) => ({
+    ...common(dice),
+    template: dice.pick([
+      "debian-13-standard",
+      "docker.io/library/alpine:3.22",
+      "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst",
+    ]),
+    rootfs: "local-lvm:1",
+    ...maybe(dice, "mounts", [["local-lvm:1,mp=/data"]]),
+    ...maybe(dice, "nics", [["vmbr0,ip=dhcp"]]),
+    ...maybe(dice, "unprivileged", [true]),
+    ...maybe(dice, "start", [true, false]),
+  }),
 };
 
 const node = "/nodes/pve[123]";
@@ -38,11 +51,19 @@ const reads = [
 /** The requests that each of them may make besides the common ones. */
 export const creationRoutes: Readonly<Record<string, readonly string[]>> = {
   create_vm: [...reads, `POST ${node}/qemu`],
+  create_container: [
+    ...reads,
+    `GET ${node}/version`,
+    `(?:GET|POST) ${node}/aplinfo`,
+    `POST ${node}/storage/[a-z-]+/oci-registry-pull`,
+    `POST ${node}/lxc`,
+  ],
 };
 
 /** A node that nobody has named may be any: the tools choose it. */
 export function isCreation(method: string, path: string, { node: at }: Arguments): boolean {
-  const [, onNode] = /^\/nodes\/([^/]+)\/(?:qemu|lxc|aplinfo)$/.exec(path) ?? [];
+  const [, onNode] =
+    /^\/nodes\/([^/]+)\/(?:qemu|lxc|aplinfo|storage\/[^/]+\/oci-registry-pull)$/.exec(path) ?? [];
   const named = typeof at === "string" ? at.trim() : undefined;
   return method === "POST" && onNode !== undefined && (named === undefined || named === onNode);
 }

@@ -20,6 +20,8 @@ export function plainCall({ name, input }: Tool): Record<string, unknown> {
   const own: Record<string, unknown> = {
     ...(name.startsWith("clone_") && { name: `${name.replace("_", "-")}-1` }),
     ...(name === "create_vm" && { name: "new-1", disks: ["local-lvm:8"] }),
+    ...(name === "create_container" && { name: "new-2", template: "alpine-3.22-default" }),
+    ...(name === "create_container" && { rootfs: "local-lvm:4" }),
     ...(name === "clone_container" && { container: "114" }),
     ...(name === "update_guest" && { guest: "103", set: { cores: 4, tags: ["web"] } }),
     ...(name === "resize_disk" && { guest: "103", disk: "scsi0", size: "+1G" }),
@@ -62,6 +64,9 @@ export function bigWorld(now: number): World {
   }
   const file = { content: "iso", format: "iso", sizeBytes: 1024 ** 3, ctime: 0 } as const;
   world.volumes.set(`/${orphan}`, { ...file, volid: orphan, node: "" });
+  const images = "http://download.proxmox.com/images/system";
+  const alpine = `${images}/alpine-3.22-default_20250617_amd64.tar.xz`;
+  world.web.set(alpine, { sizeBytes: 3 * 1024 ** 2, bytes: alpine });
   world.web.set(disc, { sizeBytes: 1024 ** 3, bytes: disc });
   addToken(world, {
     id: adminToken.tokenId,
