@@ -38,7 +38,7 @@ export const createContainer = defineTool({
     const password = await create.passwordOf(args.password, file, context);
     const templateStorage = args.template_storage;
     const order = { ...rest, password, sshKeys, templateStorage, dryRun };
-    const made = await context.proxmox.containerCreations.create(order, context.call);
+    const made = await context.proxmox.making.containers.create(order, context.call);
     return create.created(made, args.start ? "running" : "stopped", context);
   },
   show: (result) => create.showCreated(result, "is created"),

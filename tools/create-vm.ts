@@ -46,7 +46,7 @@ export const createVm = defineTool({
     const { password_file: file, ssh_keys: sshKeys, dry_run: dryRun, ...rest } = args;
     const password = await create.passwordOf(args.password, file, context);
     const order = { ...rest, password, sshKeys, dryRun };
-    const made = await context.proxmox.vmCreations.create(order, context.call);
+    const made = await context.proxmox.making.vms.create(order, context.call);
     return create.created(made, args.start ? "running" : "stopped", context);
   },
   show: (result) => create.showCreated(result, "is created"),

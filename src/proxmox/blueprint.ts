@@ -1,7 +1,8 @@
 import { path } from "../http/path.ts";
 import type { Call } from "./call.ts";
+import type { Afterwards } from "./fetches.ts";
 import { Stages } from "./stages.ts";
-import type { FollowUp, Task } from "./task.ts";
+import type { Task } from "./task.ts";
 import { type GuestType, guestWords } from "./values.ts";
 import type { ChangeRequest, Params } from "./verbs.ts";
 
@@ -30,8 +31,7 @@ export interface Fetch {
   readonly says: string;
   /** As it may be shown. */
   readonly request: ChangeRequest;
-  /** Sends it; `then` follows its good end, `otherwise` any other. */
-  begin(next: { readonly then: FollowUp; readonly otherwise: FollowUp }, call: Call): Promise<Task>;
+  begin(after: Afterwards, call: Call): Promise<Task>;
 }
 
 /** All that is known of a guest before anything is sent. */

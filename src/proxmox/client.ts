@@ -2,28 +2,25 @@ import { ReadCache } from "../cache/cache.ts";
 import { MemoryStore } from "../cache/memory.ts";
 import type { Clock } from "../clock.ts";
 import type { ApiClient } from "../http/client.ts";
-import { Appliances } from "./appliances.ts";
 import { CertificateChanges } from "./certificate-change.ts";
 import { Certificates } from "./certificates.ts";
 import { Changes } from "./changes.ts";
 import { Clones } from "./clone.ts";
 import { Cluster } from "./cluster.ts";
-import { ContainerCreations } from "./create-container.ts";
-import { Creations } from "./create-guest.ts";
-import { VmCreations } from "./create-vm.ts";
 import { Deletion } from "./deletion.ts";
 import { Disks } from "./disks.ts";
 import { Downloads } from "./downloads.ts";
 import { Fetches } from "./fetches.ts";
+import type { Downloads } from "./downloads.ts";
 import { GuestDetails } from "./guest-details.ts";
 import { GuestUpdates } from "./guest-update.ts";
 import { Guests } from "./guests.ts";
 import { Identity } from "./identity.ts";
 import { Lookup } from "./lookup.ts";
+import { Making } from "./making.ts";
 import { Names } from "./names.ts";
 import { Newcomers } from "./newcomers.ts";
 import { Overlay } from "./overlay.ts";
-import { Placement } from "./placement.ts";
 import { Power } from "./power.ts";
 import { Recognitions } from "./recognition.ts";
 import { Restarts } from "./restart.ts";
@@ -65,8 +62,7 @@ export class ProxmoxClient {
   readonly updates: GuestUpdates;
   readonly disks: Disks;
   readonly clones: Clones;
-  readonly vmCreations: VmCreations;
-  readonly containerCreations: ContainerCreations;
+  readonly making: Making;
   readonly deletion: Deletion;
   readonly cluster: Cluster;
   readonly certificates: Certificates;
@@ -104,10 +100,6 @@ export class ProxmoxClient {
     const changes = new Changes(verbs, identity, this.tasks);
     this.snapshots = new Snapshots(verbs, changes, this.tasks);
     this.volumes = new VolumeDeletions(verbs, this.lookup, this.storages, this.tasks);
-    const fetches = new Fetches(changes, this.tasks);
-    const { storages, cluster } = this;
-    const appliances = new Appliances({ verbs, storages, cluster, fetches });
-    this.downloads = new Downloads({ storages, fetches, appliances }, options.principal);
     const vmids = new VmidPool(verbs, this.lookup);
     this.power = new Power(changes, this.tasks, this.lookup);
     this.restarts = new Restarts(verbs, this.lookup, changes, this.tasks);
@@ -122,6 +114,9 @@ export class ProxmoxClient {
     const making = { creations, placement, appliances };
     this.containerCreations = new ContainerCreations(making, managedTag);
     this.vmCreations = new VmCreations(creations, placement, managedTag);
+    const { storages, cluster, principal } = this;
+    this.making = new Making({ ...base, storages, cluster }, managedTag, principal);
+    this.downloads = this.making.downloads;
   }
 
   async close(): Promise<void> {

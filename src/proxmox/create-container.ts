@@ -75,7 +75,6 @@ export class ContainerCreations {
     const nics = containerNics(order.nics ?? []);
     const keys = order.sshKeys && publicKeys(order.sshKeys);
     const volid = templateVolid(order.template);
-    await this.#creations.nameIsFree(name, call);
     const { node, says } = await this.#placement.choose(demand(order, disks, volid), call);
     const { ostemplate, fetch } = volid
       ? { ostemplate: volid, fetch: undefined }

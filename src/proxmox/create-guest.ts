@@ -3,104 +3,85 @@ import { type Blueprint, Draft, type Made, type NewGuest, type Step } from "./bl
 import type { Call } from "./call.ts";
 import type { Changes } from "./changes.ts";
 import { tags } from "./freshness.ts";
-import { candidate, type Lookup } from "./lookup.ts";
-import type { Stages } from "./stages.ts";
-import { type FollowUp, succeeded, type Task, type TaskReport } from "./task.ts";
-import { guestWords } from "./values.ts";
+import type { Lookup } from "./lookup.ts";
+import type { Newcomers } from "./newcomers.ts";
+import { succeeded, type Task, type TaskReport } from "./task.ts";
 import type { VmidPool } from "./vmids.ts";
 
-/** A vmid that somebody took between our question and our request is tried again with the next, this many times. */
+export interface MakeOptions {
+  readonly dryRun?: boolean | undefined;
+}
+
+/** A vmid that somebody took between our question and PVE's look is tried again with the next, this many times. */
 const maxTries = 5;
 
-/** Makes guests: chooses their vmid, sends once, then takes the steps that follow. PVE: POST /nodes/{node}/{qemu|lxc} */
+/** Makes guests: fetches what they need, sends once, then takes the steps that follow. PVE: POST /nodes/{node}/{qemu|lxc} */
 export class Creations {
   readonly #lookup: Lookup;
   readonly #changes: Changes;
   readonly #vmids: VmidPool;
-  /** Names, in lower case, that no row shows yet: two equal calls at once make one guest. */
-  readonly #underWay = new Set<string>();
+  readonly #newcomers: Newcomers;
+  /** Names, in lower case, of guests for which something is being fetched. */
+  readonly #waiting = new Set<string>();
 
   constructor(base: {
     readonly lookup: Lookup;
     readonly changes: Changes;
     readonly vmids: VmidPool;
+    readonly newcomers: Newcomers;
   }) {
     this.#lookup = base.lookup;
     this.#changes = base.changes;
     this.#vmids = base.vmids;
-  }
-
-  /** Throws `conflict` where the name is taken, or is being made. */
-  async nameIsFree(name: string, call: Call): Promise<void> {
-    if (this.#underWay.has(name.toLowerCase())) {
-      throw taken(name, "is being made by another call right now");
-    }
-    const inventory = await this.#lookup.inventory(call);
-    const [row] = this.#lookup.rowsNamed(name, inventory);
-    if (!row) return;
-    throw taken(name, `is ${guestWords(row)} on ${row.node} already`, candidate({ row, name }));
+    this.#newcomers = base.newcomers;
   }
 
   /**
-   * Makes one guest. Throws `conflict` where name or vmid is taken, and PVE's refusals; nothing is half done then. Whether or not
-   * anybody waits, a file is fetched first, and the steps are taken when the guest is there.
+   * Makes one guest. Throws `conflict` where name or vmid is taken, `busy` while it can't be told whether an earlier call has begun
+   * it, and PVE's refusals; nothing is half done then. Whether or not anybody waits, a file is fetched first, and the steps are
+   * taken when the guest is there.
    */
-  async make(
-    blueprint: Blueprint,
-    call: Call,
-    { dryRun }: { readonly dryRun?: boolean | undefined },
-  ): Promise<Made> {
-    await this.nameIsFree(blueprint.name, call);
-    const name = blueprint.name.toLowerCase();
-    // Asked again without a pause in between: only one of two equal calls gets past this.
-    if (this.#underWay.has(name)) throw taken(blueprint.name, "is being made by another call");
-    this.#underWay.add(name);
-    const release = () => void this.#underWay.delete(name);
-    try {
-      const draft = new Draft(blueprint, await this.#vmids.take(blueprint.vmid, call));
+  async make(blueprint: Blueprint, call: Call, { dryRun }: MakeOptions): Promise<Made> {
+    if (this.#waiting.has(blueprint.name.toLowerCase())) throw waiting(blueprint.name);
+    return this.#newcomers.make(blueprint, call, async (vmid) => {
+      const draft = new Draft(blueprint, vmid);
       const made = draft.made();
-      if (dryRun) {
-        this.#vmids.free(draft.vmid);
-        return made;
-      }
-      const task = await this.#begin(draft, release, call);
-      return { ...made, task: draft.stages.whole(task) };
-    } finally {
-      if (!blueprint.fetch || dryRun) release();
-    }
+      if (dryRun) return { result: made, sent: false };
+      const task = await (blueprint.fetch ? this.#fetch(draft, call) : this.#once(draft, call));
+      return { result: { ...made, task: draft.stages.whole(task) }, sent: true };
+    });
   }
 
-  async #begin(draft: Draft, release: () => void, call: Call): Promise<Task> {
+  /** The guest follows when the file is there; its vmid and its name are kept for it meanwhile. */
+  async #fetch(draft: Draft, call: Call): Promise<Task> {
     const { fetch } = draft.blueprint;
-    if (!fetch) return this.#send(draft, call);
-    const giveUp = () => {
-      release();
-      this.#vmids.free(draft.vmid);
-    };
-    const then: FollowUp = async (_, later) => {
+    if (!fetch) throw new TypeError("there is nothing to fetch");
+    const name = draft.blueprint.name.toLowerCase();
+    this.#waiting.add(name);
+    const over = () => void this.#waiting.delete(name);
+    const then = async (_: TaskReport, later: Call) => {
       draft.stages.next(draft.title);
-      const task = await this.#send(draft, later).finally(release);
+      const task = await this.#send(draft, later).finally(over);
       return draft.stages.settle(task, later);
     };
-    const otherwise: FollowUp = async (report) => {
-      giveUp();
-      return report;
+    const otherwise = () => {
+      over();
+      this.#vmids.free(draft.vmid);
     };
     try {
       return await fetch.begin({ then, otherwise }, call);
     } catch (error) {
-      giveUp();
+      over();
       throw error;
     }
   }
 
+  /** Sends what nobody waits for any more, with the next vmid where somebody has taken the first. */
   async #send(draft: Draft, call: Call): Promise<Task> {
     for (;;) {
       try {
         return await this.#once(draft, call);
       } catch (error) {
-        // Where the answer was lost, the guest may be under way: its vmid stays taken.
-        if (isProblem(error, "outcome_unknown")) throw error;
         const isTaken = isProblem(error, "conflict") && vmidTaken.test(error.message);
         if (await this.#nextVmid(draft, isTaken, call)) continue;
         throw error;
@@ -127,12 +108,18 @@ export class Creations {
       recover: (report: TaskReport, later: Call) => this.#again(draft, report, later),
       onEnd: (report: TaskReport) => {
         this.#lookup.overlay.arrived(guest.vmid, succeeded(report) ? "stopped" : undefined);
-        if (succeeded(report)) this.#vmids.free(guest.vmid);
+        if (!succeeded(report)) this.#lookup.names.bury(guest);
+        this.#vmids.free(guest.vmid);
         return [tags.inventory];
       },
     };
     const touches = [tags.guest(guest), tags.tasks];
-    const task = await this.#changes.send(draft.request(), { touches, follow }, call);
+    const plan = { touches, follow };
+    const sent = this.#changes.send(draft.request(), plan, call).catch((error: unknown) => {
+      const lost = isProblem(error, "outcome_unknown");
+      throw lost ? this.#newcomers.doubt(guest, error) : error;
+    });
+    const task = await sent;
     const { tags: own } = draft.blueprint;
     const row = { ...guest, status: "unknown", lock: "create", tags: own, template: false };
     this.#lookup.expect(row);
@@ -143,7 +130,8 @@ export class Creations {
   async #again(draft: Draft, report: TaskReport, call: Call): Promise<TaskReport> {
     const isTaken = vmidTaken.test(report.exitstatus ?? "");
     if (!(await this.#nextVmid(draft, isTaken, call))) return report;
-    return draft.stages.settle(await this.#send(draft, call), call);
+    const ended = await draft.stages.settle(await this.#send(draft, call), call);
+    return { vmid: draft.vmid, ...ended };
   }
 
   /** It is there. */
@@ -155,7 +143,7 @@ export class Creations {
     let unstarted = {};
     for (const step of draft.blueprint.steps) {
       draft.stages.next(step.says);
-      const ended = await this.#step(step, guest, draft.stages, call);
+      const ended = await this.#step(step, guest, draft, call);
       if (step.essential) last = ended;
       if (succeeded(ended)) continue;
       if (step.essential) break;
@@ -165,7 +153,7 @@ export class Creations {
     return remarks.length === 0 ? last : { ...last, remarks, ...unstarted };
   }
 
-  async #step(step: Step, guest: NewGuest, stages: Stages, call: Call): Promise<TaskReport> {
+  async #step(step: Step, guest: NewGuest, { stages }: Draft, call: Call): Promise<TaskReport> {
     const { leaves } = step;
     const onEnd = (report: TaskReport) => {
       if (succeeded(report) && leaves) this.#lookup.overlay.set(guest, { status: leaves });
@@ -184,9 +172,10 @@ export class Creations {
 
 const vmidTaken = /already exists/;
 
-function taken(name: string, how: string, facts: Problem["facts"] = {}): Problem {
-  return new Problem("conflict", `"${name}" ${how}. Nothing was sent.`, {
-    next: "Choose another name; or if an earlier call of yours made it, go on with that guest.",
-    facts,
+function waiting(name: string): Problem {
+  const message = `"${name}" is being made by another call right now. Nothing was sent.`;
+  return new Problem("conflict", message, {
+    next: "See how far it is with get_tasks, or choose another name.",
+    facts: { name },
   });
 }

@@ -75,7 +75,6 @@ export class VmCreations {
       tags: tags.join(";"),
       ...options,
     };
-    await this.#creations.nameIsFree(name, call);
     const { node, says } = await this.#placement.choose(demand(order, disks, memory), call);
     const base = { type: "qemu" as const, name, vmid, node, placement: says };
     const blueprint = { ...base, params, secrets, tags, steps: stepsOf(order, disks) };

@@ -1,14 +1,14 @@
 import type { Call } from "./call.ts";
 import type { Changes } from "./changes.ts";
 import { tags } from "./freshness.ts";
-import type { FollowUp, Task } from "./task.ts";
+import { type FollowUp, succeeded, type Task, type TaskReport } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import type { ChangeRequest } from "./verbs.ts";
 
 /** What follows a fetch: `then` its good end, `otherwise` any other. */
 export interface Afterwards {
-  readonly then?: FollowUp | undefined;
-  readonly otherwise?: FollowUp | undefined;
+  readonly then?: FollowUp;
+  readonly otherwise?: () => void;
 }
 
 /** A file on its way to a storage. */
@@ -39,7 +39,7 @@ export class Fetches {
   async begin(errand: Errand, after: Afterwards, call: Call): Promise<Task> {
     const key = keyOf(errand);
     const over = () => void this.#running.delete(key);
-    const plan = { touches: touchesOf(errand), follow: { ...followOf(after), onEnd: over } };
+    const plan = { touches: touchesOf(errand), follow: followOf(after, over) };
     const begun = this.#changes.send(errand.request, plan, call);
     const entry = { upid: "", begun };
     this.#running.set(key, entry);
@@ -75,6 +75,11 @@ function touchesOf({ storage }: Pick<Errand, "storage">): readonly string[] {
   return [tags.storageContent(storage), tags.tasks];
 }
 
-function followOf({ then, otherwise }: Afterwards) {
-  return { ...(then && { followUp: then }), ...(otherwise && { onFailed: otherwise }) };
+function followOf({ then, otherwise }: Afterwards, over = () => {}) {
+  const onEnd = (report: TaskReport) => {
+    over();
+    if (!succeeded(report)) otherwise?.();
+    return undefined;
+  };
+  return { onEnd, ...(then && { followUp: then }) };
 }

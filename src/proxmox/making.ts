@@ -1,0 +1,44 @@
+import { Appliances } from "./appliances.ts";
+import type { Changes } from "./changes.ts";
+import type { Cluster } from "./cluster.ts";
+import { ContainerCreations } from "./create-container.ts";
+import { Creations } from "./create-guest.ts";
+import { VmCreations } from "./create-vm.ts";
+import { Downloads } from "./downloads.ts";
+import { Fetches } from "./fetches.ts";
+import type { Lookup } from "./lookup.ts";
+import type { Newcomers } from "./newcomers.ts";
+import { Placement } from "./placement.ts";
+import type { Storages } from "./storages.ts";
+import type { Tasks } from "./tasks.ts";
+import type { Verbs } from "./verbs.ts";
+import type { VmidPool } from "./vmids.ts";
+
+export interface MakingParts {
+  readonly verbs: Verbs;
+  readonly lookup: Lookup;
+  readonly changes: Changes;
+  readonly tasks: Tasks;
+  readonly vmids: VmidPool;
+  readonly newcomers: Newcomers;
+  readonly storages: Storages;
+  readonly cluster: Cluster;
+}
+
+/** All that makes new guests, and brings the files that they are made of. */
+export class Making {
+  readonly downloads: Downloads;
+  readonly vms: VmCreations;
+  readonly containers: ContainerCreations;
+
+  constructor(parts: MakingParts, managedTag: string, principal: string) {
+    const { verbs, lookup, storages, changes, tasks } = parts;
+    const fetches = new Fetches(changes, tasks);
+    const appliances = new Appliances({ ...parts, fetches });
+    this.downloads = new Downloads({ storages, fetches, appliances }, principal);
+    const placement = new Placement(lookup, storages, () => verbs.clock.now());
+    const creations = new Creations(parts);
+    this.vms = new VmCreations(creations, placement, managedTag);
+    this.containers = new ContainerCreations({ creations, placement, appliances }, managedTag);
+  }
+}
