@@ -28,6 +28,8 @@ export const flag = z.boolean().optional();
 export const password = z.string().min(5).max(128).optional();
 export const passwordFile = short.optional();
 export const cores = within(1, 512);
+/** GiB. */
+export const size = within(1, 131_072);
 export const memory = within(16, 16_777_216);
 /** PVE: pve-vmid. */
 export const vmid = within(100, 999_999_999);
@@ -76,6 +78,7 @@ export async function created(
   const { guest, placement, says, requests, task } = made;
   const { node, type, name } = guest;
   const base = { name, node, type, ...(placement && { placement }) };
+  if (made.already) return { ...base, vmid: guest.vmid, status: after, changed: false };
   if (!task) {
     const sent = requests.map(({ method, path, params = {} }) => ({ method, path, params }));
     const plan = { says, requests: sent, against: [] };
@@ -94,6 +97,7 @@ export function showCreated(result: Created, did: string): string {
   const where = result.placement === undefined ? [] : [`Node: ${result.placement}.`];
   if (result.plan) return [showPlan(result), ...where].join("\n");
   const who = subject(result);
+  if (!result.changed) return `${who} is there already, made from just that; nothing was sent.`;
   const task = result.task ?? {};
   const next = `get_tasks {upid: "${result.upid}", wait_s: 60}`;
   const running = task["state"] === "running";

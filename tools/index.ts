@@ -6,6 +6,7 @@ import { getCluster } from "./cluster.ts";
 import { getConnectionStatus } from "./connection.ts";
 import { attachDisk, convertToTemplate, detachDisk, moveDisk, resizeDisk } from "./disks.ts";
 import { createContainer } from "./create-container.ts";
+import { createTemplate } from "./create-template.ts";
 import { createVm } from "./create-vm.ts";
 import { getContainer, getVm } from "./get-guest.ts";
 import { listGuests } from "./list-guests.ts";
@@ -37,6 +38,7 @@ export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
     updateGuest,
     startGuest,
     createSnapshot,
+    createTemplate,
     downloadStorage,
     stopGuest,
     restartGuest,

@@ -58,7 +58,10 @@ export interface Made {
   readonly says: string;
   /** Everything that would be sent, in its order, secrets hidden. */
   readonly requests: readonly ChangeRequest[];
+  /** Absent where only a plan was wanted, or nothing is left to do. */
   readonly task?: Task;
+  /** It is there already, as it was wished for. */
+  readonly already?: true;
 }
 
 /** A blueprint with the vmid that it has at the moment. */
@@ -146,3 +149,13 @@ export function grow(disk: string, size: string): Step {
     }),
   };
 }
+
+/** PVE: POST …/template; there is no way back. */
+export const convert: Step = {
+  says: "turns it into a template",
+  essential: true,
+  request: ({ node, type, vmid }) => ({
+    method: "POST",
+    path: path`/nodes/${node}/${type}/${vmid}/template`,
+  }),
+};

@@ -5,6 +5,7 @@ import type { Changes } from "./changes.ts";
 import { tags } from "./freshness.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Newcomers } from "./newcomers.ts";
+import { Stages } from "./stages.ts";
 import { succeeded, type Task, type TaskReport } from "./task.ts";
 import type { VmidPool } from "./vmids.ts";
 
@@ -135,15 +136,38 @@ export class Creations {
   }
 
   /** It is there. */
-  async #finish(draft: Draft, report: TaskReport, call: Call): Promise<TaskReport> {
+  #finish(draft: Draft, report: TaskReport, call: Call): Promise<TaskReport> {
     const guest = draft.now();
     this.#lookup.names.learn(guest, guest.name);
+    return this.#steps(draft.blueprint.steps, { guest, stages: draft.stages, report }, call);
+  }
+
+  /** Takes the steps that are left for a guest that is there. Answers the first task, whose end is the end of them all. */
+  async goOn(guest: NewGuest, [first, ...rest]: Steps, call: Call): Promise<Task> {
+    const stages = new Stages(rest.length + 1, first.says);
+    const next = (report: TaskReport, later: Call) =>
+      this.#steps(rest, { guest, stages, report }, later);
+    const follow = {
+      ...this.#follow(first, guest),
+      followUp: next,
+      ...(!first.essential && { recover: next }),
+    };
+    const touches = [tags.guest(guest), tags.tasks];
+    const task = await this.#changes.send(first.request(guest), { touches, follow }, call);
+    return stages.whole(task);
+  }
+
+  async #steps(
+    steps: readonly Step[],
+    { guest, stages, report }: Progressing,
+    call: Call,
+  ): Promise<TaskReport> {
     const remarks: string[] = [];
     let last = report;
     let unstarted = {};
-    for (const step of draft.blueprint.steps) {
-      draft.stages.next(step.says);
-      const ended = await this.#step(step, guest, draft, call);
+    for (const step of steps) {
+      stages.next(step.says);
+      const ended = await this.#step(step, guest, stages, call);
       if (step.essential) last = ended;
       if (succeeded(ended)) continue;
       if (step.essential) break;
@@ -153,21 +177,34 @@ export class Creations {
     return remarks.length === 0 ? last : { ...last, remarks, ...unstarted };
   }
 
-  async #step(step: Step, guest: NewGuest, { stages }: Draft, call: Call): Promise<TaskReport> {
-    const { leaves } = step;
-    const onEnd = (report: TaskReport) => {
-      if (succeeded(report) && leaves) this.#lookup.overlay.set(guest, { status: leaves });
-      return leaves ? [] : [tags.inventory];
-    };
+  async #step(step: Step, guest: NewGuest, stages: Stages, call: Call): Promise<TaskReport> {
     const touches = [tags.guest(guest), tags.tasks];
     try {
-      const plan = { touches, follow: { onEnd } };
+      const plan = { touches, follow: this.#follow(step, guest) };
       return await stages.settle(await this.#changes.send(step.request(guest), plan, call), call);
     } catch (error) {
       if (step.essential || !isProblem(error)) throw error;
       return { upid: "", node: guest.node, type: "", state: "failed", exitstatus: error.message };
     }
   }
+
+  #follow({ leaves }: Step, guest: NewGuest) {
+    return {
+      onEnd: (report: TaskReport) => {
+        if (succeeded(report) && leaves) this.#lookup.overlay.set(guest, { status: leaves });
+        return leaves ? [] : [tags.inventory];
+      },
+    };
+  }
+}
+
+type Steps = readonly [Step, ...Step[]];
+
+interface Progressing {
+  readonly guest: NewGuest;
+  readonly stages: Stages;
+  /** Of what came before. */
+  readonly report: TaskReport;
 }
 
 const vmidTaken = /already exists/;

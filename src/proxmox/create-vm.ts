@@ -1,5 +1,5 @@
 import { Problem } from "../problem.ts";
-import { grow, type Made, type Step, start } from "./blueprint.ts";
+import { type Blueprint, grow, type Made, type Step, start } from "./blueprint.ts";
 import type { Call } from "./call.ts";
 import { type CloudInit, cloudInitParams, isWanted } from "./cloud-init.ts";
 import { type DiskWish, mappedDevices, readDisks, vmNics } from "./create-devices.ts";
@@ -38,7 +38,7 @@ export interface VmOrder extends CloudInit {
 }
 
 /** MiB; PVE's own default is from another time. */
-const defaultMemory = 2048;
+export const defaultMemory = 2048;
 
 /** New VMs: blank, from an ISO image, or from disk images. PVE: POST /nodes/{node}/qemu */
 export class VmCreations {
@@ -57,6 +57,16 @@ export class VmCreations {
    * name or vmid that is taken.
    */
   async create(order: VmOrder, call: Call): Promise<Made> {
+    const { memory = defaultMemory } = order;
+    const disks = readDisks(order.disks ?? []);
+    // Everything that can be told without asking is told first.
+    const anywhere = this.blueprint(order, "");
+    const { node, says } = await this.#placement.choose(demand(order, disks, memory), call);
+    return this.#creations.make({ ...anywhere, node, placement: says }, call, order);
+  }
+
+  /** All that follows from the order alone. Throws `invalid_input`. */
+  blueprint(order: VmOrder, node: string): Blueprint {
     const { name, vmid, pool, options = {}, memory = defaultMemory } = order;
     assertOptions("qemu", options);
     const disks = readDisks(order.disks ?? []);
@@ -75,10 +85,8 @@ export class VmCreations {
       tags: tags.join(";"),
       ...options,
     };
-    const { node, says } = await this.#placement.choose(demand(order, disks, memory), call);
-    const base = { type: "qemu" as const, name, vmid, node, placement: says };
-    const blueprint = { ...base, params, secrets, tags, steps: stepsOf(order, disks) };
-    return this.#creations.make(blueprint, call, order);
+    const steps = stepsOf(order, disks);
+    return { type: "qemu", name, vmid, node, params, secrets, tags, steps };
   }
 }
 

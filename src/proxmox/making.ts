@@ -3,9 +3,11 @@ import type { Changes } from "./changes.ts";
 import type { Cluster } from "./cluster.ts";
 import { ContainerCreations } from "./create-container.ts";
 import { Creations } from "./create-guest.ts";
+import { TemplateCreations } from "./create-template.ts";
 import { VmCreations } from "./create-vm.ts";
 import { Downloads } from "./downloads.ts";
 import { Fetches } from "./fetches.ts";
+import { Images } from "./image.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Newcomers } from "./newcomers.ts";
 import { Placement } from "./placement.ts";
@@ -30,6 +32,7 @@ export class Making {
   readonly downloads: Downloads;
   readonly vms: VmCreations;
   readonly containers: ContainerCreations;
+  readonly templates: TemplateCreations;
 
   constructor(parts: MakingParts, managedTag: string, principal: string) {
     const { verbs, lookup, storages, changes, tasks } = parts;
@@ -40,5 +43,9 @@ export class Making {
     const creations = new Creations(parts);
     this.vms = new VmCreations(creations, placement, managedTag);
     this.containers = new ContainerCreations({ creations, placement, appliances }, managedTag);
+    const { vms, downloads } = this;
+    const images = new Images({ ...parts, placement, downloads, fetches });
+    const making = { creations, placement, images, vms };
+    this.templates = new TemplateCreations({ ...parts, ...making, principal });
   }
 }

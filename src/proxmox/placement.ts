@@ -94,7 +94,7 @@ export class Placement {
 
   async #wrongContent(place: Place, { content, argument }: Needed, call: Call): Promise<Problem> {
     const { storage } = place;
-    const names = await this.#holders(content, call);
+    const names = await this.holders(content, call);
     const others = names.length === 0 ? "none does" : `${names.slice(0, 5).join(", ")} do`;
     return new Problem(
       "invalid_input",
@@ -107,7 +107,7 @@ export class Placement {
   }
 
   /** The storages that hold a kind of content, on one node or anywhere, in the order of their names. */
-  async #holders(content: string, call: Call, node?: string): Promise<readonly string[]> {
+  async holders(content: string, call: Call, node?: string): Promise<readonly string[]> {
     const listed = await this.#storages.list({ content, node }, call);
     const usable = listed.filter(({ status }) => status === "available");
     return [...new Set(usable.map(({ row }) => row.storage))];
@@ -119,7 +119,7 @@ export class Placement {
     call: Call,
   ): Promise<readonly string[]> {
     const { content, argument, node } = needed;
-    const names = await this.#holders(content, call, node);
+    const names = await this.holders(content, call, node);
     if (names.length > 0) return names;
     throw new Problem("conflict", `No storage of ${node} holds ${content}. Nothing was sent.`, {
       next: `Add the content type ${content} to a storage, or name one as ${argument} that has it.`,

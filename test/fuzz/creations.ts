@@ -6,7 +6,7 @@ function maybe<T>(dice: Dice, key: string, items: readonly T[]): Record<string, 
   return dice.chance(0.4) ? { [key]: dice.pick(items) } : {};
 }
 
-const common = (dice: Dice) => ({
+const common = (dice: Dice): Arguments => ({
   name: `made-${dice.below(1e6)}`,
   ...maybe(dice, "vmid", [900 + dice.below(50)]),
   ...maybe(dice, "node", nodes),
@@ -39,6 +39,20 @@ export const creationCalls: Readonly<Record<string, (dice: Dice) => Arguments>> 
     ...maybe(dice, "unprivileged", [true]),
     ...maybe(dice, "start", [true, false]),
   }),
+  create_template: (dice) => {
+    const { pool: _, ...rest } = common(dice);
+    return {
+      ...rest,
+      url: dice.pick([
+        "https://cloud.debian.org/images/cloud/trixie/latest/debian-13-genericcloud-amd64.qcow2",
+        "https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img",
+      ]),
+      storage: dice.pick(["local-lvm", "nfs-shared"]),
+      ...maybe(dice, "image_storage", ["local", "nfs-shared"]),
+      ...maybe(dice, "size", [4, 10]),
+      ...maybe(dice, "user", ["debian"]),
+    };
+  },
 };
 
 const node = "/nodes/pve[123]";
@@ -51,6 +65,14 @@ const reads = [
 /** The requests that each of them may make besides the common ones. */
 export const creationRoutes: Readonly<Record<string, readonly string[]>> = {
   create_vm: [...reads, `POST ${node}/qemu`],
+  create_template: [
+    ...reads,
+    `GET ${node}/tasks`,
+    `POST ${node}/storage/[a-z-]+/download-url`,
+    `POST ${node}/qemu`,
+    `PUT ${node}/qemu/[0-9]+/resize`,
+    `POST ${node}/qemu/[0-9]+/template`,
+  ],
   create_container: [
     ...reads,
     `GET ${node}/version`,
@@ -63,7 +85,9 @@ export const creationRoutes: Readonly<Record<string, readonly string[]>> = {
 /** A node that nobody has named may be any: the tools choose it. */
 export function isCreation(method: string, path: string, { node: at }: Arguments): boolean {
   const [, onNode] =
-    /^\/nodes\/([^/]+)\/(?:qemu|lxc|aplinfo|storage\/[^/]+\/oci-registry-pull)$/.exec(path) ?? [];
+    /^\/nodes\/([^/]+)\/(?:qemu|lxc|aplinfo|storage\/[^/]+\/(?:oci-registry-pull|download-url))$/.exec(
+      path,
+    ) ?? [];
   const named = typeof at === "string" ? at.trim() : undefined;
   return method === "POST" && onNode !== undefined && (named === undefined || named === onNode);
 }

@@ -22,6 +22,7 @@ export function plainCall({ name, input }: Tool): Record<string, unknown> {
     ...(name === "create_vm" && { name: "new-1", disks: ["local-lvm:8"] }),
     ...(name === "create_container" && { name: "new-2", template: "alpine-3.22-default" }),
     ...(name === "create_container" && { rootfs: "local-lvm:4" }),
+    ...(name === "create_template" && { name: "new-3", url: image, storage: "local-lvm" }),
     ...(name === "clone_container" && { container: "114" }),
     ...(name === "update_guest" && { guest: "103", set: { cores: 4, tags: ["web"] } }),
     ...(name === "resize_disk" && { guest: "103", disk: "scsi0", size: "+1G" }),
@@ -42,6 +43,7 @@ export function plainCall({ name, input }: Tool): Record<string, unknown> {
 }
 
 const disc = "https://mirror.example/disc.iso";
+const image = "https://mirror.example/debian.qcow2";
 const orphan = "nfs-shared:iso/old.iso";
 
 /** Twelve nodes, eight pools, tags, names of ordinary length, every fifth guest a container. */
@@ -66,6 +68,7 @@ export function bigWorld(now: number): World {
   world.volumes.set(`/${orphan}`, { ...file, volid: orphan, node: "" });
   const images = "http://download.proxmox.com/images/system";
   const alpine = `${images}/alpine-3.22-default_20250617_amd64.tar.xz`;
+  world.web.set(image, { sizeBytes: 300 * 1024 ** 2, bytes: image });
   world.web.set(alpine, { sizeBytes: 3 * 1024 ** 2, bytes: alpine });
   world.web.set(disc, { sizeBytes: 1024 ** 3, bytes: disc });
   addToken(world, {
