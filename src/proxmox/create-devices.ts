@@ -90,7 +90,8 @@ function readDisk(
   const value = propertyString({ ...parts, [defaultKey]: `${storage}:${size}` }, defaultKey);
   const wish = { key, value, storage };
   if (source === undefined) return wish;
-  return { ...wish, source, ...(gib > 0 && { growTo: `${Math.ceil(gib * 1024)}M` }) };
+  const growTo = Number.isInteger(gib) ? `${gib}G` : `${Math.ceil(gib * 1024)}M`;
+  return { ...wish, source, ...(gib > 0 && { growTo }) };
 }
 
 const models = /^(?:virtio|vmxnet3|e1000e?|e1000-\w+|rtl8139|ne2k_\w+|pcnet|i82\w+)$/;

@@ -95,6 +95,13 @@ export class Downloads {
 
   /** An appliance template or an OCI image; one that is there is left alone. */
   async #named(order: DownloadOrder, call: Call): Promise<Download> {
+    if (order.checksum !== undefined || order.filename !== undefined) {
+      const message = "filename and checksum go with an address. Nothing was sent.";
+      throw new Problem("invalid_input", message, {
+        next: `Leave them out: Proxmox knows both for ${oneLine(order.url, 80)}.`,
+        facts: { argument: order.checksum === undefined ? "filename" : "checksum" },
+      });
+    }
     const node = await this.#target(order, call);
     const found = await this.#appliances.find(order.url, { node, storage: order.storage }, call);
     const { storage, volid, existed, says, request } = found;

@@ -171,6 +171,8 @@ describe("an appliance template", () => {
     const again = await server.call("download_storage", args);
     expect(again.data).toMatchObject({ volid: file, changed: false });
     expect(again.text).toContain("was there already");
+    const odd = await server.call("download_storage", { ...args, filename: "x.tar.gz" });
+    expect(odd.kind).toBe("invalid_input");
     expect(posts(/aplinfo$/)).toHaveLength(1);
   });
 });

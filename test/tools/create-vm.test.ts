@@ -181,7 +181,7 @@ describe("create_vm", () => {
     const vmid = data["vmid"];
     expect(text).toContain("POST /nodes/pve2/qemu {");
     expect(text).toContain('"cipassword":"(hidden)"');
-    expect(text).toContain(`PUT /nodes/pve2/qemu/${vmid}/resize {"disk":"scsi0","size":"9216M"}`);
+    expect(text).toContain(`PUT /nodes/pve2/qemu/${vmid}/resize {"disk":"scsi0","size":"9G"}`);
     expect(text).toContain(`POST /nodes/pve2/qemu/${vmid}/status/start`);
     expect((await create({ disks })).data["vmid"]).toBe(vmid);
   });
