@@ -9,10 +9,10 @@ export const createContainer = defineTool({
     "Creates a container from a template or an OCI image, fetched first where it is missing. Chooses node and vmid itself and says them.",
   effect: "change",
   input: z.object({
-    name: create.name,
+    name: params.newName,
     template: create.short.describe("volid, debian-13-standard, or docker.io/library/nginx:latest"),
     template_storage: create.short.optional(),
-    vmid: create.vmid,
+    vmid: params.newVmid,
     node: params.node.optional(),
     rootfs: create.short.describe("local-lvm:8 (GiB)"),
     mounts: create.lines.optional().describe("local-lvm:4,mp=/data"),

@@ -15,24 +15,15 @@ const within = (min: number, max: number) =>
     .int()
     .refine((value) => value >= min && value <= max, `between ${min} and ${max}`)
     .optional();
-export const name = z
-  .string()
-  .refine(
-    (text) =>
-      /^(?=.{1,253}$)[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/.test(
-        text,
-      ),
-    "a host name: letters, digits and hyphens",
-  );
 export const flag = z.boolean().optional();
 export const password = z.string().min(5).max(128).optional();
 export const passwordFile = short.optional();
 export const cores = within(1, 512);
+/** Of guests in one call. */
+export const count = within(1, 20);
 /** GiB. */
 export const size = within(1, 131_072);
 export const memory = within(16, 16_777_216);
-/** PVE: pve-vmid. */
-export const vmid = within(100, 999_999_999);
 
 /** Free keys of PVE's; numbers, booleans and lists are taken for what PVE writes in their place. */
 export const options = z

@@ -9,8 +9,8 @@ export const createVm = defineTool({
     "Creates a VM: blank, from an ISO, or from a cloud image that is on a storage (import-from). Chooses node and vmid itself and says them. From a template: clone_vm; an image that has to be downloaded: create_template.",
   effect: "change",
   input: z.object({
-    name: create.name,
-    vmid: create.vmid,
+    name: params.newName,
+    vmid: params.newVmid,
     node: params.node.optional(),
     cores: create.cores,
     memory: create.memory.describe("MiB, default 2048"),

@@ -68,10 +68,12 @@ function unsent<T>(changed: Changed<T>, who: Subject, status: string | undefined
 }
 
 /** A plan as results show it. */
-export function planFields({ request, says, against }: Plan) {
-  const requests = request
-    ? [{ method: request.method, path: request.path, params: shown(request) }]
-    : [];
+export function planFields({ request, after = [], says, against }: Plan) {
+  const requests = (request ? [request, ...after] : []).map((one) => ({
+    method: one.method,
+    path: one.path,
+    params: shown(one),
+  }));
   return { says, requests, against: against.map(({ kind, message }) => ({ kind, message })) };
 }
 

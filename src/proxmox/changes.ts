@@ -14,6 +14,8 @@ import type { ChangeRequest, Verbs } from "./verbs.ts";
 export interface Plan {
   /** Absent where the guest is already as wanted. */
   readonly request?: ChangeRequest;
+  /** What follows when that is done; to be shown. */
+  readonly after?: readonly ChangeRequest[];
   /** One sentence without a full stop: `starts VM 101 (web-1) on pve1`. */
   readonly says: string;
   readonly against: readonly Problem[];

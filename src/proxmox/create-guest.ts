@@ -60,7 +60,7 @@ export class Creations {
     const name = draft.blueprint.name.toLowerCase();
     this.#waiting.add(name);
     const over = () => void this.#waiting.delete(name);
-    const then = async (_: TaskReport, later: Call) => {
+    const next = async (_: TaskReport, later: Call) => {
       draft.stages.next(draft.title);
       const task = await this.#send(draft, later).finally(over);
       return draft.stages.settle(task, later);
@@ -70,7 +70,7 @@ export class Creations {
       this.#vmids.free(draft.vmid);
     };
     try {
-      return await fetch.begin({ then, otherwise }, call);
+      return await fetch.begin({ next, otherwise }, call);
     } catch (error) {
       over();
       throw error;

@@ -5,9 +5,9 @@ import { type FollowUp, succeeded, type Task, type TaskReport } from "./task.ts"
 import type { Tasks } from "./tasks.ts";
 import type { ChangeRequest } from "./verbs.ts";
 
-/** What follows a fetch: `then` its good end, `otherwise` any other. */
+/** What follows a fetch: `next` its good end, `otherwise` any other. */
 export interface Afterwards {
-  readonly then?: FollowUp;
+  readonly next?: FollowUp;
   readonly otherwise?: () => void;
 }
 
@@ -75,11 +75,11 @@ function touchesOf({ storage }: Pick<Errand, "storage">): readonly string[] {
   return [tags.storageContent(storage), tags.tasks];
 }
 
-function followOf({ then, otherwise }: Afterwards, over = () => {}) {
+function followOf({ next, otherwise }: Afterwards, over = () => {}) {
   const onEnd = (report: TaskReport) => {
     over();
     if (!succeeded(report)) otherwise?.();
     return undefined;
   };
-  return { onEnd, ...(then && { followUp: then }) };
+  return { onEnd, ...(next && { followUp: next }) };
 }

@@ -122,11 +122,11 @@ export class Images {
         if (running === undefined || running === "") return this.#begin(order, after, later);
         if (checksum === undefined) return this.#fetches.join(running, errand, after);
         // Whoever began it may have known no checksum: what has come is compared with ours.
-        const then = async (_: TaskReport, call: Call) => {
+        const next = async (_: TaskReport, call: Call) => {
           const task = await this.#begin(order, after, call);
           return task.settle({ timeoutMs: compareMs, call });
         };
-        return this.#fetches.join(running, errand, { ...after, then });
+        return this.#fetches.join(running, errand, { ...after, next });
       },
     };
   }

@@ -75,6 +75,7 @@ function addTemplates(world: World): void {
     memoryMib: 1024,
     tags: "template",
     config: cloudinit,
+    traits: { agent: true },
   });
   addGuest(world, {
     vmid: 9001,

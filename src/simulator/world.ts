@@ -36,6 +36,8 @@ export interface Traits {
   shutdownMs?: number | "never";
   /** Whether a QEMU guest agent answers inside; it still has to be enabled in the config. */
   agent?: boolean;
+  /** Milliseconds from the start until the agent answers. */
+  bootMs?: number;
   /** Addresses with prefix length: `192.0.2.10/24`. */
   addresses?: string[];
   os?: { id: string; name: string; version: string; kernel: string };

@@ -1,7 +1,7 @@
 import type { LoggedRequest } from "../../src/simulator/request-log.ts";
 import type { World } from "../../src/simulator/world.ts";
+import { cloning, creationCalls, creationRoutes, isCreation, settings } from "./creations.ts";
 import { guestChangeCalls, guestChangeRoutes } from "./guest-changes.ts";
-import { creationCalls, creationRoutes, isCreation } from "./creations.ts";
 import type { Arguments, Dice } from "./mutations.ts";
 
 const vms = ["web-1", 102, "103", "qemu/110", "db-1", "db-2", "wiki", "build-1", "staging-web-1"];
@@ -40,15 +40,6 @@ const changing = (dice: Dice) => ({
   ...maybe(dice, "dry_run", [true, true, false]),
 });
 const include = ["pending", "agent", "snapshots", "backups", "ha", "firewall"];
-const cloning = (dice: Dice) => ({
-  name: `copy-${dice.below(1e6)}`,
-  ...maybe(dice, "vmid", [800 + dice.below(100)]),
-  ...maybe(dice, "full", [true, false]),
-  ...maybe(dice, "node", nodes),
-  ...maybe(dice, "pool", ["staging", "production"]),
-  ...maybe(dice, "start", [true, false]),
-  ...changing(dice),
-});
 const oneOrSeveral = (dice: Dice) =>
   dice.chance(0.7)
     ? { guest: dice.pick(guests) }
@@ -133,7 +124,11 @@ export const validCalls: Readonly<
     ...changing(dice),
   }),
   delete_certificate: (dice) => ({ node: dice.pick(nodes), ...changing(dice) }),
-  clone_vm: (dice) => ({ vm: dice.pick([...vms, 9000, "debian-13-template"]), ...cloning(dice) }),
+  clone_vm: (dice) => ({
+    vm: dice.pick([...vms, 9000, "debian-13-template"]),
+    ...cloning(dice),
+    ...settings(dice),
+  }),
   clone_container: (dice) => ({
     container: dice.pick([9001, 311, ...containers]),
     ...cloning(dice),
@@ -175,7 +170,8 @@ const details = [
   "GET /cluster/ha/resources/(?:vm|ct):[0-9]+",
   `GET ${node}/storage/[a-z-]+/content`,
 ];
-const cloneRoutes = ["GET /cluster/nextid", `POST ${guest}/clone`];
+const addresses = `GET ${guest}/agent/network-get-interfaces`;
+const cloneRoutes = ["GET /cluster/nextid", `POST ${guest}/clone`, addresses];
 
 const storageReads = ["GET /storage", `GET ${node}/storage(?:/[a-z-]+/(?:content|status))?`];
 const certificateReads = ["GET /cluster/status", `GET ${node}/certificates/info`];

@@ -16,6 +16,23 @@ const common = (dice: Dice): Arguments => ({
   ...maybe(dice, "dry_run", [true, true, false]),
 });
 
+/** What clones of VMs and of containers take. */
+export const cloning = (dice: Dice): Arguments => {
+  const { tags: _, ...rest } = common(dice);
+  return {
+    ...rest,
+    ...maybe(dice, "full", [true, false]),
+    ...maybe(dice, "start", [true, false]),
+  };
+};
+
+/** What a clone may be given besides what it inherits. */
+export const settings = (dice: Dice): Arguments => ({
+  ...maybe(dice, "cores", [1, 4]),
+  ...maybe(dice, "memory", [512]),
+  ...(dice.chance(0.2) && { count: 2 }),
+});
+
 /** Valid calls of the tools that make guests. */
 export const creationCalls: Readonly<Record<string, (dice: Dice) => Arguments>> = {
   create_vm: (dice) => ({

@@ -92,7 +92,7 @@ describe("create_template", () => {
     expect(sent(/download-url$/)).toHaveLength(1);
     const third = await create({ name: "third", checksum: sha256 });
     expect(third.data["changed"]).toBe(true);
-    const upid = (sent(/download-url$/)[1]?.response as { data: string }).data;
+    const upid = Object(sent(/download-url$/)[1]?.response).data;
     const { text } = await server.call("get_tasks", { upid, log_lines: 20 });
     expect(text).toContain("got correct file already");
     const wrong = await create({ name: "fourth", checksum: "0".repeat(64) });

@@ -9,14 +9,14 @@ const order = { name: "debian-13", url, storage: "local-lvm" };
 
 /** A server whose wire can be cut for good, as if it had been killed; the cluster goes on. */
 async function mortal() {
-  let dead = false;
+  const life = { ended: false };
   const wire = (simulator: Simulator): Transport => ({
-    send: (request) => (dead ? new Promise(() => undefined) : simulator.send(request)),
+    send: (request) => (life.ended ? new Promise(() => undefined) : simulator.send(request)),
     close: () => simulator.close(),
   });
   const server = await lab({ wire });
   await server.call("list_guests");
-  return { server, kill: () => void (dead = true) };
+  return { server, kill: () => Object.assign(life, { ended: true }) };
 }
 
 /** Another server on the same cluster, whose time goes on with its own. */
