@@ -19,7 +19,7 @@ import type { Newcomers } from "./newcomers.ts";
 import { succeeded, type Task, type TaskReport } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import { type GuestId, type GuestType, guestWords } from "./values.ts";
-import type { Verbs } from "./verbs.ts";
+import type { ChangeRequest, Verbs } from "./verbs.ts";
 import type { VmidPool } from "./vmids.ts";
 
 export interface CloneOptions extends ChangeOptions, Settings {
@@ -154,19 +154,7 @@ export class Clones {
       after: [...(setsUp ? [setsUp] : []), ...(options.start ? [start.request(guest)] : [])],
       // The source of a container's clone is locked meanwhile.
       touches: type === "lxc" ? [...touches, tags.guest(source)] : touches,
-      request: {
-        method: "POST",
-        path: path`/nodes/${source.node}/${type}/${source.vmid}/clone`,
-        params: {
-          newid: vmid,
-          [type === "qemu" ? "name" : "hostname"]: options.name,
-          full: options.full,
-          snapname: options.snapshot,
-          target: options.node === source.node ? undefined : options.node,
-          storage: options.storage,
-          pool: options.pool,
-        },
-      },
+      request: cloneRequest(source, options, vmid),
       follow: {
         followUp: (report, call) => this.#finish(report, guest, options, call),
         recover: (report, call) => this.#again(report, source, options, again, call),
@@ -251,6 +239,23 @@ export class Clones {
 function created(source: Identified, options: CloneOptions, vmid: number): CloneOutcome["guest"] {
   const { type } = source;
   return { type, vmid, node: options.node ?? source.node, name: options.name };
+}
+
+function cloneRequest(source: Identified, options: CloneOptions, vmid: number): ChangeRequest {
+  const { node, type } = source;
+  return {
+    method: "POST",
+    path: path`/nodes/${node}/${type}/${source.vmid}/clone`,
+    params: {
+      newid: vmid,
+      [type === "qemu" ? "name" : "hostname"]: options.name,
+      full: options.full,
+      snapname: options.snapshot,
+      target: options.node === node ? undefined : options.node,
+      storage: options.storage,
+      pool: options.pool,
+    },
+  };
 }
 
 /** PVE: Qemu.pm clone_vm: a linked clone shares its source's storage. */
