@@ -11,7 +11,7 @@ export const createContainer = defineTool({
   input: z.object({
     name: params.newName,
     template: create.short.describe("volid, debian-13-standard, or docker.io/library/nginx:latest"),
-    template_storage: create.short.optional(),
+    template_storage: params.storage.optional(),
     vmid: params.newVmid,
     node: params.node.optional(),
     rootfs: create.short.describe("local-lvm:8 (GiB)"),
@@ -25,7 +25,7 @@ export const createContainer = defineTool({
     password: create.password,
     password_file: create.passwordFile,
     ssh_keys: create.lines.optional(),
-    pool: create.short.optional(),
+    pool: params.pool.optional(),
     tags: create.lines.optional(),
     start: create.flag,
     options: create.options,

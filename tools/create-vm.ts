@@ -34,7 +34,7 @@ export const createVm = defineTool({
     ssh_keys: create.lines.optional(),
     ips: create.lines.optional().describe("per NIC: dhcp, or 192.0.2.5/24,gw=192.0.2.1"),
     nameservers: create.lines.optional(),
-    pool: create.short.optional(),
+    pool: params.pool.optional(),
     tags: create.lines.optional(),
     start: create.flag,
     options: create.options.describe("other keys of PVE's configuration"),

@@ -1,5 +1,5 @@
 import { findVolume } from "../guests.ts";
-import { badParameters, died, Refusal } from "../refusal.ts";
+import { badParameters, died } from "../refusal.ts";
 import { type Call, needs, type Permission, type Route } from "../route.ts";
 import { TaskFailure, type TaskLog, type Work } from "../tasks.ts";
 import { activate, usableStorage } from "../volumes.ts";
@@ -35,6 +35,7 @@ export function applianceRoutes(): Route[] {
     {
       method: "POST",
       path: "/nodes/{node}/storage/{storage}/oci-registry-pull",
+      since: "9.1",
       permission: mayPull,
       parameters: {
         reference: { type: "string", pattern: new RegExp(`^${repository}:\\w[\\w.-]{0,127}$`) },
@@ -45,6 +46,7 @@ export function applianceRoutes(): Route[] {
     {
       method: "GET",
       path: "/nodes/{node}/query-oci-repo-tags",
+      since: "9.1",
       permission: mayCall,
       parameters: { reference: { type: "string", pattern: new RegExp(`^${repository}$`) } },
       handle: tags,
@@ -92,10 +94,6 @@ function download(call: Call): string {
 /** skopeo copies the image into an archive; its name gets `.tar` whatever it was. */
 function pull({ cluster, access, values }: Call): string {
   const { node = "", reference = "" } = values;
-  if (cluster.version === "8.4") {
-    const path = `/nodes/${node}/storage/${values["storage"]}/oci-registry-pull`;
-    throw new Refusal(501, `Method 'POST ${path}' not implemented`, { bare: true });
-  }
   const storage = usableStorage(cluster, values["storage"] ?? "", node);
   if (storage.path === undefined) {
     throw died(`can't upload to storage type '${storage.type}', not a file based storage!`);
