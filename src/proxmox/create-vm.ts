@@ -144,16 +144,17 @@ function bootOrder({ boot, iso, nics }: VmOrder, disks: readonly DiskWish[]): st
 function demand(order: VmOrder, disks: readonly DiskWish[], memoryMib: number) {
   const { node, iso, dryRun } = order;
   const storages = new Map(disks.map(({ storage }) => [storage, { storage, content: "images" }]));
-  const files = disks.flatMap(({ source, volume }) => source ?? volume ?? []);
+  const argument = "disks";
+  const files = disks.flatMap(({ source, volume }) => [
+    ...(source === undefined ? [] : [{ volid: source, argument }]),
+    ...(volume === undefined ? [] : [{ volid: volume, argument, attach: true }]),
+  ]);
   return {
     node,
     memoryMib,
     dryRun,
-    storages: [...storages.values()].map((one) => ({ ...one, argument: "disks" })),
-    volumes: [
-      ...files.map((volid) => ({ volid, argument: "disks" })),
-      ...(iso === undefined ? [] : [{ volid: iso, argument: "iso" }]),
-    ],
+    storages: [...storages.values()].map((one) => ({ ...one, argument })),
+    volumes: [...files, ...(iso === undefined ? [] : [{ volid: iso, argument: "iso" }])],
   };
 }
 

@@ -15,7 +15,14 @@ export interface Demand {
   readonly dryRun?: boolean | undefined;
   readonly storages: readonly Needed[];
   /** Files that have to be there. */
-  readonly volumes: readonly { readonly volid: string; readonly argument: string }[];
+  readonly volumes: readonly Wanted[];
+}
+
+interface Wanted {
+  readonly volid: string;
+  readonly argument: string;
+  /** To be used as it is, not copied: then it must be nobody's. */
+  readonly attach?: boolean;
 }
 
 interface Needed {
@@ -128,7 +135,7 @@ export class Placement {
   }
 
   async #holding(
-    { volid, argument }: Demand["volumes"][number],
+    { volid, argument, attach = false }: Wanted,
     node: string | undefined,
     call: Call,
   ): Promise<ReadonlySet<string>> {
@@ -143,6 +150,8 @@ export class Placement {
         volumes.map((volume) => volume.volid),
       );
     }
+    const owner = found[0]?.vmid;
+    if (attach && owner !== undefined) throw owned(volid, owner, argument);
     if (!found[0]?.shared) return new Set(found.map((volume) => volume.node));
     const { rows } = await this.#storages.place(storage, node, call);
     return new Set(rows.map((row) => row.node));
@@ -202,6 +211,13 @@ function noVolid(volid: string, argument: string): Problem {
   return new Problem("invalid_input", `${what} Nothing was sent.`, {
     next: "Give a volid as list_storage shows it, such as local:import/debian.qcow2 or local:iso/debian.iso; download_storage brings files there.",
     facts: { argument },
+  });
+}
+
+function owned(volid: string, vmid: number, argument: string): Problem {
+  return new Problem("conflict", `${volid} belongs to guest ${vmid}. Nothing was sent.`, {
+    next: `Have it copied: ${storageOf(volid)}:0,import-from=${volid}.`,
+    facts: { argument, volid, vmid },
   });
 }
 

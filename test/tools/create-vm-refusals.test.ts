@@ -49,6 +49,11 @@ describe("refused before anything is sent", () => {
       /^not_found.*debian\.qcow2.*download_storage/s,
     ],
     [
+      "another's disk",
+      { disks: ["local-lvm:vm-101-disk-0"] },
+      /^conflict.*guest 101.*import-from/s,
+    ],
+    [
       "a path as an image",
       { disks: ["local-lvm:0,import-from=/root/x.qcow2"] },
       /^invalid_input.*root@pam/s,
@@ -109,7 +114,8 @@ describe("refused by Proxmox", () => {
     expect((await own.call("get_vm", { vm: "new-1" })).kind).toBe("not_found");
     await own.close();
     const auditor = await lab({ token: auditorToken });
-    expect((await auditor.call("create_vm", { name: "new-1", disks })).kind).toBe("forbidden");
+    const audited = await auditor.call("create_vm", { name: "new-1", disks });
+    expect(audited.text).toMatch(/^forbidden.*VM\.Allocate.*pveum acl modify \/vms/s);
     await auditor.close();
   });
 
