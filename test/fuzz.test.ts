@@ -207,7 +207,7 @@ async function attempt(
   const requests = log.since(mark);
   const changes = log.changes(mark);
   for (const { path, body } of changes)
-    if (path.endsWith("/clone")) clones.add(Number(body["newid"]));
+    if (/\/(?:clone|qemu|lxc)$/.test(path)) clones.add(Number(body["newid"] ?? body["vmid"]));
   if (typeof answer.data["upid"] === "string") upids.push(answer.data["upid"]);
   if (changes.length > 0) written.push(JSON.stringify(args));
   if (bench.reached) found.reached++;

@@ -88,10 +88,10 @@ describe("all tools", () => {
     expect(readdirSync(definitions).sort()).toEqual(names.sort());
   });
 
-  it("cost a client of the core toolset at most 5,500 tokens", async () => {
+  it("cost a client of the core toolset at most 7,000 tokens", async () => {
     const tokens = countTokens(JSON.stringify(await listed({ tools: toolsets["core"] ?? [] })));
     print(`tools/list of core: ${tokens} tokens`);
-    expect(tokens).toBeLessThanOrEqual(5_500);
+    expect(tokens).toBeLessThanOrEqual(7_000);
   });
 
   it("cost a read-only client at most 2,800 tokens", async () => {
@@ -110,7 +110,9 @@ describe("all tools", () => {
 });
 
 describe("on a cluster of 300 guests", () => {
-  it("answers every tool within 2,000 tokens, as text and as data", async () => {
+  it("answers every tool within 2,000 tokens, as text and as data", {
+    timeout: 30_000,
+  }, async () => {
     const clock = new VirtualClock();
     const server = await lab({ world: bigWorld(clock.now()), tools, files: filesBelow(here) });
     onTestFinished(server.close);
@@ -131,7 +133,7 @@ describe("on a cluster of 300 guests", () => {
     }
     print(`tokens of answers (text + data) on 300 guests: ${figures.join(", ")}`);
     expect(tooLong).toEqual([]);
-  }, 30_000);
+  });
 });
 
 describe("these checks", () => {

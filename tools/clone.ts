@@ -1,32 +1,66 @@
 import * as z from "zod";
 import type { CloneOptions } from "../src/proxmox/clone.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
-import { changeFields, settled, showChange } from "./outcome.ts";
+import * as create from "./create-params.ts";
+import { changeFields, results, settled, showChange, showResults } from "./outcome.ts";
 import * as params from "./params.ts";
 
 const options = {
   name: params.newName,
   vmid: params.newVmid,
-  full: z.boolean().optional().describe("default: linked for templates, full for others"),
+  full: z.boolean().optional().describe("default: unless of a template"),
   snapshot: params.snapshot.optional().describe("clone this state"),
   node: params.node.optional().describe("other node; needs shared storage"),
   storage: params.storage.optional().describe("full clones only"),
   pool: params.pool.optional(),
   start: z.boolean().optional(),
-  ...params.changing,
 };
 
-const output = z.object({ ...changeFields, source: z.record(z.string(), z.unknown()).optional() });
+const source = z.record(z.string(), z.unknown()).optional();
+const output = z.object({ ...changeFields, source });
+const vmOutput = z.object({
+  ...changeFields,
+  source,
+  addresses: z.array(z.string()).optional(),
+  results: z.array(z.unknown()).optional(),
+});
+type Result = z.output<typeof vmOutput>;
 
 export const cloneVm = defineTool({
   name: "clone_vm",
   description:
-    "Makes a new VM from a VM or a template and waits until it is ready. Finds node and vmid itself; refuses a name that is taken.",
+    "Makes a new VM, or several, from a VM or a template and waits until it is ready and, started, has an address. Finds node and vmid itself; refuses a name that is taken.",
   effect: "change",
-  input: z.object({ vm: params.vm, ...options }),
-  output,
-  run: ({ vm, ...rest }, context) => clone(vm, "qemu", rest, context),
-  show,
+  input: z.object({
+    vm: params.vm,
+    ...options,
+    count: create.count.describe("name counts up"),
+    cores: create.cores,
+    memory: create.memory.describe("MiB"),
+    user: create.short.optional().describe("cloud-init"),
+    password: create.password,
+    password_file: create.passwordFile,
+    ssh_keys: create.lines.optional(),
+    ips: create.lines.optional().describe("dhcp, or 192.0.2.5/24,gw=192.0.2.1"),
+    nameservers: create.lines.optional(),
+    ...params.changing,
+  }),
+  fileArguments: ["password_file"],
+  output: vmOutput,
+  async run({ vm, count, wait_s: waitS, ...args }, context) {
+    const { clock, clones } = context.proxmox;
+    const until = clock.now() + waitS * 1000;
+    const { password_file: file, ssh_keys: sshKeys, ...rest } = args;
+    const password = await create.passwordOf(args.password, file, context);
+    const one = (wishes: { name: string; vmid?: number | undefined }) =>
+      clone(vm, "qemu", { ...rest, ...wishes, password, sshKeys, until }, context);
+    if (count === undefined) return one(args);
+    const names = clones.series(args.name, count, args.ips);
+    const first = args.vmid;
+    const wishes = names.map((name, index) => ({ name, vmid: first && first + index }));
+    return { results: [...results(names, await context.each(wishes, one))] };
+  },
+  show: (result) => (result.results ? showResults(result.results, show) : show(result)),
 });
 
 export const cloneContainer = defineTool({
@@ -34,36 +68,47 @@ export const cloneContainer = defineTool({
   description:
     "Makes a new container from a container or a template and waits until it is ready. A running one needs a snapshot.",
   effect: "change",
-  input: z.object({ container: params.container, ...options }),
+  input: z.object({ container: params.container, ...options, ...params.changing }),
   output,
   run: ({ container, ...rest }, context) => clone(container, "lxc", rest, context),
   show,
 });
 
+interface Wishes extends Omit<CloneOptions, "dryRun"> {
+  readonly dry_run?: boolean | undefined;
+  /** How long its address is waited for, as clock time in ms. */
+  readonly until?: number;
+}
+
 async function clone(
   reference: string,
   kind: "qemu" | "lxc",
-  {
-    dry_run: dryRun,
-    ...wishes
-  }: Omit<CloneOptions, "dryRun"> & { readonly dry_run?: boolean | undefined },
+  { dry_run: dryRun, until = 0, ...wishes }: Wishes,
   context: ToolContext,
-): Promise<z.input<typeof output>> {
+): Promise<Result> {
   const { proxmox, call } = context;
   const changed = await proxmox.clones.clone(reference, kind, call, { ...wishes, dryRun });
   const { source, guest } = changed.guest;
   const states = { after: wishes.start ? "running" : "stopped" };
   const result = await settled(changed, guest, states, context);
-  proxmox.lookup.names.tell({ ...guest, vmid: result.vmid ?? guest.vmid }, guest.name);
-  return { ...result, source: { vmid: source.vmid, name: source.name, node: source.node } };
+  const made = { ...guest, vmid: result.vmid ?? guest.vmid };
+  proxmox.lookup.names.tell(made, guest.name);
+  const up = result.status === "running" && source.config.agent;
+  const addresses = up ? await proxmox.making.addresses.wait(made, until, call) : [];
+  return {
+    ...result,
+    source: { vmid: source.vmid, name: source.name, node: source.node },
+    ...(addresses.length > 0 && { addresses: [...addresses] }),
+  };
 }
 
-function show(result: z.output<typeof output>): string {
-  const { source = {} } = result;
+function show(result: Result): string {
+  const { source = {}, addresses = [] } = result;
   const from = `from ${source["vmid"]}${source["name"] === undefined ? "" : ` (${source["name"]})`}`;
   const state = result.status === undefined ? "" : ` and ${result.status}`;
+  const at = addresses.length === 0 ? "" : ` at ${addresses.slice(0, 5).join(", ")}`;
   return showChange(result, {
-    did: `is ready ${from}${state}`,
+    did: `is ready ${from}${state}${at}`,
     doing: `is being cloned ${from}`,
     already: "",
   });

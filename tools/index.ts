@@ -4,16 +4,22 @@ import { listCertificates } from "./certificates.ts";
 import { cloneContainer, cloneVm } from "./clone.ts";
 import { getCluster } from "./cluster.ts";
 import { getConnectionStatus } from "./connection.ts";
+import { createContainer } from "./create-container.ts";
+import { createTemplate } from "./create-template.ts";
+import { createVm } from "./create-vm.ts";
+import { attachDisk, convertToTemplate, detachDisk, moveDisk, resizeDisk } from "./disks.ts";
 import { getContainer, getVm } from "./get-guest.ts";
 import { listGuests } from "./list-guests.ts";
 import { listStorage } from "./list-storage.ts";
 import { getMetrics } from "./metrics.ts";
 import { getNode } from "./node.ts";
 import { deleteGuest, startGuest, stopGuest } from "./power.ts";
+import { restartGuest } from "./restart.ts";
 import { createSnapshot } from "./snapshot.ts";
 import { stopTask } from "./stop-task.ts";
 import { deleteStorageContent, downloadStorage } from "./storage.ts";
 import { getTasks } from "./tasks.ts";
+import { updateGuest } from "./update-guest.ts";
 import { uploadStorage } from "./upload.ts";
 
 /** The toolsets that can be served, each a list of tools in the order in which clients see them. */
@@ -28,12 +34,17 @@ export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
     listCertificates,
     getTasks,
     getConnectionStatus,
+    createVm,
     cloneVm,
+    createContainer,
     cloneContainer,
+    updateGuest,
     startGuest,
     createSnapshot,
+    createTemplate,
     downloadStorage,
     stopGuest,
+    restartGuest,
     createCertificate,
     deleteCertificate,
     deleteGuest,
@@ -42,4 +53,5 @@ export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
   storage: [uploadStorage],
   metrics: [getMetrics],
   tasks: [stopTask],
+  disks: [resizeDisk, moveDisk, attachDisk, detachDisk, convertToTemplate],
 };

@@ -44,6 +44,8 @@ export async function settled<T>(
 ): Promise<ChangeResult> {
   const { before, after } = states;
   const who = identity(subject);
+  // Without a task it is done already, or was not needed.
+  if (!changed.task && changed.changed) return { ...who, status: after, changed: true };
   if (!changed.task) return unsent(changed, who, before);
   const report = await context.settle(changed.task);
   const queued = report.type.startsWith("ha");
@@ -66,11 +68,21 @@ function unsent<T>(changed: Changed<T>, who: Subject, status: string | undefined
 }
 
 /** A plan as results show it. */
-export function planFields({ request, says, against }: Plan) {
-  const requests = request
-    ? [{ method: request.method, path: request.path, params: request.params ?? {} }]
-    : [];
+export function planFields({ request, after = [], says, against }: Plan) {
+  const requests = (request ? [request, ...after] : []).map((one) => ({
+    method: one.method,
+    path: one.path,
+    params: shown(one),
+  }));
   return { says, requests, against: against.map(({ kind, message }) => ({ kind, message })) };
+}
+
+/** Passwords among the parameters are not repeated. */
+function shown({ params = {}, secrets = [] }: NonNullable<Plan["request"]>) {
+  const hidden = (value: unknown) => typeof value === "string" && secrets.includes(value);
+  return Object.fromEntries(
+    Object.entries(params).map(([key, value]) => [key, hidden(value) ? "<hidden>" : value]),
+  );
 }
 
 function identity({ vmid, name, node, type }: Subject) {

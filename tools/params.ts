@@ -57,12 +57,18 @@ export const cursor = z.string().max(200).optional().describe("from the answer b
 /** PVE: a dns-name, at most 63 characters a label. */
 export const newName = z
   .string()
-  .regex(
-    /^(?=.{1,253}$)[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/,
-  )
-  .describe("letters, digits and hyphens, like a host name");
-/** PVE: pve-vmid. */
-export const newVmid = z.int().min(100).max(999_999_999).optional();
+  .refine(
+    (name) =>
+      /^(?=.{1,253}$)[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$/.test(
+        name,
+      ),
+    "letters, digits and hyphens, like a host name",
+  );
+/** PVE: pve-vmid; the bounds are told to who breaks them, and not in every list of tools. */
+export const newVmid = z
+  .int()
+  .refine((vmid) => vmid >= 100 && vmid <= 999_999_999, "between 100 and 999999999")
+  .optional();
 
 /** What every read tool of one guest takes besides the guest. */
 export const reading = { max_age_s: maxAge };

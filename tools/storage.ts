@@ -52,7 +52,12 @@ export const downloadStorage = defineTool({
   effect: "change",
   input: z.object({
     storage: params.storage,
-    url: z.string().trim().min(1).max(2_000),
+    url: z
+      .string()
+      .trim()
+      .min(1)
+      .max(2_000)
+      .describe("vztmpl also: debian-13-standard, docker.io/library/nginx:latest"),
     content: z.enum(["iso", "vztmpl", "import"]),
     filename: z.string().min(1).max(255).optional().describe("default: as in the URL"),
     checksum: z.string().trim().min(1).max(200).optional(),
@@ -77,7 +82,8 @@ export const downloadStorage = defineTool({
     if (result.plan) return showPlan(result);
     const who = `${result.volid} on ${result.node}`;
     if (result.task?.["state"] === "running") return goesOn(result, `${who} is being downloaded`);
-    const what = result.changed ? "was downloaded" : "was there already, with this checksum";
+    const wasThere = `was there already${result.task ? ", with this checksum" : ""}`;
+    const what = result.changed ? "was downloaded" : wasThere;
     return [`${who} ${what}.`, ...warnings(result.task ?? {})].join("\n");
   },
 });

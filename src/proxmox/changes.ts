@@ -14,6 +14,8 @@ import type { ChangeRequest, Verbs } from "./verbs.ts";
 export interface Plan {
   /** Absent where the guest is already as wanted. */
   readonly request?: ChangeRequest;
+  /** What follows when that is done; to be shown. */
+  readonly after?: readonly ChangeRequest[];
   /** One sentence without a full stop: `starts VM 101 (web-1) on pve1`. */
   readonly says: string;
   readonly against: readonly Problem[];
@@ -22,6 +24,8 @@ export interface Plan {
   readonly join?: Task | undefined;
   /** Types of tasks of ours that may work on the guest meanwhile; any other speaks against the change. */
   readonly beside?: readonly string[];
+  /** PVE answers when it is done, and names no task. */
+  readonly synchronous?: boolean;
   readonly follow?: Omit<FollowOptions, "touches">;
 }
 
@@ -78,6 +82,10 @@ export class Changes {
       if (plan.against[0]) throw plan.against[0];
       if (!plan.request) return { guest, changed: false, plan };
       await options.confirm?.(guest);
+      if (plan.synchronous) {
+        await this.deliver(plan.request, plan, call);
+        return { guest, changed: true, plan };
+      }
       return { guest, changed: true, plan, task: await this.send(plan.request, plan, call) };
     });
   }
@@ -95,13 +103,18 @@ export class Changes {
     plan: Pick<Plan, "touches" | "follow">,
     call: Call,
   ): Promise<Task> {
+    const answer = await this.deliver(request, plan, call);
+    return this.#tasks.follow(answer, { touches: plan.touches, ...plan.follow });
+  }
+
+  /** Sends once; resolves to PVE's answer. */
+  async deliver(request: ChangeRequest, { touches }: Pick<Plan, "touches">, call: Call) {
     try {
-      const answer = await this.#verbs.change(call, request, plan.touches);
-      return this.#tasks.follow(answer, { touches: plan.touches, ...plan.follow });
+      return await this.#verbs.change(call, request, touches);
     } catch (error) {
       // Done, perhaps, or refused against all that we know: either way the rows are to be asked again.
       await this.#verbs.cache.invalidate([tags.inventory]);
-      if (isProblem(error, "outcome_unknown")) this.#tasks.doubt(plan.touches);
+      if (isProblem(error, "outcome_unknown")) this.#tasks.doubt(touches);
       throw error;
     }
   }

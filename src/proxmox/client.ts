@@ -8,16 +8,20 @@ import { Changes } from "./changes.ts";
 import { Clones } from "./clone.ts";
 import { Cluster } from "./cluster.ts";
 import { Deletion } from "./deletion.ts";
-import { Downloads } from "./downloads.ts";
+import { Disks } from "./disks.ts";
+import type { Downloads } from "./downloads.ts";
 import { GuestDetails } from "./guest-details.ts";
+import { GuestUpdates } from "./guest-update.ts";
 import { Guests } from "./guests.ts";
 import { Identity } from "./identity.ts";
 import { Lookup } from "./lookup.ts";
+import { Making } from "./making.ts";
 import { Names } from "./names.ts";
 import { Newcomers } from "./newcomers.ts";
 import { Overlay } from "./overlay.ts";
 import { Power } from "./power.ts";
 import { Recognitions } from "./recognition.ts";
+import { Restarts } from "./restart.ts";
 import { Services } from "./services.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Storages } from "./storages.ts";
@@ -53,7 +57,11 @@ export class ProxmoxClient {
   readonly guests: Guests;
   readonly details: GuestDetails;
   readonly power: Power;
+  readonly restarts: Restarts;
+  readonly updates: GuestUpdates;
+  readonly disks: Disks;
   readonly clones: Clones;
+  readonly making: Making;
   readonly deletion: Deletion;
   readonly cluster: Cluster;
   readonly certificates: Certificates;
@@ -74,11 +82,7 @@ export class ProxmoxClient {
     this.principal = options.principal;
     this.requests = requests;
     const now = () => clock.now();
-    const store = new MemoryStore({
-      ...(cacheBytes !== undefined && { maxBytes: cacheBytes }),
-      onEvict: (key) => this.cache.evicted(key),
-    });
-    this.cache = new ReadCache(store, now);
+    this.cache = memoryCache(cacheBytes, now);
     const verbs = new Verbs(api, this.cache, clock);
     this.verbs = verbs;
     this.lookup = new Lookup(verbs, new Names(now), new Overlay(now));
@@ -96,17 +100,31 @@ export class ProxmoxClient {
     const changes = new Changes(verbs, identity, this.tasks);
     this.snapshots = new Snapshots(verbs, changes, this.tasks);
     this.volumes = new VolumeDeletions(verbs, this.lookup, this.storages, this.tasks);
-    this.downloads = new Downloads(this.storages, changes, options.principal);
     const vmids = new VmidPool(verbs, this.lookup);
     this.power = new Power(changes, this.tasks, this.lookup);
+    this.restarts = new Restarts(verbs, this.lookup, changes, this.tasks);
+    this.updates = new GuestUpdates(verbs, changes, this.lookup);
     this.deletion = new Deletion(verbs, this.lookup, changes, this.tasks);
     const newcomers = new Newcomers(verbs, this.lookup, vmids);
     const base = { verbs, lookup: this.lookup, changes, tasks: this.tasks, vmids, newcomers };
     this.clones = new Clones(base, managedTag);
+    this.disks = new Disks({ ...base, storages: this.storages });
+    const { storages, cluster, principal } = this;
+    this.making = new Making({ ...base, storages, cluster }, managedTag, principal);
+    this.downloads = this.making.downloads;
     this.services = new Services(this, changes, recognitions);
   }
 
   async close(): Promise<void> {
     await this.api.close();
   }
+}
+
+function memoryCache(maxBytes: number | undefined, now: () => number): ReadCache {
+  const store = new MemoryStore({
+    ...(maxBytes !== undefined && { maxBytes }),
+    onEvict: (key) => cache.evicted(key),
+  });
+  const cache = new ReadCache(store, now);
+  return cache;
 }

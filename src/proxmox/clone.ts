@@ -1,7 +1,17 @@
 import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
+import { start } from "./blueprint.ts";
 import type { Call } from "./call.ts";
 import { type Changed, type ChangeOptions, type Changes, lockedBy, type Plan } from "./changes.ts";
+import {
+  hidden,
+  type Settings,
+  type Setup,
+  series,
+  setupOf,
+  setupRequest,
+  unheard,
+} from "./clone-setup.ts";
 import { tags } from "./freshness.ts";
 import type { Identified } from "./identity.ts";
 import { configQuestion, type Lookup } from "./lookup.ts";
@@ -9,10 +19,10 @@ import type { Newcomers } from "./newcomers.ts";
 import { succeeded, type Task, type TaskReport } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import { type GuestId, type GuestType, guestWords } from "./values.ts";
-import type { Verbs } from "./verbs.ts";
+import type { ChangeRequest, Verbs } from "./verbs.ts";
 import type { VmidPool } from "./vmids.ts";
 
-export interface CloneOptions extends ChangeOptions {
+export interface CloneOptions extends ChangeOptions, Settings {
   readonly name: string;
   /** The new guest's vmid; the lowest free one when absent. */
   readonly vmid?: number | undefined;
@@ -78,10 +88,16 @@ export class Clones {
     call: Call,
     options: CloneOptions,
   ): Promise<Changed<CloneOutcome>> {
+    setupOf(options);
     return this.#newcomers.make(options, call, async (vmid) => {
       const result = await this.#once(reference, kind, call, options, vmid);
       return { result, sent: result.task !== undefined };
     });
+  }
+
+  /** The names of several clones, counted up from the first. Throws `invalid_input` for one fixed address for all. */
+  series(name: string, count: number, ips: readonly string[] | undefined): readonly string[] {
+    return series(name, count, ips);
   }
 
   async #once(
@@ -120,29 +136,25 @@ export class Clones {
     const { type, name: from } = source;
     const guest = created(source, options, vmid);
     const copy = guestWords(guest, guest.name);
+    const setup = hidden(setupOf(options));
     const taggingAndStart = [
       `tags it ${this.#managedTag}`,
+      ...(setup.wanted ? ["sets it up"] : []),
       ...(options.start ? ["starts it"] : []),
     ].join(" and ");
+    const setsUp = setupRequest(guest, { tags: source.config.tags }, setup, this.#managedTag);
     const touches = [tags.guest(guest), tags.tasks];
     return {
       says: `clones ${guestWords(source, from)} on ${source.node} to ${copy} on ${guest.node}, then ${taggingAndStart}`,
-      against: [...lockedBy(source), ...linkedWithStorage(source, options)],
+      against: [
+        ...lockedBy(source),
+        ...linkedWithStorage(source, options),
+        ...unheard(source, options),
+      ],
+      after: [...(setsUp ? [setsUp] : []), ...(options.start ? [start.request(guest)] : [])],
       // The source of a container's clone is locked meanwhile.
       touches: type === "lxc" ? [...touches, tags.guest(source)] : touches,
-      request: {
-        method: "POST",
-        path: path`/nodes/${source.node}/${type}/${source.vmid}/clone`,
-        params: {
-          newid: vmid,
-          [type === "qemu" ? "name" : "hostname"]: options.name,
-          full: options.full,
-          snapname: options.snapshot,
-          target: options.node === source.node ? undefined : options.node,
-          storage: options.storage,
-          pool: options.pool,
-        },
-      },
+      request: cloneRequest(source, options, vmid),
       follow: {
         followUp: (report, call) => this.#finish(report, guest, options, call),
         recover: (report, call) => this.#again(report, source, options, again, call),
@@ -188,38 +200,32 @@ export class Clones {
     // Its row goes on under the name that Proxmox invents meanwhile (`VM 310`) until the next round.
     this.#lookup.names.learn(guest, guest.name);
     const remarks: string[] = [];
-    await attempt(remarks, `It could not be tagged ${this.#managedTag}`, () =>
-      this.#tag(guest, call),
-    );
-    const tagged = remarks.length;
-    if (options.start) {
+    const setup = setupOf(options);
+    const what = setup.wanted ? "set up" : `tagged ${this.#managedTag}`;
+    await attempt(remarks, `It could not be ${what}`, () => this.#setUp(guest, setup, call));
+    const before = remarks.length;
+    // A first start without what cloud-init was to tell cannot be taken back.
+    const fit = before === 0 || !setup.wanted;
+    if (options.start && !fit) remarks.push("It was not started for that reason.");
+    if (options.start && fit) {
       await attempt(remarks, "It could not be started", async () => {
         const started = await (await this.#start(guest, call)).settle({ timeoutMs: startWaitMs });
         if (started.state === "failed") throw new Problem("task_failed", started.exitstatus ?? "");
       });
     }
-    const unstarted = remarks.length > tagged ? { unstarted: true as const } : {};
+    const unstarted = remarks.length > before ? { unstarted: true as const } : {};
     return remarks.length === 0 ? report : { ...report, remarks, ...unstarted };
   }
 
-  async #tag(guest: CloneOutcome["guest"], call: Call): Promise<void> {
+  async #setUp(guest: CloneOutcome["guest"], setup: Setup, call: Call): Promise<void> {
     const config = await this.#verbs.live(call, configQuestion(guest));
-    if (config.tags.includes(this.#managedTag)) return;
-    const request = {
-      method: "PUT" as const,
-      path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/config`,
-      params: { tags: [...config.tags, this.#managedTag].join(";"), digest: config.digest },
-    };
-    await this.#verbs.change(call, request, [tags.guest(guest), tags.inventory]);
+    const request = setupRequest(guest, config, setup, this.#managedTag);
+    if (request) await this.#verbs.change(call, request, [tags.guest(guest), tags.inventory]);
   }
 
   async #start(guest: CloneOutcome["guest"], call: Call): Promise<Task> {
     const touches = [tags.guest(guest), tags.tasks];
-    const request = {
-      method: "POST" as const,
-      path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/status/start`,
-    };
-    const answer = await this.#verbs.change(call, request, touches);
+    const answer = await this.#verbs.change(call, start.request(guest), touches);
     return this.#tasks.follow(answer, {
       touches,
       onEnd: (report) => {
@@ -233,6 +239,23 @@ export class Clones {
 function created(source: Identified, options: CloneOptions, vmid: number): CloneOutcome["guest"] {
   const { type } = source;
   return { type, vmid, node: options.node ?? source.node, name: options.name };
+}
+
+function cloneRequest(source: Identified, options: CloneOptions, vmid: number): ChangeRequest {
+  const { node, type } = source;
+  return {
+    method: "POST",
+    path: path`/nodes/${node}/${type}/${source.vmid}/clone`,
+    params: {
+      newid: vmid,
+      [type === "qemu" ? "name" : "hostname"]: options.name,
+      full: options.full,
+      snapname: options.snapshot,
+      target: options.node === node ? undefined : options.node,
+      storage: options.storage,
+      pool: options.pool,
+    },
+  };
 }
 
 /** PVE: Qemu.pm clone_vm: a linked clone shares its source's storage. */

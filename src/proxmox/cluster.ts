@@ -44,6 +44,23 @@ export interface ListedTask {
   readonly exitstatus?: string;
 }
 
+export interface TaskFilter {
+  readonly vmid?: number | undefined;
+  /** Clock time in ms: only tasks that began since then. */
+  readonly since?: number | undefined;
+  /** In PVE's words: `ok`, `warning`, `error`, `unknown`; with commas between. */
+  readonly statusfilter?: string | undefined;
+  /** Default `all`. */
+  readonly source?: "active" | "all" | undefined;
+  readonly limit: number;
+}
+
+/** The newest of a node's tasks, and how many there are. */
+export interface TaskPage {
+  readonly tasks: readonly ListedTask[];
+  readonly total: number;
+}
+
 export interface HaEntry {
   readonly id: string;
   readonly state: string;
@@ -105,6 +122,26 @@ export class Cluster {
     return this.#verbs.observe(call, recentTasksQuestion);
   }
 
+  /** Running and archived tasks of one node, newest first. PVE: GET /nodes/{node}/tasks */
+  async nodeTasks(node: string, filter: TaskFilter, call: Call): Promise<readonly ListedTask[]> {
+    return (await this.taskPage(node, filter, call)).tasks;
+  }
+
+  /** The same, with their number. */
+  taskPage(node: string, filter: TaskFilter, call: Call): Promise<TaskPage> {
+    const { vmid, since, statusfilter, source = "all", limit } = filter;
+    const from = since === undefined ? undefined : Math.floor(since / 1000);
+    return this.#verbs.observe(call, {
+      path: path`/nodes/${node}/tasks`,
+      params: { source, vmid, since: from, statusfilter, limit },
+      freshness: fresh("tasks", tags.tasks),
+      parse: (data, { total = 0 }) => {
+        const tasks = readTasks(data);
+        return { tasks, total: Math.max(total, tasks.length) };
+      },
+    });
+  }
+
   /** What these credentials may do: ACL path → privileges. PVE: GET /access/permissions */
   permissions(call: Call): Promise<ReadonlyMap<string, readonly string[]>> {
     return this.#verbs.observe(call, permissionsQuestion);
@@ -161,8 +198,7 @@ const permissionsQuestion: Question<ReadonlyMap<string, readonly string[]>> = {
     ),
 };
 
-/** Newest first. */
-export function readTasks(data: unknown): readonly ListedTask[] {
+function readTasks(data: unknown): readonly ListedTask[] {
   const tasks = records(data).map(readTask);
   return tasks.sort((a, b) => b.startedAt - a.startedAt || (a.upid < b.upid ? 1 : -1));
 }

@@ -1,8 +1,9 @@
 import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
 import { oneLine } from "../text.ts";
+import type { Appliance, Appliances } from "./appliances.ts";
 import type { Call } from "./call.ts";
-import type { Changes, Plan } from "./changes.ts";
+import type { Plan } from "./changes.ts";
 import {
   type ChecksumAlgorithm,
   type DownloadContent,
@@ -10,6 +11,7 @@ import {
   readSource,
   type Source,
 } from "./download-source.ts";
+import type { Afterwards, Fetches } from "./fetches.ts";
 import { tags } from "./freshness.ts";
 import type { StorageRow } from "./inventory.ts";
 import type { Place, Storages } from "./storages.ts";
@@ -18,6 +20,7 @@ import type { Params } from "./verbs.ts";
 
 export interface DownloadOrder {
   readonly storage: string;
+  /** An address; for container templates also the name of an appliance, or the reference of an OCI image. */
   readonly url: string;
   readonly content: DownloadContent;
   readonly filename?: string | undefined;
@@ -38,29 +41,33 @@ export interface Download {
   readonly task?: Task;
 }
 
-/**
- * Files from the web to a storage. Appliance templates (aplinfo) and OCI images (oci-registry-pull) end on a storage in the same
- * way: `target` (where), `refuseExisting` (what is there) and `begin` (send, follow, invalidate) will serve them too.
- * PVE: POST /nodes/{node}/storage/{storage}/download-url
- */
+/** Files from the web to a storage. PVE: POST /nodes/{node}/storage/{storage}/download-url, and what Appliances has */
 export class Downloads {
   readonly #storages: Storages;
-  readonly #changes: Changes;
+  readonly #fetches: Fetches;
+  readonly #appliances: Appliances;
   readonly #principal: string;
-  /** Volids that are being downloaded, with their tasks (empty until PVE has named it): PVE would let the later one overwrite the earlier. */
-  readonly #running = new Map<string, string>();
 
-  constructor(storages: Storages, changes: Changes, principal: string) {
-    this.#storages = storages;
-    this.#changes = changes;
+  constructor(
+    base: {
+      readonly storages: Storages;
+      readonly fetches: Fetches;
+      readonly appliances: Appliances;
+    },
+    principal: string,
+  ) {
+    this.#storages = base.storages;
+    this.#fetches = base.fetches;
+    this.#appliances = base.appliances;
     this.#principal = principal;
   }
 
   /**
    * Lets a node download a file. Throws `invalid_input` for what PVE would refuse, `not_found` and `conflict` for a storage that can't
-   * take it or a file that is there, `ambiguous` where several nodes have a local storage and none was named.
+   * take it or a file that is there, `ambiguous` where several nodes have a local storage and none was named. `after`: what follows.
    */
-  async download(order: DownloadOrder, call: Call): Promise<Download> {
+  async download(order: DownloadOrder, call: Call, after: Afterwards = {}): Promise<Download> {
+    if (isNamed(order)) return this.#named(order, call);
     const source = readSource(order.url, order.content, order.filename);
     const checksum = readChecksum(order.checksum, order.algorithm);
     const { storage, content } = order;
@@ -82,13 +89,34 @@ export class Downloads {
     const plan = planOf({ storage, node, volid, source, params, against });
     if (order.dryRun) return { storage, node, volid, existed, plan };
     if (against[0]) throw against[0];
-    const task = await this.#begin(plan, { node, volid, source, params }, call);
+    const task = await this.#begin(plan, { storage, node, volid, source, params }, after, call);
     return { storage, node, volid, existed, plan, task };
   }
 
   /** Where a file of any origin would go; throws as `download` does. */
   where(order: Where, call: Call): Promise<string> {
     return this.#target(order, call);
+  }
+
+  /** An appliance template or an OCI image; one that is there is left alone. */
+  async #named(order: DownloadOrder, call: Call): Promise<Download> {
+    if (order.checksum !== undefined || order.filename !== undefined) {
+      const message = "filename and checksum go with an address. Nothing was sent.";
+      throw new Problem("invalid_input", message, {
+        next: `Leave them out: Proxmox knows both for ${oneLine(order.url, 80)}.`,
+        facts: { argument: order.checksum === undefined ? "filename" : "checksum" },
+      });
+    }
+    const node = await this.#target(order, call);
+    const found = await this.#appliances.find(order.url, { node, storage: order.storage }, call);
+    const { storage, volid, existed, says, request } = found;
+    const against = this.#underWay(found);
+    const touches = [tags.storageContent(storage), tags.tasks];
+    const plan: Plan = { says, against, touches, ...(existed ? {} : { request }) };
+    const done = { storage, node, volid, existed, plan };
+    if (order.dryRun || existed) return done;
+    if (against[0]) throw against[0];
+    return { ...done, task: await this.#fetches.begin(found, {}, call) };
   }
 
   /** The node that will do it: any that has a shared storage at hand, the only one with a local one, or the one that was named. */
@@ -123,45 +151,51 @@ export class Downloads {
     node: string,
     { existed, comparable }: { readonly existed: boolean; readonly comparable: boolean },
   ): readonly Problem[] {
-    const upid = this.#running.get(`${node} ${volid}`);
-    const facts = { volid, node, ...(upid && { upid }) };
-    if (upid !== undefined) {
-      const next =
-        upid === ""
-          ? "See how it goes with get_tasks."
-          : `Follow it with get_tasks {upid: "${upid}", wait_s: 60}.`;
-      return [new Problem("conflict", `${volid} is being downloaded already.`, { next, facts })];
-    }
+    const underWay = this.#underWay({ node, volid });
+    if (underWay.length > 0) return underWay;
     if (!existed || comparable) return [];
     const next =
       "Use it, give its checksum to have it compared, choose another filename, or delete it first (delete_storage_content).";
+    const facts = { volid, node };
     const message = `${volid} is there already, seen through ${node}. Nothing was sent.`;
     return [new Problem("conflict", message, { next, facts })];
   }
 
+  #underWay({ volid, node }: Pick<Appliance, "volid" | "node">): readonly Problem[] {
+    const upid = this.#fetches.running({ volid, node });
+    if (upid === undefined) return [];
+    const next =
+      upid === ""
+        ? "See how it goes with get_tasks."
+        : `Follow it with get_tasks {upid: "${upid}", wait_s: 60}.`;
+    const facts = { volid, node, ...(upid && { upid }) };
+    return [new Problem("conflict", `${volid} is being downloaded already.`, { next, facts })];
+  }
+
   async #begin(
-    plan: Plan,
-    { node, volid, source, params }: Pick<Target, "node" | "volid" | "source" | "params">,
+    { request }: Plan,
+    target: Omit<Target, "against">,
+    after: Afterwards,
     call: Call,
   ): Promise<Task> {
-    const key = `${node} ${volid}`;
-    const follow = { onEnd: () => void this.#running.delete(key) };
-    const { touches, request } = plan;
+    const { storage, node, volid, source, params } = target;
     if (!request) throw new TypeError("a download is planned with its request");
-    this.#running.set(key, "");
+    const whole = { ...request, params: { url: source.url, ...params } };
+    const errand = { storage, node, volid, request: whole };
     try {
-      const whole = { ...request, params: { url: source.url, ...params } };
-      const task = await this.#changes.send(whole, { touches, follow }, call);
-      this.#running.set(key, task.upid);
-      return discreet(task, source);
+      return discreet(await this.#fetches.begin(errand, after, call), source);
     } catch (error) {
-      this.#running.delete(key);
       throw mayNotDownload(error, node, this.#principal);
     }
   }
 }
 
 type Where = Pick<DownloadOrder, "storage" | "content" | "node">;
+
+/** No address, but a name: an appliance template or an OCI image. */
+function isNamed({ url, content }: DownloadOrder): boolean {
+  return content === "vztmpl" && !/^https?:/i.test(url);
+}
 
 interface Target {
   readonly storage: string;

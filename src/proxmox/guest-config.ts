@@ -59,6 +59,8 @@ export interface GuestConfig {
   readonly nics: readonly Nic[];
   /** Everything else, as PVE writes it. */
   readonly options: Readonly<Record<string, string | number>>;
+  /** All of it as PVE writes it, for changes that keep what they do not name. */
+  readonly raw: Readonly<Record<string, string>>;
 }
 
 const diskKey = /^(?:(?:ide|sata|scsi|virtio|efidisk|tpmstate|mp|unused)[0-9]+|rootfs)$/;
@@ -84,8 +86,10 @@ export function readConfig(data: unknown, id: GuestId, beganAt: number): GuestCo
   const disks: Disk[] = [];
   const nics: Nic[] = [];
   const options: Record<string, string | number> = {};
+  const raw: Record<string, string> = {};
   for (const key of Object.keys(wire).sort(byKey)) {
     const value = text(wire[key]);
+    if (value !== undefined && key !== "digest") raw[key] = value;
     if (value === undefined || parsedElsewhere.has(key)) continue;
     if (diskKey.test(key)) disks.push(disk(key, value));
     else if (/^net[0-9]+$/.test(key)) nics.push(nic(key, value, wire, type));
@@ -102,6 +106,7 @@ export function readConfig(data: unknown, id: GuestId, beganAt: number): GuestCo
     disks,
     nics,
     options,
+    raw,
     ...given({
       digest: text(wire["digest"]),
       name: nameIn(wire, id),

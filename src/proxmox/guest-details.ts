@@ -122,6 +122,8 @@ const questions = {
 
 /** PVE: GET …/snapshot: the snapshots of a guest, the oldest first. */
 export const snapshotsQuestion = questions.snapshots;
+/** PVE: GET …/pending: what waits for a restart. */
+export const pendingQuestion = questions.pending;
 
 /** It is for those who change it. */
 function withoutDigest({ digest: _, ...rest }: Wire): Wire {

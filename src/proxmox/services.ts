@@ -41,7 +41,7 @@ export class Services {
     this.uploads = new Uploads({ verbs, lookup, storages, where, changes, principal });
     this.metrics = new Metrics({ verbs, lookup, storages, node });
     this.acme = new Acme({ verbs, certificates, recognitions, changes, tasks: client.tasks });
-    this.taskList = new TaskList(verbs, client.cluster);
+    this.taskList = new TaskList(client.cluster);
     this.taskStops = new TaskStops(verbs, client.tasks);
   }
 }

@@ -1,12 +1,9 @@
 import { each } from "../each.ts";
-import { path } from "../http/path.ts";
 import { isProblem, type Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import { type Cluster, type ListedTask, readTasks } from "./cluster.ts";
-import { fresh, tags } from "./freshness.ts";
+import type { Cluster, ListedTask, TaskPage } from "./cluster.ts";
 import type { Inventory } from "./inventory.ts";
 import { stateOf } from "./task.ts";
-import type { Question, Verbs } from "./verbs.ts";
 
 export type ListedState = "running" | "ok" | "warnings" | "failed";
 
@@ -32,11 +29,6 @@ export interface TaskListing {
   readonly unasked: readonly { readonly node: string; readonly problem: Problem }[];
 }
 
-interface Part {
-  readonly tasks: readonly ListedTask[];
-  readonly total: number;
-}
-
 /** A client keeps no more requests than this under way for one list. */
 const atOnce = 8;
 
@@ -50,11 +42,9 @@ const filters: Readonly<Record<ListedState, string>> = {
 
 /** What Proxmox does and has done, out of the tasks that run and the archives of all nodes. */
 export class TaskList {
-  readonly #verbs: Verbs;
   readonly #cluster: Cluster;
 
-  constructor(verbs: Verbs, cluster: Cluster) {
-    this.#verbs = verbs;
+  constructor(cluster: Cluster) {
     this.#cluster = cluster;
   }
 
@@ -72,9 +62,9 @@ export class TaskList {
     }
     const online = [...inventory.nodes.values()].filter((row) => row.status !== "offline");
     const nodes = node === undefined ? online.map((row) => row.node) : [node];
-    const asked = await each(nodes, atOnce, (one) =>
-      this.#verbs.observe(call, nodeQuestion(one, { vmid, state, since, limit })),
-    );
+    const source = state === "running" ? "active" : "all";
+    const filter = { vmid, since, source, statusfilter: state && filters[state], limit } as const;
+    const asked = await each(nodes, atOnce, (one) => this.#cluster.taskPage(one, filter, call));
     const parts = asked.flatMap((one) => (one.ok ? [one.value] : []));
     const unasked = asked.flatMap((one, index) =>
       one.ok ? [] : [{ node: nodes[index] ?? "", problem: one.problem }],
@@ -87,28 +77,8 @@ export class TaskList {
   }
 }
 
-/** PVE: GET /nodes/{node}/tasks */
-function nodeQuestion(node: string, query: Omit<TaskQuery, "node">): Question<Part> {
-  const { vmid, state, since, limit } = query;
-  return {
-    path: path`/nodes/${node}/tasks`,
-    params: {
-      source: state === "running" ? "active" : "all",
-      vmid,
-      since: since === undefined ? undefined : Math.floor(since / 1000),
-      statusfilter: state && filters[state],
-      limit,
-    },
-    freshness: fresh("tasks", tags.tasks),
-    parse: (data, { total }) => {
-      const tasks = readTasks(data);
-      return { tasks, total: Math.max(total ?? 0, tasks.length) };
-    },
-  };
-}
-
 /** Filters are applied once more: the cluster's list knows none, and PVE's words do not say exactly what ours do. */
-function listing(parts: readonly Part[], { state, limit }: TaskQuery): TaskListing {
+function listing(parts: readonly TaskPage[], { state, limit }: TaskQuery): TaskListing {
   const all = parts.flatMap(({ tasks }) => tasks.map((one) => ({ ...one, state: stateNow(one) })));
   const wanted = all.filter((task) => state === undefined || task.state === state);
   const beyond = parts.reduce((sum, { total, tasks }) => sum + total - tasks.length, 0);

@@ -86,6 +86,11 @@ export class Tasks {
     return this.#activity.running(tag).find((upid) => !types.includes(parseUpid(upid)?.type ?? ""));
   }
 
+  /** A task of ours that runs, or whose consequences are still being dealt with. */
+  own(upid: string): Task | undefined {
+    return this.#own.get(upid);
+  }
+
   /** Whether any task of ours of one of these types runs. */
   anyRunning(...types: readonly string[]): boolean {
     return [...this.#own.keys()].some((upid) => types.includes(parseUpid(upid)?.type ?? ""));

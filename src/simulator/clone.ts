@@ -5,7 +5,14 @@ import { readProperties, writeProperties } from "./property-string.ts";
 import { randomMac, randomUuid } from "./random.ts";
 import { Interrupted, TaskFailure, type TaskLog, type Work } from "./tasks.ts";
 import { allocate, humanSize, usableStorage } from "./volumes.ts";
-import { type Config, type Guest, stoppedGuest, type Volume, volumeKey } from "./world.ts";
+import {
+  type Config,
+  type Guest,
+  stoppedGuest,
+  type Traits,
+  type Volume,
+  volumeKey,
+} from "./world.ts";
 
 /** A clone as it was asked for, checked. */
 export interface CloneOrder {
@@ -37,9 +44,17 @@ export function* cloneVm(cluster: Cluster, order: CloneOrder, log: TaskLog): Wor
       throw new TaskFailure(`unable to create VM ${newid}: config file already exists`);
     }
     const config = { lock: "clone", description: " qmclone temporary file" };
-    const guest = stoppedGuest({ vmid: newid, type: "qemu", node: source.node, config });
+    const traits = inside(source, newid);
+    const guest = stoppedGuest({ vmid: newid, type: "qemu", node: source.node, config, traits });
     yield* copyInto(cluster, order, guest, log);
   });
+}
+
+/** What is installed comes along, and boots for a while before it answers; DHCP gives an address of its own. */
+function inside({ traits: { agent, os } }: Guest, newid: number): Traits {
+  if (!agent) return {};
+  const addresses = [`198.51.100.${1 + (newid % 250)}/24`];
+  return { agent, addresses, bootMs: 8_000, ...(os && { os }) };
 }
 
 /** vzclone: the new id was taken and the source locked before the answer (PVE::API2::LXC clone_vm). */
@@ -185,7 +200,7 @@ function* instant(): Work {
 }
 
 /** Copies with a progress line about every second. */
-function* transfer(sizeBytes: number, bwlimit: number, log: TaskLog): Work {
+export function* transfer(sizeBytes: number, bwlimit: number, log: TaskLog): Work {
   const rate = bwlimit > 0 ? Math.min(copyRate, (bwlimit * 1024) / 1000) : copyRate;
   const totalMs = Math.max(300, sizeBytes / rate);
   const steps = Math.min(100, Math.max(1, Math.round(totalMs / 1000)));

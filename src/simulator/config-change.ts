@@ -1,18 +1,13 @@
 import type { Cluster } from "./cluster.ts";
 import { isDiskKey } from "./guest-config.ts";
 import { findVolume } from "./guests.ts";
+import { importedBytes } from "./import-disks.ts";
 import { lookup, type Parameters, type Values } from "./parameters.ts";
 import { readProperties, writeProperties, writeSize } from "./property-string.ts";
 import { randomMac } from "./random.ts";
 import { badParameters, died } from "./refusal.ts";
 import { allocate, usableStorage } from "./volumes.ts";
-import { type Guest, volumeKey } from "./world.ts";
-
-/** Keys that a running guest takes at once; the others wait as pending for a cold start. */
-const hot = {
-  qemu: /^(?:name|description|tags|onboot|startup|protection|hotplug|boot|agent|balloon|shares|cpulimit|cpuunits|ci\w+|ipconfig\d+|sshkeys|nameserver|searchdomain|net\d+|scsi\d+|virtio\d+|ide\d+|usb\d+|unused\d+|lock)$/,
-  lxc: /^(?:description|tags|onboot|startup|protection|memory|swap|cores|cpulimit|cpuunits|net\d+|nameserver|searchdomain|mp\d+|unused\d+|lock)$/,
-};
+import type { Guest } from "./world.ts";
 
 export interface Change {
   readonly set: Readonly<Record<string, string>>;
@@ -45,59 +40,6 @@ export function readChange(values: Values, parameters: Parameters): Change {
 
 function pieces(list: string | undefined): string[] {
   return (list ?? "").split(/[,;\s]+/).filter((piece) => piece !== "");
-}
-
-/** Carries a change out; disks are allocated and detached on the way. Throws 500 before anything has changed. */
-export function applyChange(cluster: Cluster, guest: Guest, change: Change): void {
-  const set: Record<string, string> = {};
-  for (const [key, value] of Object.entries(change.set)) {
-    set[key] = normalValue(cluster, guest, key, value);
-  }
-  for (const key of change.revert) {
-    delete guest.pending[key];
-    guest.pendingDelete = guest.pendingDelete.filter((other) => other !== key);
-  }
-  for (const key of change.remove) removeKey(cluster, guest, key, change.force);
-  for (const [key, value] of Object.entries(set)) {
-    guest.pendingDelete = guest.pendingDelete.filter((other) => other !== key);
-    if (takesAtOnce(guest, key)) {
-      guest.config[key] = value;
-      delete guest.pending[key];
-    } else if (guest.config[key] === value) {
-      delete guest.pending[key];
-    } else {
-      guest.pending[key] = value;
-    }
-  }
-}
-
-function takesAtOnce(guest: Guest, key: string): boolean {
-  return guest.run.status !== "running" || hot[guest.type].test(key);
-}
-
-function removeKey(cluster: Cluster, guest: Guest, key: string, force: boolean): void {
-  delete guest.pending[key];
-  const value = guest.config[key];
-  if (value === undefined) return;
-  if (!takesAtOnce(guest, key)) {
-    if (!guest.pendingDelete.includes(key)) guest.pendingDelete.push(key);
-    return;
-  }
-  delete guest.config[key];
-  const unused = key.startsWith("unused");
-  if (!unused && !isDiskKey(guest.type, key)) return;
-  const parts = readProperties(value, "file");
-  const volid = parts["file"] ?? "";
-  const volume = findVolume(cluster, volid, guest.node);
-  if (!volume || parts["media"] === "cdrom") return;
-  if (unused || force) cluster.world.volumes.delete(volumeKey(volid, volume.node));
-  else guest.config[freeUnused(guest)] = volid;
-}
-
-function freeUnused(guest: Guest): string {
-  let index = 0;
-  while (guest.config[`unused${index}`] !== undefined) index++;
-  return `unused${index}`;
 }
 
 /** The normal form that PVE writes into the config; also used by create. */
@@ -155,7 +97,9 @@ function diskValue(cluster: Cluster, guest: Guest, key: string, value: string): 
     if (!storage.content.includes(content)) {
       throw died(`storage '${storageId}' does not support content-type '${content}'`);
     }
-    const sizeBytes = parts["import-from"] ? 3 * 1024 ** 3 : Number(name) * 1024 ** 3;
+    const small = key === "efidisk0" || key === "tpmstate0" ? 4 * 1024 ** 2 : undefined;
+    const imported = parts["import-from"] ? importedBytes : undefined;
+    const sizeBytes = imported ?? small ?? Number(name) * 1024 ** 3;
     const { format } = parts;
     const volume = allocate(cluster, { ...fresh, sizeBytes, ...(format ? { format } : {}) });
     const { format: _, "import-from": __, ...kept } = parts;

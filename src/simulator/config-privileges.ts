@@ -35,6 +35,7 @@ export function needConfigPrivileges(
     access.need(`/vms/${guest.vmid}`, privilegeOf(guest.type, key, value));
     if (/^net\d+$/.test(key)) needBridge(access, value);
     if (key === "features" && !root) needFeatures(value);
+    if (guest.type === "qemu") needDevice(access, root, key, value);
   }
 }
 
@@ -58,6 +59,47 @@ function needBridge(access: Access, value: string): void {
   if (bridge === undefined) return;
   const path = `/sdn/zones/localnetwork/${bridge}${tag === undefined ? "" : `/${tag}`}`;
   access.needAny(path, ["SDN.Use"]);
+}
+
+/** A host's own devices are root's; mapped ones need a privilege on their mapping (Qemu.pm check_hostpci_perm, check_usb_perm). */
+function needDevice(access: Access, root: boolean, key: string, value: string): void {
+  const kind = /^(hostpci|usb)\d+$/.exec(key)?.[1];
+  if (kind !== undefined && value !== "") {
+    const { mapping, host } = readProperties(value, "host");
+    const what = kind === "usb" ? "real devices" : "non-mapped devices";
+    if (mapping !== undefined) {
+      access.need(`/mapping/${kind === "usb" ? "usb" : "pci"}/${mapping}`, "Mapping.Use");
+    } else if (kind === "hostpci" && host === undefined) {
+      throw died("either 'host' or 'mapping' must be set.");
+    } else if (!root && host?.toLowerCase() !== "spice") {
+      throw died(`only root can set '${key}' config for ${what}`);
+    }
+  }
+  if (/^serial\d+$/.test(key) && value !== "" && value !== "socket" && !root) {
+    throw died(`only root can set '${key}' config for real devices`);
+  }
+}
+
+/** What a disk option asks of storages (Qemu.pm check_storage_access, Storage.pm check_volume_access). */
+export function needDiskPrivileges(
+  access: Access,
+  guest: { readonly vmid: number },
+  options: Readonly<Record<string, string>>,
+  ownerOf: (volid: string) => number | undefined,
+): void {
+  for (const [key, value] of Object.entries(options)) {
+    if (!/^(?:(?:scsi|virtio|sata|ide|mp)\d+|efidisk0|tpmstate0|rootfs)$/.test(key)) continue;
+    const parts = readProperties(value, "file");
+    const volid = parts["file"] ?? parts["volume"] ?? "";
+    const [storage = "", name = ""] = volid.split(":");
+    if (!volid.includes(":")) continue;
+    const path = `/storage/${storage}`;
+    if (name === "cloudinit" || /^\d+(?:\.\d+)?$/.test(name)) {
+      access.need(path, "Datastore.AllocateSpace");
+    } else if (/^(?:iso|vztmpl|import)\//.test(name)) {
+      access.needAny(path, ["Datastore.AllocateSpace", "Datastore.Audit"]);
+    } else if (ownerOf(volid) !== guest.vmid) access.need(path, "Datastore.Allocate");
+  }
 }
 
 function needFeatures(value: string): void {

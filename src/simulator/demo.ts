@@ -75,6 +75,7 @@ function addTemplates(world: World): void {
     memoryMib: 1024,
     tags: "template",
     config: cloudinit,
+    traits: { agent: true },
   });
   addGuest(world, {
     vmid: 9001,
@@ -207,4 +208,9 @@ function addWeb(world: World): void {
   serve("https://releases.ubuntu.com/24.04/ubuntu-24.04.3-live-server-amd64.iso", 3_154);
   const images = "http://download.proxmox.com/images/system";
   serve(`${images}/alpine-3.22-default_20250617_amd64.tar.xz`, 3);
+  serve(`${images}/debian-12-standard_12.12-1_amd64.tar.zst`, 121);
+  serve(`${images}/debian-13-standard_13.1-2_amd64.tar.zst`, 124);
+  serve(`${images}/ubuntu-24.04-standard_24.04-2_amd64.tar.zst`, 141);
+  serve("docker://docker.io/library/nginx:latest", 62);
+  serve("docker://docker.io/library/alpine:3.22", 4);
 }

@@ -1,5 +1,6 @@
 import type { Cluster } from "./cluster.ts";
-import { disksOf } from "./guest-config.ts";
+import { disksOf, isCloudinit, isDiskKey } from "./guest-config.ts";
+import { readProperties } from "./property-string.ts";
 import { died } from "./refusal.ts";
 import type { Call } from "./route.ts";
 import type { Guest, GuestType, Volume } from "./world.ts";
@@ -39,7 +40,7 @@ export function haManaged(cluster: Cluster, guest: Guest): boolean {
 
 /** Switches a guest on, as of now; pending changes take effect. */
 export function switchOn(cluster: Cluster, guest: Guest): void {
-  applyPending(guest);
+  applyPending(cluster, guest);
   const pid = cluster.tasks.pid(guest.node);
   guest.run = { status: "running", qmpstatus: "running", since: cluster.now, pid };
 }
@@ -50,11 +51,57 @@ export function switchOff(guest: Guest): void {
 }
 
 /** What waited for a cold start becomes the config. */
-function applyPending(guest: Guest): void {
-  guest.config = { ...guest.config, ...guest.pending };
-  for (const key of guest.pendingDelete) delete guest.config[key];
+function applyPending(cluster: Cluster, guest: Guest): void {
+  const { pendingDelete, pendingForce = [], pending } = guest;
   guest.pending = {};
   guest.pendingDelete = [];
+  guest.pendingForce = [];
+  for (const key of pendingDelete) dropOption(cluster, guest, key, pendingForce.includes(key));
+  for (const [key, value] of Object.entries(pending)) takeOption(cluster, guest, key, value);
+}
+
+/** Writes an option; the volume that a drive had before becomes unused. */
+export function takeOption(cluster: Cluster, guest: Guest, key: string, value: string): void {
+  const old = guest.config[key];
+  guest.config[key] = value;
+  if (old === undefined || !isDiskKey(guest.type, key)) return;
+  if (volidOf(old) !== volidOf(value)) keepVolume(cluster, guest, old);
+}
+
+/** Takes an option out; a disk's volume becomes unused, or goes with `force` and when it was unused already. */
+export function dropOption(cluster: Cluster, guest: Guest, key: string, force: boolean): void {
+  const value = guest.config[key];
+  delete guest.config[key];
+  const unused = /^unused\d+$/.test(key);
+  if (value === undefined || !(unused || isDiskKey(guest.type, key))) return;
+  const volume = ownVolume(cluster, guest, value);
+  if (!volume) return;
+  if (unused || force || isCloudinit(volume.volid)) {
+    cluster.world.volumes.delete(volumeKey(volume.volid, volume.node));
+  } else keepVolume(cluster, guest, value);
+}
+
+/** PVE::AbstractConfig add_unused_volume: only what the guest owns, and no CD. */
+export function keepVolume(cluster: Cluster, guest: Guest, value: string): void {
+  const volume = ownVolume(cluster, guest, value);
+  const named = Object.entries(guest.config).some(
+    ([key, text]) => /^unused\d+$/.test(key) && text === volume?.volid,
+  );
+  if (!volume || named || isCloudinit(volume.volid)) return;
+  let index = 0;
+  while (guest.config[`unused${index}`] !== undefined) index++;
+  guest.config[`unused${index}`] = volume.volid;
+}
+
+function ownVolume(cluster: Cluster, guest: Guest, value: string): Volume | undefined {
+  const volume = findVolume(cluster, volidOf(value), guest.node);
+  return volume?.vmid === guest.vmid ? volume : undefined;
+}
+
+/** The volume that a drive, a mount point or an unused entry names. */
+export function volidOf(value: string): string {
+  const parts = readProperties(value, "file");
+  return parts["file"] ?? parts["volume"] ?? "";
 }
 
 /** Whether this is still the guest that a worker began with: not destroyed, not taken again. */

@@ -31,6 +31,7 @@ export function* startWork(cluster: Cluster, guest: Guest, log: TaskLog): Work {
       throw new TaskFailure(`${kindWord(guest.type)} ${guest.vmid} already running`);
     }
     checkBridges(cluster, guest);
+    checkMappings(cluster, guest);
     if (suspended) log.print("Resuming suspended VM");
     if (guest.config["bios"] === "ovmf" && guest.config["efidisk0"] === undefined) {
       log.warn("no efidisk configured! Using temporary efivars disk.");
@@ -49,6 +50,15 @@ function checkBridges(cluster: Cluster, guest: Guest): void {
     if (bridge !== undefined && !cluster.world.bridges.has(bridge)) {
       throw new TaskFailure(`bridge '${bridge}' does not exist`);
     }
+  }
+}
+
+/** PVE::QemuServer::PCI parse_hostpci: whether a mapping is there is seen at the start only. */
+function checkMappings(cluster: Cluster, guest: Guest): void {
+  for (const [key, value] of Object.entries(guest.config)) {
+    const mapping = /^hostpci\d+$/.test(key) ? readProperties(value, "host")["mapping"] : undefined;
+    if (mapping === undefined || cluster.world.pciMappings?.has(mapping)) continue;
+    throw new TaskFailure(`PCI device mapping not found for '${mapping}'`);
   }
 }
 

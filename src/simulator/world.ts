@@ -38,6 +38,8 @@ export interface Traits {
   shutdownMs?: number | "never";
   /** Whether a QEMU guest agent answers inside; it still has to be enabled in the config. */
   agent?: boolean;
+  /** Milliseconds from the start until the agent answers. */
+  bootMs?: number;
   /** Addresses with prefix length: `192.0.2.10/24`. */
   addresses?: string[];
   os?: { id: string; name: string; version: string; kernel: string };
@@ -45,6 +47,8 @@ export interface Traits {
   load?: number;
   /** Milliseconds since the epoch; rounds of pvestatd before that know nothing of the guest. */
   bornAt?: number;
+  /** Options that it refuses to take while it runs, with QEMU's text. */
+  hotplugFails?: Readonly<Record<string, string>>;
 }
 
 export interface Run {
@@ -64,6 +68,8 @@ export interface Guest {
   pending: Config;
   /** Keys whose deletion is pending. */
   pendingDelete: string[];
+  /** Those of them whose volumes go too. */
+  pendingForce?: string[];
   snapshots: Snapshot[];
   run: Run;
   readonly traits: Traits;
@@ -230,6 +236,8 @@ export interface World {
   readonly bridges: Set<string>;
   /** Absent: no account was ever registered. */
   acme?: AcmeWorld;
+  /** Names of the PCI devices that are mapped in the cluster. */
+  readonly pciMappings?: Set<string>;
 }
 
 /** Volumes of node-local storages repeat from node to node: the key tells them apart. */

@@ -71,13 +71,16 @@ async function look(random: () => number, _id: string, { server, witness }: Team
 
 async function change(random: () => number, id: string, team: Team): Promise<void> {
   const { server, witness } = team;
-  const tool = some(random, ["start_guest", "stop_guest", "create_snapshot", "clone", "delete"]);
+  const tools = ["start_guest", "stop_guest", "restart_guest", "create_snapshot", "update_guest"];
+  const tool = some(random, [...tools, "clone", "delete"]);
   const wait = random() < 0.3 ? { wait_s: 0 } : {};
   if (tool === "clone") return clone(random, id, team);
   if (tool === "delete") return remove(random, team);
   const guest = anybody(random);
   const mode = some(random, ["shutdown", "stop"]);
-  const args = { guest, ...wait, ...(tool === "stop_guest" && { mode }) };
+  const set = { notes: id, onboot: random() < 0.5 };
+  const own = { ...(tool === "stop_guest" && { mode }), ...(tool === "update_guest" && { set }) };
+  const args = { guest, ...wait, ...own };
   const done = witness.means(guest);
   expectOrdinary(tool, args, await server.begin(tool, args), witness);
   done();

@@ -1,5 +1,7 @@
 import type { LoggedRequest } from "../../src/simulator/request-log.ts";
 import type { World } from "../../src/simulator/world.ts";
+import { cloning, creationCalls, creationRoutes, isCreation, settings } from "./creations.ts";
+import { guestChangeCalls, guestChangeRoutes } from "./guest-changes.ts";
 import type { Arguments, Dice } from "./mutations.ts";
 import { usageCalls, usageRoutes } from "./uses.ts";
 
@@ -39,15 +41,6 @@ const changing = (dice: Dice) => ({
   ...maybe(dice, "dry_run", [true, true, false]),
 });
 const include = ["pending", "agent", "snapshots", "backups", "ha", "firewall"];
-const cloning = (dice: Dice) => ({
-  name: `copy-${dice.below(1e6)}`,
-  ...maybe(dice, "vmid", [800 + dice.below(100)]),
-  ...maybe(dice, "full", [true, false]),
-  ...maybe(dice, "node", nodes),
-  ...maybe(dice, "pool", ["staging", "production"]),
-  ...maybe(dice, "start", [true, false]),
-  ...changing(dice),
-});
 const oneOrSeveral = (dice: Dice) =>
   dice.chance(0.7)
     ? { guest: dice.pick(guests) }
@@ -57,6 +50,7 @@ const oneOrSeveral = (dice: Dice) =>
 export const validCalls: Readonly<
   Record<string, (dice: Dice, upids: readonly string[]) => Arguments>
 > = {
+  ...guestChangeCalls,
   list_guests: (dice) => ({
     ...maybe(dice, "name", ["web-*", "*-1"]),
     ...maybe(dice, "tag", ["prod", "web"]),
@@ -108,6 +102,7 @@ export const validCalls: Readonly<
     ...maybe(dice, "description", ["by hand"]),
     ...changing(dice),
   }),
+  ...creationCalls,
   download_storage: (dice) => ({
     storage: dice.pick(["local", "nfs-shared"]),
     url: "https://example.invalid/images/tiny.iso",
@@ -131,7 +126,11 @@ export const validCalls: Readonly<
     ...changing(dice),
   }),
   delete_certificate: (dice) => ({ node: dice.pick(nodes), ...changing(dice) }),
-  clone_vm: (dice) => ({ vm: dice.pick([...vms, 9000, "debian-13-template"]), ...cloning(dice) }),
+  clone_vm: (dice) => ({
+    vm: dice.pick([...vms, 9000, "debian-13-template"]),
+    ...cloning(dice),
+    ...settings(dice),
+  }),
   clone_container: (dice) => ({
     container: dice.pick([9001, 311, ...containers]),
     ...cloning(dice),
@@ -173,12 +172,14 @@ const details = [
   "GET /cluster/ha/resources/(?:vm|ct):[0-9]+",
   `GET ${node}/storage/[a-z-]+/content`,
 ];
-const cloneRoutes = ["GET /cluster/nextid", `POST ${guest}/clone`];
+const addresses = `GET ${guest}/agent/network-get-interfaces`;
+const cloneRoutes = ["GET /cluster/nextid", `POST ${guest}/clone`, addresses];
 
 const storageReads = ["GET /storage", `GET ${node}/storage(?:/[a-z-]+/(?:content|status))?`];
 
 /** The requests that each tool may make besides the common ones. */
 const routes: Readonly<Record<string, readonly string[]>> = {
+  ...guestChangeRoutes,
   get_vm: details,
   get_container: details,
   get_cluster: ["GET /cluster/(?:status|tasks|ha/status/current)", `GET ${node}/version`],
@@ -199,6 +200,7 @@ const routes: Readonly<Record<string, readonly string[]>> = {
   ],
   get_connection_status: ["GET /version", "GET /access/permissions"],
   ...usageRoutes,
+  ...creationRoutes,
   clone_vm: cloneRoutes,
   clone_container: cloneRoutes,
   start_guest: [`POST ${guest}/status/(?:start|resume)`],
@@ -218,15 +220,18 @@ export function strayed(
   guests: { readonly named: ReadonlySet<number>; readonly clones: ReadonlySet<number> },
 ): readonly string[] {
   const own = new RegExp(`^(?:${[...common, ...(routes[tool] ?? [])].join("|")})$`);
-  // A clone is tagged and started when it is ready, whatever is called meanwhile.
-  const later = new RegExp(`^(?:PUT ${guest}/config|POST ${guest}/status/start)$`);
+  // A new guest is tagged, grown and started when it is ready, whatever is called meanwhile.
+  const later = new RegExp(
+    `^(?:PUT ${guest}/(?:config|resize)|POST ${guest}/(?:status/start|template))$`,
+  );
   return requests
     .filter(({ method, path }) => {
       const line = `${method} ${path}`;
       const vmid = Number(/\/(?:qemu|lxc)\/([0-9]+)/.exec(path)?.[1]);
       if (path.split("/").some((piece) => /^\.{1,2}$/.test(piece))) return true;
       if (guests.clones.has(vmid) && later.test(line)) return false;
-      const meant = Number.isNaN(vmid) ? isMeant(path, args) : guests.named.has(vmid);
+      const made = own.test(line) && isCreation(method, path, args);
+      const meant = made || (Number.isNaN(vmid) ? isMeant(path, args) : guests.named.has(vmid));
       return !own.test(line) || (method !== "GET" && !meant);
     })
     .map(({ method, path }) => `${method} ${path}`);

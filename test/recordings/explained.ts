@@ -28,5 +28,7 @@ export const explained: Readonly<Record<number, string>> = {
   519: restore,
   520: restore,
   521: restore,
+  523: restore,
+  524: restore,
   525: restore,
 };

@@ -19,7 +19,18 @@ export function plainCall({ name, input }: Tool, upid = ""): Record<string, unkn
   );
   const own: Record<string, unknown> = {
     ...(name.startsWith("clone_") && { name: `${name.replace("_", "-")}-1` }),
+    ...(name === "create_vm" && { name: "new-1", disks: ["local-lvm:8"] }),
+    ...(name === "create_container" && { name: "new-2", template: "alpine-3.22-default" }),
+    ...(name === "create_container" && { rootfs: "local-lvm:4" }),
+    ...(name === "create_template" && { name: "new-3", url: image, storage: "local-lvm" }),
     ...(name === "clone_container" && { container: "114" }),
+    ...(name === "update_guest" && { guest: "103", set: { cores: 4, tags: ["web"] } }),
+    ...(name === "resize_disk" && { guest: "103", disk: "scsi0", size: "+1G" }),
+    ...(name === "move_disk" && { guest: "106", disk: "scsi0", storage: "nfs-shared" }),
+    ...(name === "attach_disk" && { guest: "107", size: "1G", storage: "local-lvm" }),
+    ...(name === "detach_disk" && { guest: "108", disk: "scsi0", confirm: "app-8.example.net" }),
+    ...(name === "convert_to_template" && { guest: "122", confirm: "app-22.example.net" }),
+    ...(name === "restart_guest" && { guest: "105" }),
     ...(name === "create_certificate" && { node: "pve-04", certificate: pems.cert, key: pems.key }),
     ...(name === "delete_certificate" && { node: "pve-04" }),
     ...(name === "delete_guest" && { guest: "111", confirm: "app-11.example.net" }),
@@ -40,6 +51,7 @@ export function plainCall({ name, input }: Tool, upid = ""): Record<string, unkn
 }
 
 const disc = "https://mirror.example/disc.iso";
+const image = "https://mirror.example/debian.qcow2";
 const orphan = "nfs-shared:iso/old.iso";
 
 /** Twelve nodes, eight pools, tags, names of ordinary length, every fifth guest a container. */
@@ -62,6 +74,10 @@ export function bigWorld(now: number): World {
   }
   const file = { content: "iso", format: "iso", sizeBytes: 1024 ** 3, ctime: 0 } as const;
   world.volumes.set(`/${orphan}`, { ...file, volid: orphan, node: "" });
+  const images = "http://download.proxmox.com/images/system";
+  const alpine = `${images}/alpine-3.22-default_20250617_amd64.tar.xz`;
+  world.web.set(image, { sizeBytes: 300 * 1024 ** 2, bytes: image });
+  world.web.set(alpine, { sizeBytes: 3 * 1024 ** 2, bytes: alpine });
   world.web.set(disc, { sizeBytes: 1024 ** 3, bytes: disc });
   addToken(world, {
     id: adminToken.tokenId,

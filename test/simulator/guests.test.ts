@@ -212,7 +212,7 @@ describe("inside a guest", () => {
     });
     expect((await pve.get(path(302, "pve2"))).reason).toBe("VM 302 is not running");
     expect((await pve.get(path(131, "pve3"))).reason).toBe("QEMU guest agent is not running");
-    await pve.put(`${vm(101, "pve1")}/config`, { delete: "agent" });
+    pve.simulator.outside.setConfig(101, { agent: undefined });
     expect((await pve.get(path(101, "pve1"))).reason).toBe("No QEMU guest agent configured");
     const { data } = await pve.get(`${ct(200, "pve1")}/interfaces`);
     expect(data[1]["ip-addresses"][0].prefix).toBe("24");

@@ -56,6 +56,19 @@ test("requests and answers hold against the published schema", async (context) =
   await settled(pve.post("/nodes/pve1/qemu/500/status/start"));
   await settled(pve.post("/nodes/pve1/qemu/500/status/stop"));
   await pve.put("/nodes/pve1/qemu/500/config", { memory: 1024, net1: "virtio,bridge=vmbr0" });
+  await settled(pve.put("/nodes/pve1/qemu/500/resize", { disk: "scsi0", size: "+1G" }));
+  await settled(
+    pve.post("/nodes/pve1/qemu/500/move_disk", { disk: "scsi0", storage: "local-lvm", delete: 1 }),
+  );
+  await settled(pve.post("/nodes/pve1/qemu/500/config", { delete: "net1", ciuser: "a" }));
+  await settled(pve.put("/nodes/pve3/lxc/311/resize", { disk: "rootfs", size: "+1G" }));
+  await settled(
+    pve.post("/nodes/pve3/lxc/311/move_volume", { volume: "rootfs", storage: "nfs-shared" }),
+  );
+  await pve.put("/nodes/pve3/lxc/311/config", { mp0: "local-lvm:1,mp=/a", memory: 600 });
+  await pve.get("/nodes/pve3/lxc/311/pending");
+  await settled(pve.post("/nodes/pve1/qemu/500/template"));
+  await pve.post("/nodes/pve3/lxc/311/template");
   await settled(pve.del("/nodes/pve1/qemu/500", { purge: 1 }));
   await pve.get("/nodes/pve1/tasks", { source: "all", limit: 10 });
   await pve.get("/cluster/tasks");

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { roleFor } from "../../src/http/permission.ts";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
+import { toolsets } from "../../tools/index.ts";
 import { type Lab, type LabOptions, lab } from "../kit.ts";
 
 const open: Lab[] = [];
@@ -10,11 +11,13 @@ afterEach(async () => {
 });
 
 async function start(options: LabOptions): Promise<Lab> {
-  const server = await lab(options);
+  const server = await lab({ tools: Object.values(toolsets).flat(), ...options });
   open.push(server);
   return server;
 }
 
+const image =
+  "https://cloud.debian.org/images/cloud/trixie/latest/debian-13-genericcloud-amd64.qcow2";
 const include = ["ha", "firewall", "backups", "agent", "pending", "snapshots"];
 const calls: readonly (readonly [string, Record<string, unknown>])[] = [
   ["list_guests", { limit: 5 }],
@@ -28,8 +31,19 @@ const calls: readonly (readonly [string, Record<string, unknown>])[] = [
   ["get_connection_status", {}],
   ["clone_vm", { vm: "debian-13-template", name: "copy-1", start: true }],
   ["create_snapshot", { guest: "copy-1", prefix: "auto" }],
+  ["update_guest", { guest: "copy-1", set: { cores: 4, notes: "x", net0: "tag=7" } }],
+  ["restart_guest", { guest: "copy-1", mode: "reset" }],
+  ["attach_disk", { guest: "copy-1", size: "1G", storage: "local-lvm" }],
+  ["resize_disk", { guest: "copy-1", disk: "scsi1", size: "+1G" }],
+  ["move_disk", { guest: "copy-1", disk: "scsi1", storage: "nfs-shared" }],
+  ["detach_disk", { guest: "copy-1", disk: "scsi1", confirm: "copy-1" }],
   ["stop_guest", { guest: "copy-1", mode: "stop" }],
   ["delete_guest", { guest: "copy-1", confirm: "copy-1" }],
+  ["update_guest", { guest: "dns-1", set: { memory: 1024 } }],
+  ["convert_to_template", { guest: "build-2", confirm: "build-2" }],
+  ["create_vm", { name: "made-1", disks: ["local-lvm:1"], nics: ["vmbr0"], start: true }],
+  ["create_container", { name: "made-2", template: "debian-13-standard", rootfs: "local-lvm:1" }],
+  ["create_template", { name: "made-3", url: image, storage: "local-lvm", wait_s: 300 }],
   ["clone_container", { container: "debian-13-ct-template", name: "copy-2" }],
   ["get_tasks", {}],
 ];
@@ -69,6 +83,7 @@ describe.each(["8.4", "9.1"] as const)("PVE %s", (version) => {
       ["start_guest", { guest: "staging-web-2" }, "VM.PowerMgmt"],
       ["create_snapshot", { guest: "web-1", name: "x1" }, "VM.Snapshot"],
       ["clone_vm", { vm: "debian-13-template", name: "copy-1" }, "VM.Clone"],
+      ["create_vm", { name: "made-1", disks: ["local-lvm:1"] }, "VM.Allocate"],
     ] as const) {
       const { kind, text, facts } = await server.call(tool, args);
       expect([tool, kind, facts["privileges"]]).toEqual([tool, "forbidden", [privilege]]);

@@ -2,6 +2,7 @@ import type { Route } from "../route.ts";
 import { accessRoutes } from "./access.ts";
 import { aclRoutes } from "./acl.ts";
 import { acmeRoutes } from "./acme.ts";
+import { applianceRoutes } from "./appliances.ts";
 import { certificateRoutes } from "./certificates.ts";
 import { clusterRoutes } from "./cluster.ts";
 import { downloadRoutes } from "./download.ts";
@@ -10,6 +11,7 @@ import { cloneRoutes } from "./guest-clone.ts";
 import { configRoutes } from "./guest-config.ts";
 import { createRoutes } from "./guest-create.ts";
 import { deleteRoutes } from "./guest-delete.ts";
+import { diskRoutes } from "./guest-disks.ts";
 import { guestInsideRoutes } from "./guest-inside.ts";
 import { moveRoutes } from "./guest-move.ts";
 import { guestReadRoutes } from "./guest-read.ts";
@@ -44,6 +46,7 @@ export function allRoutes(): Route[] {
     ...storageRoutes(),
     ...downloadRoutes(),
     ...uploadRoutes(),
+    ...applianceRoutes(),
     ...taskRoutes(),
     ...guestReadRoutes(),
     ...guestInsideRoutes(),
@@ -52,6 +55,7 @@ export function allRoutes(): Route[] {
     ...cloneRoutes(),
     ...createRoutes(),
     ...moveRoutes(),
+    ...diskRoutes(),
     ...deleteRoutes(),
     ...snapshotRoutes(),
     ...firewallRoutes(),

@@ -62,7 +62,7 @@ interface Target {
 }
 
 function download(call: Call): string {
-  const { cluster, access, values } = call;
+  const { cluster, values } = call;
   const node = values["node"] ?? "";
   const storage = usableStorage(cluster, values["storage"] ?? "", node);
   const { type } = storage;
@@ -79,16 +79,32 @@ function download(call: Call): string {
       content === "import" ? "invalid filename or wrong extension" : "wrong file extension";
     throw badParameters({ filename: wrong });
   }
+  return begin(call, storage, content, filename);
+}
+
+function begin(call: Call, storage: Storage, content: Content, filename: string): string {
   activate(storage);
   const path = `${storage.path}/${folders[content]}/${filename}`;
   const target = { storage, content, filename, path };
-  return cluster.tasks.start({
-    node,
+  return call.cluster.tasks.start({
+    node: call.values["node"] ?? "",
     type: "download",
     id: filename,
-    user: access.name,
+    user: call.access.name,
     work: (log, upid) => work(call, target, log, upid),
   });
+}
+
+/** A container template from an address that the host knows, with its checksum: a file that is there is left alone. */
+export function downloadAs(
+  call: Call,
+  storage: Storage,
+  { url, filename }: { readonly url: string; readonly filename: string },
+): string {
+  const bytes = call.cluster.world.web.get(url)?.bytes ?? "";
+  const checksum = createHash("sha512").update(bytes).digest("hex");
+  const given = { url, checksum, "checksum-algorithm": "sha512" };
+  return begin({ ...call, values: { ...call.values, ...given } }, storage, "vztmpl", filename);
 }
 
 /** PVE::Tools download_file_from_url */

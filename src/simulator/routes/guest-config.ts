@@ -1,9 +1,10 @@
-import { applyChange, type Change, readChange } from "../config-change.ts";
+import { applyChange } from "../config-apply.ts";
+import { type Change, readChange } from "../config-change.ts";
 import { containerConfigParameters, vmConfigParameters } from "../config-parameters.ts";
-import { needConfigPrivileges } from "../config-privileges.ts";
+import { needConfigPrivileges, needDiskPrivileges } from "../config-privileges.ts";
 import { lockTimeout } from "../file-locks.ts";
 import { digestOf } from "../guest-config.ts";
-import { guestOf, isAlive, lockText, missingText } from "../guests.ts";
+import { findVolume, guestOf, isAlive, lockText, missingText } from "../guests.ts";
 import type { Parameters } from "../parameters.ts";
 import { badParameters, died, Refusal } from "../refusal.ts";
 import { type Call, needsAny, type Route } from "../route.ts";
@@ -82,9 +83,16 @@ function* configWork(call: Call, guest: Guest, change: Change, log: TaskLog): Wo
       carryOutVm(call, guest, change);
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;
-      throw new TaskFailure(refusal.message);
+      throw new TaskFailure(inTask(refusal));
     }
   });
+}
+
+/** PVE::Exception stringify, its lines folded. */
+function inTask({ status, message, errors }: Refusal): string {
+  if (errors === undefined) return message;
+  const texts = Object.entries(errors).map(([key, text]) => `${key}: ${text}`);
+  return [`${status} ${message}`, ...texts].join(" ");
 }
 
 function prepareVm(call: Call): { change: Change; guest: Guest } {
@@ -97,7 +105,14 @@ function prepareVm(call: Call): { change: Change; guest: Guest } {
   const vmid = Number(values["vmid"]);
   const cleared = Object.fromEntries([...change.remove, ...change.revert].map((key) => [key, ""]));
   needConfigPrivileges(access, { type: "qemu", vmid }, { ...cleared, ...change.set });
+  needDisks(call, change);
   return { change, guest: guestOf(call, "qemu") };
+}
+
+function needDisks({ cluster, access, values }: Call, { set }: Change): void {
+  const { node = "", vmid } = values;
+  const ownerOf = (volid: string) => findVolume(cluster, volid, node)?.vmid;
+  needDiskPrivileges(access, { vmid: Number(vmid) }, set, ownerOf);
 }
 
 function refuseNothing(change: Change): void {
@@ -146,6 +161,7 @@ async function putContainer(call: Call): Promise<null> {
   const vmid = Number(values["vmid"]);
   const cleared = Object.fromEntries(change.remove.map((key) => [key, ""]));
   needConfigPrivileges(access, { type: "lxc", vmid }, { ...cleared, ...change.set });
+  needDisks(call, change);
   const guest = guestOf(call, "lxc");
   await underFileLock(call, guest, () => {
     refuseChange(guest, change);

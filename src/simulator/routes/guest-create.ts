@@ -2,8 +2,9 @@ import { normalValue } from "../config-change.ts";
 import { containerConfigParameters, vmConfigParameters } from "../config-parameters.ts";
 import { needConfigPrivileges } from "../config-privileges.ts";
 import { poolIdFormat, storageIdFormat, volumeIdFormat } from "../formats.ts";
-import { disksOf } from "../guest-config.ts";
-import { findVolume, removeGuest, takenText } from "../guests.ts";
+import { refuseStorages } from "../guest-storages.ts";
+import { removeGuest, takenText } from "../guests.ts";
+import { importDisks, MissingVolume, refuseMissing } from "../import-disks.ts";
 import type { Parameters } from "../parameters.ts";
 import type { Access } from "../permissions.ts";
 import { startWork, taskPrefix } from "../power.ts";
@@ -11,7 +12,6 @@ import { randomUuid } from "../random.ts";
 import { died, forbidden, Refusal } from "../refusal.ts";
 import { type Call, type Route, vmidParameter } from "../route.ts";
 import { TaskFailure, type TaskLog, type Work } from "../tasks.ts";
-import { usableStorage } from "../volumes.ts";
 import { type Config, type Guest, type GuestType, stoppedGuest } from "../world.ts";
 
 const flag = { type: "boolean", optional: true } as const;
@@ -72,6 +72,8 @@ function create(call: Call, type: GuestType): string {
   }
   needConfigPrivileges(access, { type, vmid }, wanted);
   refuseStorages(call, type, wanted);
+  refuseKeys(values, wanted);
+  if (type === "lxc") refuseContainer(call, wanted);
   const taken = takenText(cluster, vmid);
   if (taken !== undefined) {
     throw died(type === "qemu" ? `unable to create VM ${vmid} - ${taken}` : taken);
@@ -81,6 +83,44 @@ function create(call: Call, type: GuestType): string {
   if (pool !== undefined) cluster.world.pools.get(pool)?.vmids.add(vmid);
   const task = { node, type: `${taskPrefix(guest)}create`, id: String(vmid), user: access.name };
   return cluster.tasks.start({ ...task, work: (log) => createWork(call, guest, wanted, log) });
+}
+
+/** PVE::API2::LXC create_vm: the template may be read and is one; what only root or a system's modifier may. */
+function refuseContainer({ access, values }: Call, wanted: Config): void {
+  const { ostemplate = "" } = values;
+  const [, storage = "", kind] = /^([^:]+):([^/]+)\//.exec(ostemplate) ?? [];
+  access.needAny(`/storage/${storage}`, ["Datastore.AllocateSpace", "Datastore.Audit"]);
+  if (kind !== "vztmpl" && kind !== "backup") {
+    throw died(`unable to use volume ${ostemplate} - content type needs to be 'vztmpl'`);
+  }
+  const root = access.identity.user.id === "root@pam" && !access.identity.token;
+  if (wanted["unprivileged"] === "0") {
+    access.need("/", "Sys.Modify");
+    if (!root && wanted["features"] !== undefined) {
+      throw forbidden(
+        "changing feature flags for privileged container is only allowed for root@pam",
+      );
+    }
+  }
+  for (const [key, value] of Object.entries(wanted)) {
+    if (!root && /^mp\d+$/.test(key) && value.startsWith("/")) {
+      throw forbidden("mount point type bind is only allowed for root@pam");
+    }
+  }
+}
+
+/** PVE::Tools validate_ssh_public_keys: a VM's are encoded once more than a container's. */
+function refuseKeys(values: Call["values"], wanted: Config): void {
+  const text = unescaped(wanted["sshkeys"] ?? "") || (values["ssh-public-keys"] ?? "");
+  const wrong = text
+    .split("\n")
+    .some((line) => line.trim() !== "" && !/^(?:ssh|ecdsa|sk)-\S+ AAAA[\w+/=]+/.test(line));
+  if (wrong) throw died("SSH public key validation error");
+}
+
+function unescaped(text: string): string {
+  const character = (_: string, hex: string) => String.fromCharCode(Number.parseInt(hex, 16));
+  return text.replace(/%([0-9a-f]{2})/gi, character);
 }
 
 function containerDefaults({ values }: Call, wanted: Config): Config {
@@ -96,14 +136,6 @@ function containerDefaults({ values }: Call, wanted: Config): Config {
   };
 }
 
-function refuseStorages({ cluster, access, values }: Call, type: GuestType, wanted: Config): void {
-  for (const disk of disksOf(type, wanted)) {
-    if (!disk.volid.includes(":")) continue;
-    usableStorage(cluster, disk.storage, values["node"] ?? "");
-    if (!disk.cdrom) access.need(`/storage/${disk.storage}`, "Datastore.AllocateSpace");
-  }
-}
-
 /** On failure disks and config are removed again. */
 function* createWork(call: Call, guest: Guest, wanted: Config, log: TaskLog): Work {
   const { cluster, values } = call;
@@ -114,6 +146,7 @@ function* createWork(call: Call, guest: Guest, wanted: Config, log: TaskLog): Wo
     const config: Config = {};
     try {
       refuseMissing(call, guest, wanted);
+      yield* importDisks(cluster, guest, wanted, log);
       for (const [key, value] of Object.entries(wanted)) {
         // tags are put in order by changes, not by the creation
         config[key] = key === "tags" ? value : normalValue(cluster, guest, key, value);
@@ -128,19 +161,6 @@ function* createWork(call: Call, guest: Guest, wanted: Config, log: TaskLog): Wo
     }
   });
   if (values["start"] === "1") yield* startWork(cluster, guest, log);
-}
-
-class MissingVolume extends Error {}
-
-function refuseMissing({ cluster, values }: Call, guest: Guest, wanted: Config): void {
-  const isos = disksOf(guest.type, wanted).filter(
-    ({ cdrom, volid }) => cdrom && volid.includes(":iso/"),
-  );
-  for (const volid of [...isos.map((disk) => disk.volid), values["ostemplate"] ?? ""]) {
-    if (volid !== "" && !findVolume(cluster, volid, guest.node)) {
-      throw new MissingVolume(`volume '${volid}' does not exist`);
-    }
-  }
 }
 
 /** What PVE fills in by itself. */

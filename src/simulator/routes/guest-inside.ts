@@ -54,7 +54,9 @@ function agent(
 async function needAgent({ cluster }: Call, guest: Guest): Promise<void> {
   if (guest.config["agent"] === undefined) throw died("No QEMU guest agent configured");
   if (guest.run.status !== "running") throw died(`VM ${guest.vmid} is not running`);
-  if (guest.traits.agent && agentEnabled(guest) && guest.run.qmpstatus === "running") return;
+  const { agent, bootMs = 0 } = guest.traits;
+  const booted = guest.run.qmpstatus === "running" && cluster.now >= guest.run.since + bootMs;
+  if (agent && agentEnabled(guest) && booted) return;
   await cluster.wait(3000);
   throw died("QEMU guest agent is not running");
 }
@@ -79,7 +81,10 @@ function networkInterfaces({ cluster }: Call, guest: Guest): unknown[] {
   };
   const mac = macOf(guest);
   if (mac === undefined) return [lo];
-  const addresses = (guest.traits.addresses ?? []).map((cidr) => address(cidr, "ipv4"));
+  // What cloud-init was told at the first start stands before what DHCP gives.
+  const told = readProperties(guest.config["ipconfig0"] ?? "", "ip")["ip"];
+  const fixed = told?.includes("/") ? [told] : guest.traits.addresses;
+  const addresses = (fixed ?? []).map((cidr) => address(cidr, "ipv4"));
   const eth0 = {
     name: "eth0",
     "hardware-address": mac,

@@ -2,7 +2,6 @@ import { nodeFormat } from "../formats.ts";
 import { disksOf } from "../guest-config.ts";
 import { findVolume, guestOf, lockText, switchOff, switchOn } from "../guests.ts";
 import { refuseLocked, taskPrefix } from "../power.ts";
-import { readProperties, readSize, writeProperties, writeSize } from "../property-string.ts";
 import { badParameters, died } from "../refusal.ts";
 import { type Call, needs, type Route } from "../route.ts";
 import { TaskFailure, type TaskLog, type Work } from "../tasks.ts";
@@ -11,7 +10,7 @@ import { type Guest, type GuestType, volumeKey } from "../world.ts";
 const flag = { type: "boolean", optional: true } as const;
 const text = { type: "string", optional: true } as const;
 
-/** Migration and resize: PVE::API2::Qemu, PVE::API2::LXC, PVE::AbstractMigrate. */
+/** Migration: PVE::API2::Qemu, PVE::API2::LXC, PVE::AbstractMigrate. */
 export function moveRoutes(): Route[] {
   const target = { target: { type: "string", format: nodeFormat }, online: flag } as const;
   return [
@@ -22,8 +21,6 @@ export function moveRoutes(): Route[] {
       "target-storage": text,
       timeout: { type: "integer", optional: true },
     }),
-    resizeRoute("qemu"),
-    resizeRoute("lxc"),
   ];
 }
 
@@ -102,45 +99,4 @@ function moveVolume(
   if (!volume) return;
   volumes.delete(volumeKey(volid, from));
   volumes.set(volumeKey(volid, to), { ...volume, node: to });
-}
-
-function resizeRoute(type: GuestType): Route {
-  return {
-    method: "PUT",
-    path: `/nodes/{node}/${type}/{vmid}/resize`,
-    permission: needs("/vms/{vmid}", "VM.Config.Disk"),
-    parameters: {
-      disk: { type: "string" },
-      size: { type: "string", pattern: /^\+?\d+(?:\.\d+)?[KMGT]?$/ },
-      digest: { ...text, maxLength: 40 },
-      ...(type === "qemu" ? { skiplock: flag } : {}),
-    },
-    handle: (call) => resize(call, guestOf(call, type)),
-  };
-}
-
-function resize(call: Call, guest: Guest): string {
-  const { cluster, access } = call;
-  if (call.values["skiplock"] !== undefined) {
-    throw badParameters({ skiplock: "Only root may use this option." });
-  }
-  const { node, vmid } = guest;
-  const work = (log: TaskLog) => cluster.locks.hold(guest, log, () => resizeWork(call, guest));
-  return cluster.tasks.start({ node, type: "resize", id: String(vmid), user: access.name, work });
-}
-
-function* resizeWork({ cluster, values }: Call, guest: Guest): Work {
-  const { disk: key = "", size = "0" } = values;
-  refuseLocked(guest);
-  const disk = disksOf(guest.type, guest.config).find((other) => other.key === key);
-  if (!disk) throw new TaskFailure(`disk '${key}' does not exist`);
-  if (disk.cdrom) throw new TaskFailure("you can't resize a cdrom");
-  const bytes = readSize(size.replace("+", "")) ?? 0;
-  const wanted = size.startsWith("+") ? disk.sizeBytes + bytes : bytes;
-  if (wanted < disk.sizeBytes) throw new TaskFailure("shrinking disks is not supported");
-  yield 300;
-  const parts = readProperties(guest.config[key] ?? "", "file");
-  guest.config[key] = writeProperties({ ...parts, size: writeSize(wanted) }, "file");
-  const volume = findVolume(cluster, disk.volid, guest.node);
-  if (volume) volume.sizeBytes = wanted;
 }

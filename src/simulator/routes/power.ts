@@ -136,6 +136,7 @@ function shutdown(call: Call, guest: Guest): string {
 /** qmreboot ends when the VM is down; qmeventd starts it again about a second later. vzreboot does both. */
 function reboot(call: Call, guest: Guest): string {
   const { cluster, values } = call;
+  if (guest.run.qmpstatus === "paused") throw died("VM is paused - cannot shutdown");
   needRunning(guest, "VM");
   const order = { timeoutMs: shutdownTimeoutMs(guest, values["timeout"]), forceStop: false };
   return fork(call, guest, "reboot", function* (log) {

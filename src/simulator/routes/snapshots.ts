@@ -1,6 +1,6 @@
 import { configIdFormat } from "../formats.ts";
 import { disksOf, isDiskKey, isTemplate } from "../guest-config.ts";
-import { findVolume, guestOf, switchOff, switchOn } from "../guests.ts";
+import { findVolume, guestOf, lockText, switchOff, switchOn } from "../guests.ts";
 import { refuseLocked, taskPrefix } from "../power.ts";
 import { died } from "../refusal.ts";
 import { type Call, needs, needsAny, type Route } from "../route.ts";
@@ -161,6 +161,8 @@ function reparent(child: { parent?: string } | Record<string, string>, gone: Sna
 /** A VM answers a UPID, a container null although a task runs. */
 function convert(call: Call, guest: Guest): string | null {
   const word = guest.type === "qemu" ? "VM" : "CT";
+  const locked = lockText(guest);
+  if (locked !== undefined) throw died(locked);
   if (isTemplate(guest)) throw died(`you can't convert a template to a template`);
   if (guest.snapshots.length > 0) {
     throw died(`unable to create template, because ${word} contains snapshots`);

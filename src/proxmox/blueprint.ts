@@ -1,0 +1,161 @@
+import { path } from "../http/path.ts";
+import type { Call } from "./call.ts";
+import type { Afterwards } from "./fetches.ts";
+import { Stages } from "./stages.ts";
+import type { Task } from "./task.ts";
+import { type GuestType, guestWords } from "./values.ts";
+import type { ChangeRequest, Params } from "./verbs.ts";
+
+/** A guest that is being made. Its vmid is final when its task has ended. */
+export interface NewGuest {
+  readonly type: GuestType;
+  readonly vmid: number;
+  readonly node: string;
+  readonly name: string;
+}
+
+/** What follows when the guest is there. */
+export interface Step {
+  /** `grows scsi0 to 32G` */
+  readonly says: string;
+  readonly request: (guest: NewGuest) => ChangeRequest;
+  /** Whether all has failed when this fails; else it is only remarked. */
+  readonly essential: boolean;
+  /** The state that it leaves behind. */
+  readonly leaves?: string;
+}
+
+/** A file that has to be fetched before the guest can be made. */
+export interface Fetch {
+  /** `lets pve1 download … as …` */
+  readonly says: string;
+  /** As it may be shown. */
+  readonly request: ChangeRequest;
+  begin(after: Afterwards, call: Call): Promise<Task>;
+}
+
+/** All that is known of a guest before anything is sent. */
+export interface Blueprint {
+  readonly type: GuestType;
+  readonly name: string;
+  /** The lowest free one when absent. */
+  readonly vmid?: number | undefined;
+  readonly node: string;
+  /** Why there; absent where the node was named. */
+  readonly placement?: string | undefined;
+  readonly params: Params;
+  /** Parameters that no plan and no message shows. */
+  readonly secrets: Readonly<Record<string, string>>;
+  readonly tags: readonly string[];
+  readonly fetch?: Fetch | undefined;
+  readonly steps: readonly Step[];
+}
+
+/** A guest that was planned or begun; `guest.vmid` is read when its task has settled. */
+export interface Made {
+  readonly guest: NewGuest;
+  readonly placement?: string | undefined;
+  readonly says: string;
+  /** Everything that would be sent, in its order, secrets hidden. */
+  readonly requests: readonly ChangeRequest[];
+  /** Absent where only a plan was wanted, or nothing is left to do. */
+  readonly task?: Task;
+  /** It is there already, as it was wished for. */
+  readonly already?: true;
+}
+
+/** A blueprint with the vmid that it has at the moment. */
+export class Draft {
+  readonly blueprint: Blueprint;
+  readonly node: string;
+  readonly stages: Stages;
+  vmid: number;
+  tries = 0;
+
+  constructor(blueprint: Blueprint, vmid: number) {
+    this.blueprint = blueprint;
+    this.node = blueprint.node;
+    this.vmid = vmid;
+    const count = blueprint.steps.length + (blueprint.fetch ? 2 : 1);
+    this.stages = new Stages(count, blueprint.fetch?.says ?? this.title);
+  }
+
+  get title(): string {
+    const { type, name } = this.blueprint;
+    return `creates ${guestWords({ type, vmid: this.vmid }, name)} on ${this.node}`;
+  }
+
+  now(): NewGuest {
+    const { type, name } = this.blueprint;
+    return { type, name, vmid: this.vmid, node: this.node };
+  }
+
+  request(): ChangeRequest {
+    const { type, params, secrets } = this.blueprint;
+    return {
+      method: "POST",
+      path: path`/nodes/${this.node}/${type}`,
+      params: { vmid: this.vmid, ...params, ...secrets },
+      secrets: Object.values(secrets),
+    };
+  }
+
+  made(): Made {
+    const draft = this;
+    const { type, name, placement, fetch, steps, secrets } = this.blueprint;
+    const guest = {
+      type,
+      name,
+      node: this.node,
+      get vmid() {
+        return draft.vmid;
+      },
+    };
+    const hidden = Object.fromEntries(Object.keys(secrets).map((key) => [key, "(hidden)"]));
+    const own = this.request();
+    const shown = { ...own, params: { ...own.params, ...hidden } };
+    const then = steps.map((step) => step.request(this.now()));
+    return {
+      guest,
+      placement,
+      says: [fetch?.says, this.title, ...steps.map(({ says }) => says)]
+        .filter((text) => text !== undefined)
+        .join(", then "),
+      requests: [...(fetch ? [fetch.request] : []), shown, ...then],
+    };
+  }
+}
+
+/** Starts the guest when it is ready; failing, it is there all the same. PVE: POST …/status/start */
+export const start: Step = {
+  says: "starts it",
+  essential: false,
+  leaves: "running",
+  request: ({ node, type, vmid }) => ({
+    method: "POST",
+    path: path`/nodes/${node}/${type}/${vmid}/status/start`,
+  }),
+};
+
+/** PVE: PUT …/resize; a disk that has that size already is left alone, none is ever made smaller. */
+export function grow(disk: string, size: string): Step {
+  return {
+    says: `grows ${disk} to ${size}`,
+    essential: false,
+    request: ({ node, type, vmid }) => ({
+      method: "PUT",
+      path: path`/nodes/${node}/${type}/${vmid}/resize`,
+      params: { disk, size },
+    }),
+  };
+}
+
+/** PVE: POST …/template; there is no way back. */
+export const convert: Step = {
+  says: "turns it into a template",
+  essential: true,
+  request: ({ node, type, vmid }) => ({
+    method: "POST",
+    path: path`/nodes/${node}/${type}/${vmid}/template`,
+  }),
+};

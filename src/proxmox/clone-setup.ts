@@ -1,0 +1,84 @@
+import { path } from "../http/path.ts";
+import { Problem } from "../problem.ts";
+import { conflict } from "./changes.ts";
+import { type CloudInit, cloudInitParams, isWanted } from "./cloud-init.ts";
+import type { Identified } from "./identity.ts";
+import type { GuestId } from "./values.ts";
+import type { ChangeRequest, Params } from "./verbs.ts";
+
+/** What a clone is given beyond what it inherits. */
+export interface Settings extends CloudInit {
+  readonly cores?: number | undefined;
+  readonly memory?: number | undefined;
+}
+
+export interface Setup {
+  readonly params: Params;
+  readonly secrets: Readonly<Record<string, string>>;
+  /** Whether anything is wished for at all. */
+  readonly wanted: boolean;
+}
+
+/** As PVE's configuration has it. Throws `invalid_input` for keys and addresses that are none. */
+export function setupOf(wish: Settings): Setup {
+  const { params, secrets } = cloudInitParams(wish);
+  const { cores, memory } = wish;
+  const wanted = isWanted(wish) || cores !== undefined || memory !== undefined;
+  return { params: { cores, memory, ...params }, secrets, wanted };
+}
+
+/** For a plan, which shows no secret. */
+export function hidden(setup: Setup): Setup {
+  const names = Object.keys(setup.secrets);
+  return { ...setup, secrets: Object.fromEntries(names.map((name) => [name, "(hidden)"])) };
+}
+
+/** Cloud-init reaches a guest by a drive of its own: without one nobody would hear. */
+export function unheard(source: Identified, wish: Settings): readonly Problem[] {
+  const drive = source.config.disks.some(({ volid }) => /cloudinit/.test(volid));
+  if (drive || !isWanted(wish)) return [];
+  const next =
+    "Clone a template that has one (create_template makes such), or leave user, password, ssh_keys, ips and nameservers out.";
+  return [conflict(source, "has no cloud-init drive that would tell its clone", next)];
+}
+
+/** Tags the new guest as ours and sets it up; undefined where it is so already. */
+export function setupRequest(
+  guest: GuestId & { readonly node: string },
+  config: { readonly tags: readonly string[]; readonly digest?: string },
+  { params, secrets, wanted }: Setup,
+  managedTag: string,
+): ChangeRequest | undefined {
+  const tagged = config.tags.includes(managedTag);
+  if (tagged && !wanted) return undefined;
+  return {
+    method: "PUT",
+    path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/config`,
+    params: {
+      ...(!tagged && { tags: [...config.tags, managedTag].join(";") }),
+      ...params,
+      ...secrets,
+      digest: config.digest,
+    },
+    secrets: Object.values(secrets),
+  };
+}
+
+/** `web-11` and two more: web-11, web-12, web-13; `web`: web-1, web-2, web-3. Throws `invalid_input` for one fixed address for all. */
+export function series(
+  name: string,
+  count: number,
+  ips: readonly string[] = [],
+): readonly string[] {
+  if (count > 1 && ips.some((text) => text.includes("/"))) {
+    const message = "A fixed address is for one guest. Nothing was sent.";
+    throw new Problem("invalid_input", message, {
+      next: "With count give dhcp, or clone one after the other.",
+      facts: { argument: "ips" },
+    });
+  }
+  const [, base = "", digits = "1"] = /^(.*?)(\d+)$/.exec(name) ?? [undefined, `${name}-`];
+  return Array.from({ length: count }, (_, index) => {
+    return `${base}${String(Number(digits) + index).padStart(digits.length, "0")}`;
+  });
+}

@@ -1,0 +1,154 @@
+import { Problem } from "../problem.ts";
+import type { Appliances } from "./appliances.ts";
+import { type Fetch, type Made, start } from "./blueprint.ts";
+import type { Call } from "./call.ts";
+import { publicKeys } from "./cloud-init.ts";
+import { containerNics, type DiskWish, readMounts } from "./create-devices.ts";
+import type { Creations } from "./create-guest.ts";
+import { assertOptions, tagsOf } from "./create-options.ts";
+import type { Placement } from "./placement.ts";
+import { storageOf } from "./volumes.ts";
+
+export interface ContainerOrder {
+  readonly name: string;
+  /** A volid, the name of an appliance template, or the reference of an OCI image. */
+  readonly template: string;
+  /** Where a template that is not there is fetched to. */
+  readonly templateStorage?: string | undefined;
+  readonly vmid?: number | undefined;
+  /** Absent: the one with the most free memory. */
+  readonly node?: string | undefined;
+  /** See readMounts. */
+  readonly rootfs: string;
+  readonly mounts?: readonly string[] | undefined;
+  /** See containerNics. */
+  readonly nics?: readonly string[] | undefined;
+  readonly cores?: number | undefined;
+  readonly memory?: number | undefined;
+  readonly unprivileged: boolean;
+  /** Absent: as PVE's own interface has it, with nesting where the container is unprivileged. */
+  readonly nesting?: boolean | undefined;
+  /** More of them, such as `keyctl=1`. */
+  readonly features?: readonly string[] | undefined;
+  readonly password?: string | undefined;
+  readonly sshKeys?: readonly string[] | undefined;
+  readonly pool?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
+  readonly start?: boolean | undefined;
+  readonly options?: Readonly<Record<string, string>> | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+/** MiB; as PVE has it. */
+const defaultMemory = 512;
+
+/** New containers. PVE: POST /nodes/{node}/lxc */
+export class ContainerCreations {
+  readonly #creations: Creations;
+  readonly #placement: Placement;
+  readonly #appliances: Appliances;
+  readonly #managedTag: string;
+
+  constructor(
+    base: {
+      readonly creations: Creations;
+      readonly placement: Placement;
+      readonly appliances: Appliances;
+    },
+    managedTag: string,
+  ) {
+    this.#creations = base.creations;
+    this.#placement = base.placement;
+    this.#appliances = base.appliances;
+    this.#managedTag = managedTag;
+  }
+
+  /**
+   * Throws `invalid_input` for what PVE would refuse, `not_found` for nodes, storages and templates that are not there, `conflict`
+   * for a name or vmid that is taken, `unsupported` for OCI images before PVE 9.1.
+   */
+  async create(order: ContainerOrder, call: Call): Promise<Made> {
+    const { name, vmid, pool, options = {}, cores, memory, password } = order;
+    assertOptions("lxc", options);
+    const disks = readMounts(order.rootfs, order.mounts ?? []);
+    const tags = tagsOf(order.tags, this.#managedTag);
+    const nics = containerNics(order.nics ?? []);
+    const keys = order.sshKeys && publicKeys(order.sshKeys);
+    const volid = templateVolid(order.template);
+    const { node, says } = await this.#placement.choose(demand(order, disks, volid), call);
+    const { ostemplate, fetch } = volid
+      ? { ostemplate: volid, fetch: undefined }
+      : await this.#template(order, node, call);
+    const params = {
+      hostname: name,
+      ostemplate,
+      ...Object.fromEntries(disks.map(({ key, value }) => [key, value])),
+      ...nics,
+      cores,
+      memory,
+      unprivileged: order.unprivileged,
+      features: featuresOf(order),
+      "ssh-public-keys": keys,
+      pool,
+      tags: tags.join(";"),
+      ...options,
+    };
+    const secrets: Record<string, string> = password === undefined ? {} : { password };
+    const steps = order.start ? [start] : [];
+    const base = { type: "lxc" as const, name, vmid, node, placement: says };
+    return this.#creations.make({ ...base, params, secrets, tags, fetch, steps }, call, order);
+  }
+
+  /** The template where one of the node's storages has it, else the first of them, to which it is fetched. */
+  async #template(
+    { template, templateStorage }: ContainerOrder,
+    node: string,
+    call: Call,
+  ): Promise<{ readonly ostemplate: string; readonly fetch: Fetch | undefined }> {
+    const needed = { content: "vztmpl", argument: "template_storage", node };
+    const storages = templateStorage
+      ? [templateStorage]
+      : await this.#placement.storagesFor(needed, call);
+    const found = await Promise.all(
+      storages.map((storage) => this.#appliances.find(template, { node, storage }, call)),
+    );
+    const best = found.find(({ existed }) => existed) ?? found[0];
+    if (!best) throw new TypeError("there is a storage for templates");
+    const fetch = best.existed ? undefined : this.#appliances.fetch(best);
+    return { ostemplate: best.volid, fetch };
+  }
+}
+
+/** Undefined where it names no file of a storage. Throws `invalid_input` for a file that is no template. */
+function templateVolid(template: string): string | undefined {
+  const [, kind] = /^[a-z][\w.-]*:(iso|import|backup|snippets|vztmpl)\/./i.exec(template) ?? [];
+  if (kind === undefined) return undefined;
+  if (kind === "vztmpl" && storageOf(template) !== undefined) return template;
+  throw new Problem("invalid_input", `${template.slice(0, 100)} is no container template.`, {
+    next: 'Give a volid that list_storage {content: "vztmpl"} shows, a name such as debian-13-standard, or an OCI image.',
+    facts: { argument: "template" },
+  });
+}
+
+function demand(order: ContainerOrder, disks: readonly DiskWish[], volid: string | undefined) {
+  const { node, memory = defaultMemory, templateStorage, dryRun } = order;
+  const names = [...new Set(disks.map(({ storage }) => storage))];
+  const argument = "template_storage";
+  return {
+    node,
+    memoryMib: memory,
+    dryRun,
+    storages: [
+      ...names.map((storage) => ({ storage, content: "rootdir", argument: "rootfs" })),
+      ...(templateStorage ? [{ storage: templateStorage, content: "vztmpl", argument }] : []),
+    ],
+    volumes: volid === undefined ? [] : [{ volid, argument: "template" }],
+  };
+}
+
+function featuresOf({ unprivileged, nesting, features = [] }: ContainerOrder): string | undefined {
+  const named = features.some((feature) => feature.startsWith("nesting="));
+  const own = named || !(nesting ?? unprivileged) ? [] : ["nesting=1"];
+  const all = [...own, ...features];
+  return all.length === 0 ? undefined : all.join(",");
+}

@@ -1,0 +1,218 @@
+import { isProblem, Problem } from "../problem.ts";
+import { type Blueprint, Draft, type Made, type NewGuest, type Step } from "./blueprint.ts";
+import type { Call } from "./call.ts";
+import type { Changes } from "./changes.ts";
+import { tags } from "./freshness.ts";
+import type { Lookup } from "./lookup.ts";
+import type { Newcomers } from "./newcomers.ts";
+import { Stages } from "./stages.ts";
+import { succeeded, type Task, type TaskReport } from "./task.ts";
+import type { VmidPool } from "./vmids.ts";
+
+export interface MakeOptions {
+  readonly dryRun?: boolean | undefined;
+}
+
+/** A vmid that somebody took between our question and PVE's look is tried again with the next, this many times. */
+const maxTries = 5;
+
+/** Makes guests: fetches what they need, sends once, then takes the steps that follow. PVE: POST /nodes/{node}/{qemu|lxc} */
+export class Creations {
+  readonly #lookup: Lookup;
+  readonly #changes: Changes;
+  readonly #vmids: VmidPool;
+  readonly #newcomers: Newcomers;
+  /** Names, in lower case, of guests for which something is being fetched. */
+  readonly #waiting = new Set<string>();
+
+  constructor(base: {
+    readonly lookup: Lookup;
+    readonly changes: Changes;
+    readonly vmids: VmidPool;
+    readonly newcomers: Newcomers;
+  }) {
+    this.#lookup = base.lookup;
+    this.#changes = base.changes;
+    this.#vmids = base.vmids;
+    this.#newcomers = base.newcomers;
+  }
+
+  /**
+   * Makes one guest. Throws `conflict` where name or vmid is taken, `busy` while it can't be told whether an earlier call has begun
+   * it, and PVE's refusals; nothing is half done then. Whether or not anybody waits, a file is fetched first, and the steps are
+   * taken when the guest is there.
+   */
+  async make(blueprint: Blueprint, call: Call, { dryRun }: MakeOptions): Promise<Made> {
+    if (this.#waiting.has(blueprint.name.toLowerCase())) throw waiting(blueprint.name);
+    return this.#newcomers.make(blueprint, call, async (vmid) => {
+      const draft = new Draft(blueprint, vmid);
+      const made = draft.made();
+      if (dryRun) return { result: made, sent: false };
+      const task = await (blueprint.fetch ? this.#fetch(draft, call) : this.#once(draft, call));
+      return { result: { ...made, task: draft.stages.whole(task) }, sent: true };
+    });
+  }
+
+  /** The guest follows when the file is there; its vmid and its name are kept for it meanwhile. */
+  async #fetch(draft: Draft, call: Call): Promise<Task> {
+    const { fetch } = draft.blueprint;
+    if (!fetch) throw new TypeError("there is nothing to fetch");
+    const name = draft.blueprint.name.toLowerCase();
+    this.#waiting.add(name);
+    const over = () => void this.#waiting.delete(name);
+    const next = async (_: TaskReport, later: Call) => {
+      draft.stages.next(draft.title);
+      const task = await this.#send(draft, later).finally(over);
+      return draft.stages.settle(task, later);
+    };
+    const otherwise = () => {
+      over();
+      this.#vmids.free(draft.vmid);
+    };
+    try {
+      return await fetch.begin({ next, otherwise }, call);
+    } catch (error) {
+      over();
+      throw error;
+    }
+  }
+
+  /** Sends what nobody waits for any more, with the next vmid where somebody has taken the first. */
+  async #send(draft: Draft, call: Call): Promise<Task> {
+    for (;;) {
+      try {
+        return await this.#once(draft, call);
+      } catch (error) {
+        const isTaken = isProblem(error, "conflict") && vmidTaken.test(error.message);
+        if (await this.#nextVmid(draft, isTaken, call)) continue;
+        throw error;
+      }
+    }
+  }
+
+  /** Gives the vmid back and, where somebody else has it and none was wished for, takes the next. */
+  async #nextVmid(draft: Draft, isTaken: boolean, call: Call): Promise<boolean> {
+    const again = isTaken && draft.blueprint.vmid === undefined && ++draft.tries < maxTries;
+    const before = draft.vmid;
+    try {
+      if (again) draft.vmid = await this.#vmids.take(undefined, call);
+    } finally {
+      this.#vmids.free(before);
+    }
+    return again;
+  }
+
+  async #once(draft: Draft, call: Call): Promise<Task> {
+    const guest = draft.now();
+    const follow = {
+      followUp: (report: TaskReport, later: Call) => this.#finish(draft, report, later),
+      recover: (report: TaskReport, later: Call) => this.#again(draft, report, later),
+      onEnd: (report: TaskReport) => {
+        this.#lookup.overlay.arrived(guest.vmid, succeeded(report) ? "stopped" : undefined);
+        if (!succeeded(report)) this.#lookup.names.bury(guest);
+        this.#vmids.free(guest.vmid);
+        return [tags.inventory];
+      },
+    };
+    const touches = [tags.guest(guest), tags.tasks];
+    const plan = { touches, follow };
+    const sent = this.#changes.send(draft.request(), plan, call).catch((error: unknown) => {
+      const lost = isProblem(error, "outcome_unknown");
+      throw lost ? this.#newcomers.doubt(guest, error) : error;
+    });
+    const task = await sent;
+    const { tags: own } = draft.blueprint;
+    const row = { ...guest, status: "unknown", lock: "create", tags: own, template: false };
+    this.#lookup.expect(row);
+    return task;
+  }
+
+  /** The vmid may be taken between PVE's first look and its worker's: then the next one. */
+  async #again(draft: Draft, report: TaskReport, call: Call): Promise<TaskReport> {
+    const isTaken = vmidTaken.test(report.exitstatus ?? "");
+    if (!(await this.#nextVmid(draft, isTaken, call))) return report;
+    const ended = await draft.stages.settle(await this.#send(draft, call), call);
+    return { vmid: draft.vmid, ...ended };
+  }
+
+  /** It is there. */
+  #finish(draft: Draft, report: TaskReport, call: Call): Promise<TaskReport> {
+    const guest = draft.now();
+    this.#lookup.names.learn(guest, guest.name);
+    return this.#steps(draft.blueprint.steps, { guest, stages: draft.stages, report }, call);
+  }
+
+  /** Takes the steps that are left for a guest that is there. Answers the first task, whose end is the end of them all. */
+  async goOn(guest: NewGuest, [first, ...rest]: Steps, call: Call): Promise<Task> {
+    const stages = new Stages(rest.length + 1, first.says);
+    const next = (report: TaskReport, later: Call) =>
+      this.#steps(rest, { guest, stages, report }, later);
+    const follow = {
+      ...this.#follow(first, guest),
+      followUp: next,
+      ...(!first.essential && { recover: next }),
+    };
+    const touches = [tags.guest(guest), tags.tasks];
+    const task = await this.#changes.send(first.request(guest), { touches, follow }, call);
+    return stages.whole(task);
+  }
+
+  async #steps(
+    steps: readonly Step[],
+    { guest, stages, report }: Progressing,
+    call: Call,
+  ): Promise<TaskReport> {
+    const remarks: string[] = [];
+    let last = report;
+    let unstarted = {};
+    for (const step of steps) {
+      stages.next(step.says);
+      const ended = await this.#step(step, guest, stages, call);
+      if (step.essential) last = ended;
+      if (succeeded(ended)) continue;
+      if (step.essential) break;
+      remarks.push(`${step.says} failed: ${ended.exitstatus ?? ended.state}`);
+      if (step.leaves === "running") unstarted = { unstarted: true };
+    }
+    return remarks.length === 0 ? last : { ...last, remarks, ...unstarted };
+  }
+
+  async #step(step: Step, guest: NewGuest, stages: Stages, call: Call): Promise<TaskReport> {
+    const touches = [tags.guest(guest), tags.tasks];
+    try {
+      const plan = { touches, follow: this.#follow(step, guest) };
+      return await stages.settle(await this.#changes.send(step.request(guest), plan, call), call);
+    } catch (error) {
+      if (step.essential || !isProblem(error)) throw error;
+      return { upid: "", node: guest.node, type: "", state: "failed", exitstatus: error.message };
+    }
+  }
+
+  #follow({ leaves }: Step, guest: NewGuest) {
+    return {
+      onEnd: (report: TaskReport) => {
+        if (succeeded(report) && leaves) this.#lookup.overlay.set(guest, { status: leaves });
+        return leaves ? [] : [tags.inventory];
+      },
+    };
+  }
+}
+
+type Steps = readonly [Step, ...Step[]];
+
+interface Progressing {
+  readonly guest: NewGuest;
+  readonly stages: Stages;
+  /** Of what came before. */
+  readonly report: TaskReport;
+}
+
+const vmidTaken = /already exists/;
+
+function waiting(name: string): Problem {
+  const message = `"${name}" is being made by another call right now. Nothing was sent.`;
+  return new Problem("conflict", message, {
+    next: "See how far it is with get_tasks, or choose another name.",
+    facts: { name },
+  });
+}

@@ -1,0 +1,250 @@
+import { Problem } from "../problem.ts";
+import { convert, grow, type Made, type NewGuest, type Step } from "./blueprint.ts";
+import type { Call } from "./call.ts";
+import type { Cluster } from "./cluster.ts";
+import type { Creations } from "./create-guest.ts";
+import { defaultMemory, type VmCreations, type VmOrder } from "./create-vm.ts";
+import type { GuestConfig } from "./guest-config.ts";
+import { type ImageSource, type Images, readImage } from "./image.ts";
+import { type GuestRow, isOffline } from "./inventory.ts";
+import { configQuestion, type Lookup } from "./lookup.ts";
+import type { Placement } from "./placement.ts";
+import type { Tasks } from "./tasks.ts";
+import { guestWords } from "./values.ts";
+import type { Verbs } from "./verbs.ts";
+
+export interface TemplateOrder {
+  readonly name: string;
+  /** Of the cloud image. */
+  readonly url: string;
+  readonly checksum?: string | undefined;
+  /** For its disk. */
+  readonly storage: string;
+  /** For the image; absent: the first that holds images to import. */
+  readonly imageStorage?: string | undefined;
+  readonly vmid?: number | undefined;
+  readonly node?: string | undefined;
+  /** GiB; absent: as large as the image. */
+  readonly size?: number | undefined;
+  readonly cores?: number | undefined;
+  readonly memory?: number | undefined;
+  readonly nics?: readonly string[] | undefined;
+  readonly user?: string | undefined;
+  readonly sshKeys?: readonly string[] | undefined;
+  readonly tags?: readonly string[] | undefined;
+  readonly options?: Readonly<Record<string, string>> | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+interface Running {
+  readonly made: Made;
+  readonly upid: string;
+  readonly note: string;
+}
+
+interface Parts {
+  readonly verbs: Verbs;
+  readonly lookup: Lookup;
+  readonly cluster: Cluster;
+  readonly tasks: Tasks;
+  readonly creations: Creations;
+  readonly placement: Placement;
+  readonly images: Images;
+  readonly vms: VmCreations;
+  readonly principal: string;
+}
+
+/**
+ * A cloud image becomes a template in one call: fetched, imported, given a cloud-init drive, converted. The note of the VM tells
+ * what it is made from, so that the same call, after whatever interruption, goes on with what is there.
+ */
+export class TemplateCreations {
+  readonly #base: Parts;
+  /** By name in lower case: what this server has begun. */
+  readonly #running = new Map<string, Running>();
+
+  constructor(base: Parts) {
+    this.#base = base;
+  }
+
+  /** Throws what creating a VM and downloading throw, and `conflict` for another guest of that name. */
+  async create(order: TemplateOrder, call: Call): Promise<Made> {
+    const image = readImage(order);
+    const running = this.#joinable(order, image);
+    if (running) return running;
+    const found = await this.#existing(order.name, call);
+    if (found) return this.#goOn(order, image, found, call);
+    const half = await this.#halfMade(call);
+    if (half) return this.#afterwards(order, image, half);
+    return this.#begin(order, image, call);
+  }
+
+  /** An earlier call of this server that is not done yet. */
+  #joinable({ name, dryRun }: TemplateOrder, { note }: ImageSource): Made | undefined {
+    const running = this.#running.get(name.toLowerCase());
+    if (!running || !this.#base.tasks.own(running.upid)) return undefined;
+    if (running.note !== note) throw taken(name, "is being made from another image right now");
+    const { task, ...plan } = running.made;
+    return dryRun || !task ? plan : running.made;
+  }
+
+  async #existing(name: string, call: Call): Promise<Found | undefined> {
+    const { lookup, verbs } = this.#base;
+    const inventory = await lookup.inventory(call);
+    const [row] = lookup.rowsNamed(name, inventory);
+    if (!row) return undefined;
+    if (row.type !== "qemu" || isOffline(inventory, row.node)) {
+      throw taken(name, `is ${guestWords(row)} on ${row.node} already`);
+    }
+    return { row, config: await verbs.live(call, configQuestion(row)) };
+  }
+
+  /** The VM is there: what is left is done, if it is the one that this call would make. */
+  async #goOn(
+    order: TemplateOrder,
+    { note }: ImageSource,
+    { row, config }: Found,
+    call: Call,
+  ): Promise<Made> {
+    const { name } = order;
+    const who = `${guestWords(row)} on ${row.node}`;
+    if (!config.notes?.includes(note)) throw taken(name, `is ${who} already`);
+    const guest: NewGuest = { type: "qemu", vmid: row.vmid, node: row.node, name };
+    if (config.template) return { guest, says: "", requests: [], already: true };
+    if (config.lock !== undefined) throw locked(who, row, config.lock);
+    const size = config.disks.find(({ key }) => key === "scsi0")?.sizeBytes ?? 0;
+    const small = order.size !== undefined && size < order.size * 1024 ** 3;
+    const steps: [Step, ...Step[]] = small ? [grow("scsi0", `${order.size}G`), convert] : [convert];
+    const says = `goes on with ${guestWords(guest, name)}: ${steps.map((step) => step.says).join(", then ")}`;
+    const made = { guest, says, requests: steps.map((step) => step.request(guest)) };
+    if (order.dryRun) return made;
+    const task = await this.#base.creations.goOn(guest, steps, call);
+    return this.#keep({ ...made, task }, note);
+  }
+
+  /** A VM that is being created has neither name nor note yet; only the task tells that it is ours. */
+  async #halfMade(call: Call): Promise<Half | undefined> {
+    const { lookup, cluster, principal } = this.#base;
+    const inventory = await lookup.inventory(call);
+    const rows = lookup
+      .rows(inventory)
+      .filter((row) => row.lock === "create" && row.name === undefined && row.type === "qemu")
+      .filter((row) => !isOffline(inventory, row.node));
+    for (const { node, vmid } of rows) {
+      const tasks = await cluster.nodeTasks(node, { vmid, limit: 5 }, call);
+      const own = tasks.find(
+        ({ type, user, endedAt }) =>
+          type === "qmcreate" && endedAt === undefined && principal.endsWith(user),
+      );
+      if (own) return { upid: own.upid, node, vmid };
+    }
+    return undefined;
+  }
+
+  /** Waits for what may be the VM of an earlier server, then looks again. */
+  #afterwards(order: TemplateOrder, image: ImageSource, { upid, node, vmid }: Half): Made {
+    const guest = { type: "qemu" as const, vmid, node, name: order.name };
+    const says = `waits for the end of the creation of VM ${vmid} on ${node}, then goes on`;
+    const made = { guest, says, requests: [] };
+    if (order.dryRun) return made;
+    const { tasks, lookup } = this.#base;
+    const task = tasks.follow(upid, {
+      touches: [],
+      followUp: async (_, later) => {
+        await lookup.liveInventory(later);
+        const config = await this.#base.verbs.live(later, configQuestion(guest));
+        if (config.name !== undefined) lookup.names.learn(guest, config.name);
+        this.#running.delete(order.name.toLowerCase());
+        const next = await this.create(order, later);
+        const ended = await next.task?.settle({ timeoutMs: waitMs, call: later });
+        return ended ?? { upid, node, type: "qmcreate", state: "ok" };
+      },
+    });
+    return this.#keep({ ...made, task }, image.note);
+  }
+
+  async #begin(order: TemplateOrder, source: ImageSource, call: Call): Promise<Made> {
+    const { images, placement, vms, creations } = this.#base;
+    const { node: wished, imageStorage, storage, memory = defaultMemory, dryRun } = order;
+    const wish = { ...order, storage: imageStorage };
+    const present = await images.present(wish, source.filename, call);
+    const coming = present ? undefined : await this.#coming(source, wished, call);
+    const placed = await placement.choose(
+      {
+        node: wished ?? coming?.node,
+        memoryMib: memory,
+        dryRun,
+        storages: [
+          { storage, content: "images", argument: "storage" },
+          ...(imageStorage ? [{ storage: imageStorage, ...imports }] : []),
+        ],
+        volumes: present ? [{ volid: present.volid, argument: "image_storage" }] : [],
+      },
+      call,
+    );
+    const { node } = placed;
+    const own = present?.volid.split(":")[0] ?? imageStorage;
+    const at = { ...wish, node, storage: own ?? (await images.storageOn(node, call)) };
+    const needed = !present || source.checksum !== undefined;
+    const fetch = needed ? await images.fetch(at, source, coming?.upid, call) : undefined;
+    const volid = present?.volid ?? `${at.storage}:import/${source.filename}`;
+    const blueprint = vms.blueprint(vmOrder(order, volid, source.note), node);
+    const steps = [...blueprint.steps, convert];
+    const whole = { ...blueprint, steps, fetch, placement: placed.says };
+    return this.#keep(await creations.make(whole, call, order), source.note);
+  }
+
+  async #coming({ filename }: ImageSource, node: string | undefined, call: Call) {
+    const inventory = await this.#base.lookup.inventory(call);
+    const online = [...inventory.nodes.keys()].filter((name) => !isOffline(inventory, name));
+    const nodes = node === undefined ? online : online.filter((name) => name === node);
+    return this.#base.images.underWay(filename, nodes, call);
+  }
+
+  #keep(made: Made, note: string): Made {
+    const upid = made.task?.upid;
+    if (upid) this.#running.set(made.guest.name.toLowerCase(), { made, upid, note });
+    return made;
+  }
+}
+
+interface Found {
+  readonly row: GuestRow;
+  readonly config: GuestConfig;
+}
+
+interface Half {
+  readonly upid: string;
+  readonly node: string;
+  readonly vmid: number;
+}
+
+const waitMs = 6 * 3_600_000;
+const imports = { content: "import", argument: "image_storage" };
+
+/** Many cloud images want a serial console; the agent is there or comes later. */
+function vmOrder(order: TemplateOrder, volid: string, note: string): VmOrder {
+  const { storage, size = 0, nics = ["vmbr0"], options } = order;
+  return {
+    ...order,
+    disks: [`${storage}:${size},import-from=${volid}`],
+    nics,
+    ips: nics.map(() => "dhcp"),
+    agent: true,
+    options: { serial0: "socket", description: `Made from ${note}`, ...options },
+  };
+}
+
+function locked(who: string, { vmid, node }: GuestRow, lock: string): Problem {
+  return new Problem("locked", `${who} is locked (${lock}): an operation on it is under way.`, {
+    next: `See what runs with get_tasks {guest: "${vmid}"} and repeat this call when it has ended.`,
+    facts: { vmid, type: "qemu", node, lock },
+  });
+}
+
+function taken(name: string, how: string): Problem {
+  return new Problem("conflict", `"${name}" ${how}. Nothing was sent.`, {
+    next: "Choose another name; or use that guest if it is what you want.",
+    facts: { name },
+  });
+}

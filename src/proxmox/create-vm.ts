@@ -1,0 +1,164 @@
+import { Problem } from "../problem.ts";
+import { type Blueprint, grow, type Made, type Step, start } from "./blueprint.ts";
+import type { Call } from "./call.ts";
+import { type CloudInit, cloudInitParams, isWanted } from "./cloud-init.ts";
+import { type DiskWish, mappedDevices, readDisks, vmNics } from "./create-devices.ts";
+import type { Creations } from "./create-guest.ts";
+import { assertOptions, tagsOf } from "./create-options.ts";
+import type { Placement } from "./placement.ts";
+import type { Params } from "./verbs.ts";
+
+export interface VmOrder extends CloudInit {
+  readonly name: string;
+  readonly vmid?: number | undefined;
+  /** Absent: the one with the most free memory. */
+  readonly node?: string | undefined;
+  readonly cores?: number | undefined;
+  readonly memory?: number | undefined;
+  readonly cpu?: string | undefined;
+  readonly machine?: string | undefined;
+  readonly bios?: "seabios" | "ovmf" | undefined;
+  readonly tpm?: boolean | undefined;
+  readonly agent?: boolean | undefined;
+  /** See readDisks. */
+  readonly disks?: readonly string[] | undefined;
+  /** See vmNics. */
+  readonly nics?: readonly string[] | undefined;
+  /** Volid of a CD to start from. */
+  readonly iso?: string | undefined;
+  readonly boot?: readonly string[] | undefined;
+  /** Names of mapped devices. */
+  readonly pci?: readonly string[] | undefined;
+  readonly pool?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
+  readonly start?: boolean | undefined;
+  /** Any other key of PVE's; wins over what is made of the rest. */
+  readonly options?: Readonly<Record<string, string>> | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+/** MiB; PVE's own default is from another time. */
+export const defaultMemory = 2048;
+
+/** New VMs: blank, from an ISO image, or from disk images. PVE: POST /nodes/{node}/qemu */
+export class VmCreations {
+  readonly #creations: Creations;
+  readonly #placement: Placement;
+  readonly #managedTag: string;
+
+  constructor(creations: Creations, placement: Placement, managedTag: string) {
+    this.#creations = creations;
+    this.#placement = placement;
+    this.#managedTag = managedTag;
+  }
+
+  /**
+   * Throws `invalid_input` for what PVE would refuse, `not_found` for nodes, storages and files that are not there, `conflict` for a
+   * name or vmid that is taken.
+   */
+  async create(order: VmOrder, call: Call): Promise<Made> {
+    const { memory = defaultMemory } = order;
+    const disks = readDisks(order.disks ?? []);
+    // Everything that can be told without asking is told first.
+    const anywhere = this.blueprint(order, "");
+    const { node, says } = await this.#placement.choose(demand(order, disks, memory), call);
+    return this.#creations.make({ ...anywhere, node, placement: says }, call, order);
+  }
+
+  /** All that follows from the order alone. Throws `invalid_input`. */
+  blueprint(order: VmOrder, node: string): Blueprint {
+    const { name, vmid, pool, options = {}, memory = defaultMemory } = order;
+    assertOptions("qemu", options);
+    const disks = readDisks(order.disks ?? []);
+    const { params: cloudInit, secrets } = cloudInitParams(order);
+    const tags = tagsOf(order.tags, this.#managedTag);
+    const params = {
+      name,
+      ...hardware(order, memory),
+      ...Object.fromEntries(disks.map(({ key, value }) => [key, value])),
+      ...drives(order, disks),
+      ...vmNics(order.nics ?? []),
+      ...mappedDevices(order.pci ?? [], order.machine),
+      ...cloudInit,
+      boot: bootOrder(order, disks),
+      pool,
+      tags: tags.join(";"),
+      ...options,
+    };
+    const steps = stepsOf(order, disks);
+    return { type: "qemu", name, vmid, node, params, secrets, tags, steps };
+  }
+}
+
+function hardware(order: VmOrder, memory: number): Params {
+  const { cores, cpu = "x86-64-v2-AES", machine, bios, agent } = order;
+  return {
+    ostype: "l26",
+    cores,
+    cpu,
+    memory,
+    machine,
+    bios,
+    agent: agent === undefined ? undefined : `enabled=${agent ? 1 : 0}`,
+    scsihw: "virtio-scsi-single",
+  };
+}
+
+/** CDs, and the small disks of the firmware, which live beside the first disk. */
+function drives(order: VmOrder, disks: readonly DiskWish[]): Params {
+  const { iso, bios, tpm, options = {} } = order;
+  const wantsCloudInit = isWanted(order);
+  const beside = (what: string) => {
+    const storage = disks[0]?.storage;
+    if (storage !== undefined) return storage;
+    throw new Problem("invalid_input", `${what} needs a disk beside it. Nothing was sent.`, {
+      next: "Give at least one of disks; its storage is used.",
+      facts: { argument: "disks" },
+    });
+  };
+  const efi = bios === "ovmf" && options["efidisk0"] === undefined;
+  return {
+    ide2: iso === undefined ? undefined : `${iso},media=cdrom`,
+    efidisk0: efi ? `${beside("bios ovmf")}:1,efitype=4m,pre-enrolled-keys=1` : undefined,
+    tpmstate0: tpm ? `${beside("tpm")}:1,version=v2.0` : undefined,
+    ...(wantsCloudInit && { [cloudInitKey(order)]: `${beside("Cloud-init")}:cloudinit` }),
+  };
+}
+
+/** Where PVE's own tools put it, unless a CD is there. */
+function cloudInitKey({ iso }: Pick<VmOrder, "iso">): "ide0" | "ide2" {
+  return iso === undefined ? "ide2" : "ide0";
+}
+
+/** Disks first: an empty one is passed over, so that a CD installs once and is not started again. */
+function bootOrder({ boot, iso, nics }: VmOrder, disks: readonly DiskWish[]): string | undefined {
+  const net = nics && nics.length > 0 ? ["net0"] : [];
+  const devices = boot ?? [
+    ...disks.slice(0, 1).map(({ key }) => key),
+    ...(iso ? ["ide2"] : []),
+    ...net,
+  ];
+  return devices.length === 0 ? undefined : `order=${devices.join(";")}`;
+}
+
+function demand(order: VmOrder, disks: readonly DiskWish[], memoryMib: number) {
+  const { node, iso, dryRun } = order;
+  const storages = new Map(disks.map(({ storage }) => [storage, { storage, content: "images" }]));
+  const argument = "disks";
+  const files = disks.flatMap(({ source, volume }) => [
+    ...(source === undefined ? [] : [{ volid: source, argument }]),
+    ...(volume === undefined ? [] : [{ volid: volume, argument, attach: true }]),
+  ]);
+  return {
+    node,
+    memoryMib,
+    dryRun,
+    storages: [...storages.values()].map((one) => ({ ...one, argument })),
+    volumes: [...files, ...(iso === undefined ? [] : [{ volid: iso, argument: "iso" }])],
+  };
+}
+
+function stepsOf(order: VmOrder, disks: readonly DiskWish[]): readonly Step[] {
+  const growing = disks.flatMap(({ key, growTo }) => (growTo ? [grow(key, growTo)] : []));
+  return [...growing, ...(order.start ? [start] : [])];
+}

@@ -1,0 +1,178 @@
+import { path } from "../http/path.ts";
+import { Problem } from "../problem.ts";
+import { bytes } from "../text.ts";
+import type { Call } from "./call.ts";
+import {
+  type Changed,
+  type ChangeOptions,
+  type Changes,
+  conflict,
+  lockedBy,
+  type Plan,
+} from "./changes.ts";
+import type { Disk } from "./guest-config.ts";
+import {
+  assertHolds,
+  diskOf,
+  diskTouches,
+  readSize,
+  staleDigest,
+  who,
+  words,
+  writtenSize,
+} from "./guest-disks.ts";
+import type { Identified } from "./identity.ts";
+import type { Lookup } from "./lookup.ts";
+import type { Storages } from "./storages.ts";
+
+export interface ResizeOptions extends ChangeOptions {
+  /** `scsi0`, `rootfs`, `mp0` … */
+  readonly disk: string;
+  /** `64G`, or `+8G` more. */
+  readonly size: string;
+  readonly digest?: string | undefined;
+}
+
+export interface MoveOptions extends ChangeOptions {
+  readonly disk: string;
+  readonly storage: string;
+  /** The old volume goes; otherwise it stays as an unused disk. */
+  readonly deleteSource: boolean;
+}
+
+export interface DiskChanged extends Changed<Identified> {
+  readonly disk: string;
+  /** The volume as it was before. */
+  readonly volid: string;
+  /** In bytes, as wanted. */
+  readonly sizeBytes?: number | undefined;
+}
+
+/** Growing and moving disks. PVE: PUT …/resize, POST …/qemu/{vmid}/move_disk, POST …/lxc/{vmid}/move_volume */
+export class DiskChanges {
+  readonly #changes: Changes;
+  readonly #storages: Storages;
+  readonly #lookup: Lookup;
+
+  constructor(changes: Changes, storages: Storages, lookup: Lookup) {
+    this.#changes = changes;
+    this.#storages = storages;
+    this.#lookup = lookup;
+  }
+
+  /**
+   * Grows a disk; one that has the size already is left alone. Throws `invalid_input` for a smaller size, `not_found` for the disk,
+   * `conflict` for another digest, `locked`.
+   */
+  async resize(reference: string, call: Call, options: ResizeOptions): Promise<DiskChanged> {
+    let known: { disk: Disk; sizeBytes: number | undefined } | undefined;
+    const plan = (guest: Identified) => {
+      const disk = diskOf(guest, options.disk);
+      refuseUnused(guest, disk, "grown");
+      const wanted = wantedSize(guest, disk, options.size);
+      known = { disk, sizeBytes: wanted.bytes };
+      return resizePlan(guest, disk, wanted.text, options.digest);
+    };
+    const changed = await this.#run(reference, call, options, plan);
+    return { ...changed, ...named(known?.disk), sizeBytes: known?.sizeBytes };
+  }
+
+  /**
+   * Copies a disk to another storage and goes on with the copy. Throws `not_found`, `invalid_input` for a storage without such
+   * content, `conflict` for a running container, `locked`.
+   */
+  async move(reference: string, call: Call, options: MoveOptions): Promise<DiskChanged> {
+    let disk: Disk | undefined;
+    const plan = async (guest: Identified) => {
+      disk = diskOf(guest, options.disk);
+      const places = { storages: this.#storages, lookup: this.#lookup };
+      await assertHolds(places, options.storage, guest, call);
+      return movePlan(guest, disk, options);
+    };
+    const changed = await this.#run(reference, call, options, plan);
+    return { ...changed, ...named(disk), sizeBytes: disk?.sizeBytes };
+  }
+
+  #run(
+    reference: string,
+    call: Call,
+    { dryRun }: ChangeOptions,
+    plan: (guest: Identified) => Plan | Promise<Plan>,
+  ) {
+    return this.#changes.run({ reference, kind: "any", state: true, plan }, call, { dryRun });
+  }
+}
+
+function named(disk: Disk | undefined) {
+  return { disk: disk?.key ?? "", volid: disk?.volid ?? "" };
+}
+
+/** The size to ask for; more than now is asked for as a whole, so that a repetition does not grow the disk twice. */
+function wantedSize(guest: Identified, disk: Disk, given: string) {
+  const more = given.trim().startsWith("+");
+  const asked = readSize(given.replace("+", ""));
+  const now = disk.sizeBytes;
+  if (now === undefined) return { bytes: undefined, text: given.trim() };
+  const wanted = more ? now + asked : asked;
+  if (wanted >= now)
+    return { bytes: wanted, text: wanted === now ? undefined : writtenSize(wanted) };
+  throw new Problem(
+    "invalid_input",
+    `${disk.key} of ${words(guest)} has ${bytes(now)}; disks only grow.`,
+    {
+      next: `Give more than ${writtenSize(now)}, or +8G for 8 GiB more.`,
+      facts: { ...who(guest), argument: "size", disk: disk.key, size_bytes: now },
+    },
+  );
+}
+
+function resizePlan(
+  guest: Identified,
+  disk: Disk,
+  size: string | undefined,
+  digest: string | undefined,
+): Plan {
+  const says = `grows ${disk.key} of ${words(guest)} to ${size ?? "its size"}`;
+  if (size === undefined) return { says, against: [], touches: [] };
+  return {
+    says,
+    against: [...staleDigest(guest, digest), ...lockedBy(guest)],
+    touches: diskTouches(guest, disk.storage),
+    request: {
+      method: "PUT",
+      path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/resize`,
+      params: { disk: disk.key, size, digest: guest.config.digest },
+    },
+  };
+}
+
+function movePlan(guest: Identified, disk: Disk, { storage, deleteSource }: MoveOptions): Plan {
+  const { type, node, vmid, config } = guest;
+  const says = `copies ${disk.key} (${disk.volid}) of ${words(guest)} to ${storage} and ${deleteSource ? "deletes the old volume" : "keeps the old volume as an unused disk"}`;
+  refuseUnused(guest, disk, "moved");
+  if (disk.storage === storage) return { says, against: [], touches: [] };
+  const vm = type === "qemu";
+  const running = !vm && guest.status?.status === "running";
+  const next = `Stop it first: stop_guest {guest: "${vmid}"}.`;
+  const what = "runs, and only a stopped container's volumes are moved";
+  const key = vm ? { disk: disk.key } : { volume: disk.key };
+  return {
+    says,
+    against: [...lockedBy(guest), ...(running ? [conflict(guest, what, next)] : [])],
+    touches: diskTouches(guest, disk.storage, storage),
+    request: {
+      method: "POST",
+      path: path`/nodes/${node}/${type}/${vmid}/${vm ? "move_disk" : "move_volume"}`,
+      params: { ...key, storage, delete: deleteSource || undefined, digest: config.digest },
+    },
+  };
+}
+
+/** A volume that nothing uses has no size of its own in the configuration, and no place to move from. */
+function refuseUnused(guest: Identified, disk: Disk, what: string): void {
+  if (!disk.key.startsWith("unused")) return;
+  throw new Problem("invalid_input", `${disk.key} of ${words(guest)} is unused and not ${what}.`, {
+    next: `Attach it first: attach_disk {guest: "${guest.vmid}", volume: "${disk.key}"}.`,
+    facts: { ...who(guest), argument: "disk", disk: disk.key },
+  });
+}

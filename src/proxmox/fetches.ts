@@ -1,0 +1,85 @@
+import type { Call } from "./call.ts";
+import type { Changes } from "./changes.ts";
+import { tags } from "./freshness.ts";
+import { type FollowUp, succeeded, type Task, type TaskReport } from "./task.ts";
+import type { Tasks } from "./tasks.ts";
+import type { ChangeRequest } from "./verbs.ts";
+
+/** What follows a fetch: `next` its good end, `otherwise` any other. */
+export interface Afterwards {
+  readonly next?: FollowUp;
+  readonly otherwise?: () => void;
+}
+
+/** A file on its way to a storage. */
+export interface Errand {
+  readonly node: string;
+  readonly storage: string;
+  readonly volid: string;
+  readonly request: ChangeRequest;
+}
+
+/** Files that are on their way: PVE would let a second fetch of the same overwrite the first. */
+export class Fetches {
+  readonly #changes: Changes;
+  readonly #tasks: Tasks;
+  readonly #running = new Map<string, { upid: string; readonly begun: Promise<Task> }>();
+
+  constructor(changes: Changes, tasks: Tasks) {
+    this.#changes = changes;
+    this.#tasks = tasks;
+  }
+
+  /** The UPID of the task of ours that fetches this; empty while it is being begun. */
+  running(errand: Pick<Errand, "node" | "volid">): string | undefined {
+    return this.#running.get(keyOf(errand))?.upid;
+  }
+
+  /** Sends it once and follows it. */
+  async begin(errand: Errand, after: Afterwards, call: Call): Promise<Task> {
+    const key = keyOf(errand);
+    const over = () => void this.#running.delete(key);
+    const plan = { touches: touchesOf(errand), follow: followOf(after, over) };
+    const begun = this.#changes.send(errand.request, plan, call);
+    const entry = { upid: "", begun };
+    this.#running.set(key, entry);
+    try {
+      const task = await begun;
+      entry.upid = task.upid;
+      return task;
+    } catch (error) {
+      over();
+      throw error;
+    }
+  }
+
+  /** Begins it, or follows the task of ours that fetches it already. */
+  async share(errand: Errand, after: Afterwards, call: Call): Promise<Task> {
+    const running = this.#running.get(keyOf(errand));
+    if (!running) return this.begin(errand, after, call);
+    const { upid } = await running.begun;
+    return this.join(upid, errand, after);
+  }
+
+  /** Follows a fetch that is under way, be it ours or not. */
+  join(upid: string, errand: Omit<Errand, "request">, after: Afterwards): Task {
+    return this.#tasks.follow(upid, { touches: touchesOf(errand), ...followOf(after) });
+  }
+}
+
+function keyOf({ node, volid }: Pick<Errand, "node" | "volid">): string {
+  return `${node} ${volid}`;
+}
+
+function touchesOf({ storage }: Pick<Errand, "storage">): readonly string[] {
+  return [tags.storageContent(storage), tags.tasks];
+}
+
+function followOf({ next, otherwise }: Afterwards, over = () => {}) {
+  const onEnd = (report: TaskReport) => {
+    over();
+    if (!succeeded(report)) otherwise?.();
+    return undefined;
+  };
+  return { onEnd, ...(next && { followUp: next }) };
+}

@@ -1,0 +1,108 @@
+import { Problem } from "../problem.ts";
+import type { Call } from "./call.ts";
+import { tags } from "./freshness.ts";
+import type { Disk } from "./guest-config.ts";
+import type { Identified } from "./identity.ts";
+import type { Lookup } from "./lookup.ts";
+import type { Storages } from "./storages.ts";
+import { guestWords, sizeBytes } from "./values.ts";
+
+/** The disk or mount point of that key. Throws `not_found` with those that there are, `invalid_input` for CD drives. */
+export function diskOf(guest: Identified, key: string): Disk {
+  const { disks } = guest.config;
+  const disk = disks.find((other) => other.key === key.trim().toLowerCase());
+  if (disk?.cdrom) {
+    throw new Problem("invalid_input", `${key} of ${words(guest)} is a CD drive.`, {
+      next: "What is in it is changed with update_guest; name a disk here.",
+      facts: { ...who(guest), argument: "disk", disk: key },
+    });
+  }
+  if (disk) return disk;
+  const keys = disks.filter((other) => !other.cdrom).map((other) => other.key);
+  const list = keys.length === 0 ? "none" : keys.join(", ");
+  throw new Problem(
+    "not_found",
+    `${words(guest)} has no disk ${key.slice(0, 40)}, only: ${list}.`,
+    {
+      next: "Use one of these keys.",
+      facts: { ...who(guest), disk: key.slice(0, 40), disks: keys },
+    },
+  );
+}
+
+/** Throws `not_found` for a storage that this node does not have, `invalid_input` for one that holds no disks of this kind. */
+export async function assertHolds(
+  { storages, lookup }: { readonly storages: Storages; readonly lookup: Lookup },
+  storage: string,
+  { node, type }: Identified,
+  call: Call,
+): Promise<void> {
+  const inventory = await lookup.inventory(call);
+  // Who may see no storage may still be allowed to use one: PVE will say.
+  if (inventory.storages.length === 0) return;
+  const { rows } = await storages.place(storage, node, call);
+  const content = type === "qemu" ? "images" : "rootdir";
+  if (rows.some((row) => row.content.includes(content))) return;
+  const fitting = inventory.storages.filter(
+    (row) => row.node === node && row.content.includes(content),
+  );
+  const names = fitting.map((row) => row.storage);
+  throw new Problem("invalid_input", `Storage ${storage} holds no ${content}.`, {
+    next: `Use one that does: ${names.join(", ") || "none on this node"}.`,
+    facts: { argument: "storage", storage, content, storages: names },
+  });
+}
+
+/** `64G`, `64GiB`, `512M` as bytes. Throws `invalid_input` for anything else; a bare number would mean bytes to PVE. */
+export function readSize(given: string, argument = "size"): number {
+  const [, amount, unit] = /^([0-9]+(?:\.[0-9]+)?)\s*([KMGT])(?:i?B)?$/i.exec(given.trim()) ?? [];
+  const bytes = amount && unit ? sizeBytes(`${amount}${unit.toUpperCase()}`) : undefined;
+  if (bytes !== undefined && bytes > 0 && Number.isSafeInteger(bytes)) return bytes;
+  throw new Problem("invalid_input", `"${given.slice(0, 20)}" is no size.`, {
+    next: "Give a number with K, M, G or T, like 64G.",
+    facts: { argument },
+  });
+}
+
+/** As PVE writes it: the largest unit that needs no fraction. */
+export function writtenSize(bytes: number): string {
+  for (const [index, unit] of ["T", "G", "M", "K"].entries()) {
+    const factor = 1024 ** (4 - index);
+    if (bytes >= factor && bytes % factor === 0) return `${bytes / factor}${unit}`;
+  }
+  return String(bytes);
+}
+
+/** What a change of a guest's disks makes stale; the content of these storages too. */
+export function diskTouches(guest: Identified, ...storages: readonly (string | undefined)[]) {
+  const named = storages.filter((storage) => storage !== undefined);
+  return [
+    tags.guest(guest),
+    tags.tasks,
+    ...(named.length === 0 ? [tags.anyContent] : named.map((id) => tags.storageContent(id))),
+  ];
+}
+
+/** The caller's digest is not that of now. */
+export function staleDigest(guest: Identified, digest: string | undefined): readonly Problem[] {
+  const now = guest.config.digest;
+  if (digest === undefined || digest === now) return [];
+  return [
+    new Problem(
+      "conflict",
+      `The configuration of ${words(guest)} was changed by somebody else meanwhile.`,
+      {
+        next: `Look at it; if the change is still right, repeat it with digest: "${now ?? ""}".`,
+        facts: { ...who(guest), digest: now },
+      },
+    ),
+  ];
+}
+
+export function words(guest: Identified): string {
+  return `${guestWords(guest, guest.name)} on ${guest.node}`;
+}
+
+export function who({ vmid, type, node }: Identified) {
+  return { vmid, type, node };
+}

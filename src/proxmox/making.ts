@@ -1,0 +1,54 @@
+import { Addresses } from "./addresses.ts";
+import { Appliances } from "./appliances.ts";
+import type { Changes } from "./changes.ts";
+import type { Cluster } from "./cluster.ts";
+import { ContainerCreations } from "./create-container.ts";
+import { Creations } from "./create-guest.ts";
+import { TemplateCreations } from "./create-template.ts";
+import { VmCreations } from "./create-vm.ts";
+import { Downloads } from "./downloads.ts";
+import { Fetches } from "./fetches.ts";
+import { Images } from "./image.ts";
+import type { Lookup } from "./lookup.ts";
+import type { Newcomers } from "./newcomers.ts";
+import { Placement } from "./placement.ts";
+import type { Storages } from "./storages.ts";
+import type { Tasks } from "./tasks.ts";
+import type { Verbs } from "./verbs.ts";
+import type { VmidPool } from "./vmids.ts";
+
+export interface MakingParts {
+  readonly verbs: Verbs;
+  readonly lookup: Lookup;
+  readonly changes: Changes;
+  readonly tasks: Tasks;
+  readonly vmids: VmidPool;
+  readonly newcomers: Newcomers;
+  readonly storages: Storages;
+  readonly cluster: Cluster;
+}
+
+/** All that makes new guests, and brings the files that they are made of. */
+export class Making {
+  readonly addresses: Addresses;
+  readonly downloads: Downloads;
+  readonly vms: VmCreations;
+  readonly containers: ContainerCreations;
+  readonly templates: TemplateCreations;
+
+  constructor(parts: MakingParts, managedTag: string, principal: string) {
+    const { verbs, lookup, storages, changes, tasks } = parts;
+    this.addresses = new Addresses(verbs);
+    const fetches = new Fetches(changes, tasks);
+    const appliances = new Appliances({ ...parts, fetches });
+    this.downloads = new Downloads({ storages, fetches, appliances }, principal);
+    const placement = new Placement(lookup, storages, () => verbs.clock.now());
+    const creations = new Creations(parts);
+    this.vms = new VmCreations(creations, placement, managedTag);
+    this.containers = new ContainerCreations({ creations, placement, appliances }, managedTag);
+    const { vms, downloads } = this;
+    const images = new Images({ ...parts, placement, downloads, fetches });
+    const making = { creations, placement, images, vms };
+    this.templates = new TemplateCreations({ ...parts, ...making, principal });
+  }
+}

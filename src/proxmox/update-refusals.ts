@@ -1,0 +1,110 @@
+import { isProblem, Problem } from "../problem.ts";
+import { oneLine } from "../text.ts";
+import type { Call } from "./call.ts";
+import { pendingKeys } from "./config-request.ts";
+import type { GuestConfig } from "./guest-config.ts";
+import type { Identified } from "./identity.ts";
+import { configQuestion } from "./lookup.ts";
+import { type OptionChanges, secretOptions } from "./option-changes.ts";
+import { guestWords, record, text } from "./values.ts";
+import type { Verbs } from "./verbs.ts";
+
+interface Update {
+  readonly guest: Identified;
+  readonly changes: OptionChanges;
+}
+
+/** Somebody has changed the configuration since the caller looked: with its digest and the values in question as they are now. */
+export function digestConflict(
+  guest: Identified,
+  { set, remove }: OptionChanges,
+  now: GuestConfig,
+): Problem {
+  const keys = [...Object.keys(set), ...remove].filter((key) => !secretOptions.includes(key));
+  const current = Object.fromEntries(keys.map((key) => [key, now.raw[key]?.slice(0, 1_000)]));
+  const shown = keys.map((key) => `${key}: ${oneLine(now.raw[key] ?? "not set", 120)}`);
+  const values = shown.length === 0 ? "" : ` Now ${shown.join("; ")}.`;
+  return new Problem(
+    "conflict",
+    `The configuration of ${words(guest)} was changed by somebody else meanwhile; nothing of this was done.${values}`,
+    {
+      next: `If the change is still right, repeat it with digest: "${now.digest ?? ""}".`,
+      facts: { ...who(guest), digest: now.digest, current },
+    },
+  );
+}
+
+/** A refusal of PVE's, or a failed task, in terms of what was to be changed; others are passed on. */
+export async function explainUpdate(
+  problem: Problem,
+  update: Update,
+  verbs: Verbs,
+  call: Call,
+): Promise<Problem> {
+  const said = `${problem.message} ${text(problem.facts["exitstatus"]) ?? ""}`;
+  if (/checksum mismatch \(file|detected modified configuration/.test(said)) {
+    const now = await verbs.live(call, configQuestion(update.guest.row));
+    return digestConflict(update.guest, update.changes, now);
+  }
+  if (/hotplug problem/.test(said)) return unplugged(problem, update, verbs, call);
+  return isProblem(problem, "forbidden") ? rootOnly(problem) : problem;
+}
+
+/** PVE writes all options, plugs one after the other, and tells which it could not; the others are in effect. */
+async function unplugged(
+  problem: Problem,
+  { guest, changes }: Update,
+  verbs: Verbs,
+  call: Call,
+): Promise<Problem> {
+  const failed = failures(problem);
+  const waiting = await pendingKeys(guest, verbs, call);
+  const keys = [...Object.keys(changes.set), ...changes.remove];
+  const done = keys.filter((key) => !waiting.includes(key) && !Object.hasOwn(failed, key));
+  const left = waiting.filter((key) => !Object.hasOwn(failed, key));
+  const texts = Object.entries(failed).map(([key, why]) => `${key} (${oneLine(why, 200)})`);
+  const message = [
+    `${words(guest)} could not take at once: ${texts.join(", ")}.`,
+    `In effect: ${done.length === 0 ? "nothing" : done.join(", ")}.`,
+    ...(left.length > 0 ? [`Waits for a restart too: ${left.join(", ")}.`] : []),
+  ].join(" ");
+  return new Problem(problem.kind === "task_failed" ? "task_failed" : "conflict", message, {
+    next: `What failed waits for a restart: restart_guest {guest: "${guest.vmid}"} applies it; or set it back with update_guest.`,
+    facts: { ...problem.facts, ...who(guest), failed, applied: done, pending: waiting },
+    cause: problem,
+  });
+}
+
+/** By option, from the `errors` of a 400 or from the text that ends a task. */
+function failures({ facts }: Problem): Readonly<Record<string, string>> {
+  const errors = record(facts["errors"]);
+  if (Object.keys(errors).length > 0) {
+    return Object.fromEntries(Object.entries(errors).map(([key, why]) => [key, String(why)]));
+  }
+  const exit = text(facts["exitstatus"]) ?? "";
+  const pieces = exit.matchAll(
+    /([a-z]+\d*): hotplug problem - (.*?)(?= [a-z]+\d*: hotplug problem|$)/g,
+  );
+  return Object.fromEntries([...pieces].map(([, key = "", why = ""]) => [key, why.trim()]));
+}
+
+/** PVE keeps what reaches into the host for root itself; for devices there are mappings. */
+function rootOnly(problem: Problem): Problem {
+  if (problem.facts["rootOnly"] !== true) return problem;
+  const [, key = ""] = /only root can set '(\w+)' config/.exec(problem.message) ?? [];
+  const kind = /^(hostpci|usb)/.exec(key)?.[1];
+  if (kind === undefined) return problem;
+  return new Problem("forbidden", problem.message, {
+    next: `Devices of a host are root@pam's; others use a mapped one: ${key}: "mapping=NAME", made under Datacenter, Resource Mappings.`,
+    facts: { ...problem.facts, key },
+    cause: problem,
+  });
+}
+
+function words(guest: Identified): string {
+  return `${guestWords(guest, guest.name)} on ${guest.node}`;
+}
+
+function who({ vmid, type, node }: Identified) {
+  return { vmid, type, node };
+}
