@@ -94,12 +94,22 @@ export function readInventory(data: unknown, beganAt: number): Inventory {
   return { beganAt, guests, byVmid, byName, nameless, nodes, storages };
 }
 
+/** A row's figures may be this much older than its answer: hosts publish every 10 s, and workers keep copies for 2 s. */
+const figuresLagMs = 15_000;
+
 /** Guests that are not what they were: gone, replaced, moved, or different in a way that a row shows. Names and states may lag. */
 export function changedSince(before: Inventory, after: Inventory): readonly GuestRow[] {
+  const elapsedMs = after.beganAt - before.beganAt;
   return before.guests.filter((row) => {
     const now = after.byVmid.get(row.vmid);
-    return now !== row && (!now || differs(row, now));
+    return now !== row && (!now || differs(row, now) || hasRestarted(row, now, elapsedMs));
   });
+}
+
+/** Its uptime went back, and not only because an older copy has answered: then it would still be longer than the time between. */
+function hasRestarted(a: GuestRow, b: GuestRow, elapsedMs: number): boolean {
+  const { uptimeS = 0 } = b;
+  return uptimeS < (a.uptimeS ?? 0) && uptimeS * 1000 <= elapsedMs + figuresLagMs;
 }
 
 function differs(a: GuestRow, b: GuestRow): boolean {
@@ -111,7 +121,6 @@ function differs(a: GuestRow, b: GuestRow): boolean {
     a.name !== b.name ||
     a.pool !== b.pool ||
     a.template !== b.template ||
-    (b.uptimeS ?? 0) < (a.uptimeS ?? 0) ||
     a.tags.length !== b.tags.length ||
     a.tags.some((tag, index) => tag !== b.tags[index])
   );

@@ -218,7 +218,9 @@ export class Lookup {
     if (!before) return inventory;
     const changed = changedSince(before, inventory);
     for (const row of changed) {
-      if (inventory.byVmid.get(row.vmid)?.type !== row.type) this.names.bury(row);
+      const now = inventory.byVmid.get(row.vmid);
+      if (now?.type === row.type) this.names.turned(row, now, inventory.beganAt);
+      else this.names.bury(row);
     }
     for (const row of inventory.nameless) this.#keepName(row, before);
     await this.#verbs.cache.invalidate(changed.map((row) => tags.guest(row)));

@@ -147,6 +147,7 @@ export class Outside {
     const node = this.#node(name);
     node.online = true;
     node.bootedAt = this.#cluster.now;
+    this.#cluster.log.restart(name);
     for (const guest of this.#cluster.world.guests.values()) {
       if (guest.node === name && guest.config["onboot"] === "1") this.start(guest.vmid);
     }
