@@ -12,6 +12,7 @@ import {
   type Lookup,
   learnName,
 } from "./lookup.ts";
+import type { SilentNode } from "./silence.ts";
 import type { Tasks } from "./tasks.ts";
 import type { Verbs } from "./verbs.ts";
 
@@ -90,6 +91,12 @@ export class Guests {
       .filter(fits);
   }
 
+  /** Nodes of these guests that are silent: what the list says of them is what was last known. */
+  silent(guests: readonly ListedGuest[]): readonly SilentNode[] {
+    const { last, silence } = this.#lookup;
+    return last ? silence.among(new Set(guests.map(({ row }) => row.node)), last) : [];
+  }
+
   /** An answer shows these guests: later changes by vmid are held against what it says. */
   tell(guests: readonly ListedGuest[]): void {
     for (const { row, name } of guests) this.#lookup.names.tell(row, name);
@@ -110,7 +117,7 @@ export class Guests {
       const view = await this.#fromNode(found, reference, call);
       if (view) return view;
     } catch (error) {
-      if (isProblem(error, "unreachable")) {
+      if (isProblem(error, "unreachable", "timeout")) {
         return this.#fromRow(
           found,
           `node ${found.row.node} does not answer: this is what its row says`,

@@ -15,6 +15,7 @@ import {
 import type { Names } from "./names.ts";
 import { notFound } from "./near-miss.ts";
 import type { Overlay } from "./overlay.ts";
+import { Silence } from "./silence.ts";
 import type { Sweep } from "./sweep.ts";
 import { type GuestId, type GuestType, guestWords, kindWord } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
@@ -44,6 +45,7 @@ const maxNameless = 5;
 export class Lookup {
   readonly names: Names;
   readonly overlay: Overlay;
+  readonly silence = new Silence();
   readonly #verbs: Verbs;
   readonly #misses = new LRUCache<string, Miss>({ max: 1_000 });
   #sweep: Sweep | undefined;
@@ -215,6 +217,7 @@ export class Lookup {
     if (before && before.beganAt >= inventory.beganAt) return inventory;
     this.#last = inventory;
     this.overlay.adopt(inventory);
+    this.silence.hear(inventory);
     if (!before) return inventory;
     const changed = changedSince(before, inventory);
     for (const row of changed) {
