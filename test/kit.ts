@@ -23,6 +23,8 @@ export interface LabOptions extends Partial<Omit<SimulatorOptions, "clock">> {
   readonly login?: { readonly username: string; readonly password: string };
   readonly readOnly?: boolean;
   readonly files?: Files;
+  /** Bound of the cache in bytes. */
+  readonly cacheBytes?: number;
   readonly tools?: readonly Tool[];
   /** The wire, where it is not the simulator in this process: an HTTPS transport, or one that meddles. */
   readonly wire?: (simulator: Simulator, clock: VirtualClock) => Promise<Transport> | Transport;
@@ -59,6 +61,7 @@ export async function lab(options: LabOptions = {}) {
     tools,
     wire,
     wrongOnPurpose,
+    cacheBytes,
     ...world
   } = options;
   const clock = new VirtualClock();
@@ -79,6 +82,7 @@ export async function lab(options: LabOptions = {}) {
       : apiToken({ id: token.tokenId, secret: token.secret }),
     clock,
     random: () => 0.5,
+    ...(cacheBytes !== undefined && { cacheBytes }),
   });
   const server = assemble({
     proxmox,

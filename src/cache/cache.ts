@@ -183,9 +183,10 @@ export class ReadCache {
     // 0 is live: what was read in this very millisecond may be older.
     const entry = limit.allowedMs <= 0 ? undefined : await this.#store.get(key);
     if (entry && equal(entry.epochs, epochs) && this.#suffices(entry, freshness, limit)) {
-      const swept = limit.since === "sweep";
-      this.#count(swept ? "revalidated" : "hits", { type: swept ? "revalidate" : "hit", key });
-      const source = swept ? "swept" : "cache";
+      // By its own age it would have been asked again: a sweep, of this call or an earlier one, has saved the request.
+      const saved = limit.since !== "fetch" && this.#now() - entry.beganAt > freshness.trustedMs;
+      this.#count(saved ? "revalidated" : "hits", { type: saved ? "revalidate" : "hit", key });
+      const source = limit.since === "sweep" ? "swept" : "cache";
       const trueAt = this.#now() - this.#age(entry, freshness);
       reader.note({ beganAt: entry.beganAt, trueAt, source, tags, epochs });
       return entry;

@@ -212,7 +212,7 @@ export async function play({ scheduler, steps, finish }: Play): Promise<void> {
 
 /** Plans of these steps, by weight. */
 export function plans<Step extends string>(
-  weights: Readonly<Record<Step, number>>,
+  weights: Readonly<Partial<Record<Step, number>>>,
   maxLength: number,
 ): fc.Arbitrary<Step[]> {
   const steps = Object.entries(weights) as [Step, number][];
