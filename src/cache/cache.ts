@@ -3,13 +3,14 @@ import {
   type CacheCounters,
   type CacheEvent,
   cacheChannel,
+  cancelled,
   type Fetched,
   type Freshness,
   noneCounted,
   type Part,
   type Reader,
 } from "./reading.ts";
-import type { CacheStore, Entry, Tag } from "./store.ts";
+import { type CacheStore, type Entry, equal, type Tag } from "./store.ts";
 
 interface Flight {
   readonly beganAt: number;
@@ -104,6 +105,18 @@ export class ReadCache {
     this.onInvalidate(tags);
     this.counters.invalidated += tags.length;
     this.#publish({ type: "invalidate", tags });
+  }
+
+  /** Stands for what is known without a read, as of now: it holds until one of these tags is raised. */
+  async present(tags: readonly Tag[]): Promise<Part> {
+    const now = this.#now();
+    return {
+      beganAt: now,
+      trueAt: now,
+      source: "cache",
+      tags,
+      epochs: await this.#store.epochs(tags),
+    };
   }
 
   /** Whether all of these answers still hold: what was composed of them may be served. */
@@ -283,12 +296,4 @@ export class ReadCache {
   #publish(event: CacheEvent): void {
     if (cacheChannel.hasSubscribers) cacheChannel.publish(event);
   }
-}
-
-function equal(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((value, index) => value === b[index]);
-}
-
-function cancelled(signal: AbortSignal): Problem {
-  return new Problem("cancelled", "The call was cancelled.", { cause: signal.reason });
 }

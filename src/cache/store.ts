@@ -29,3 +29,8 @@ export interface CacheStore {
   bump(tags: readonly Tag[]): Promise<void>;
   size(): { readonly entries: number; readonly bytes: number };
 }
+
+/** Whether counters are unchanged. */
+export function equal(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index]);
+}

@@ -110,6 +110,8 @@ export class Guests {
   ): Promise<GuestView> {
     const found = await this.#lookup.guest(reference, kind, call);
     const { last } = this.#lookup;
+    // The row shows what our own changes have made of the guest so far: a change meanwhile makes another one of it.
+    call.note(await this.#verbs.cache.present([tags.guest(found.row)]));
     if (isOffline(last, found.row.node)) {
       return this.#fromRow(found, `node ${found.row.node} is offline: this is what was last known`);
     }

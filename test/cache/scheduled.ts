@@ -171,10 +171,17 @@ export function clientOf(transport: Transport, clock: StepClock, tiny: boolean):
   });
 }
 
+interface Step {
+  readonly name: string;
+  readonly run: () => Promise<void>;
+  /** Whether the next step begins only when this one has ended. */
+  readonly waits?: boolean;
+}
+
 /** What a play is made of: steps that begin in their order, and all else when the scheduler wants. */
 export interface Play {
   readonly scheduler: fc.Scheduler;
-  readonly steps: readonly { readonly name: string; readonly run: () => Promise<void> }[];
+  readonly steps: readonly Step[];
   /** Lets what runs come to its end, once all steps have begun. */
   readonly finish: () => void;
 }
@@ -188,7 +195,10 @@ export async function play({ scheduler, steps, finish }: Play): Promise<void> {
     running.push(step);
   };
   scheduler.scheduleSequence(
-    steps.map(({ name, run }) => ({ label: name, builder: async () => begin(run) })),
+    steps.map(({ name, run, waits = false }) => ({
+      label: name,
+      builder: async () => (waits ? run() : begin(run)),
+    })),
   );
   // Each event is a macrotask of its own, as on a real wire.
   const act = async (event: () => Promise<unknown>) => {
