@@ -140,7 +140,7 @@ const plan = plans<keyof typeof steps>(
     second: 2,
     seconds: 3,
   },
-  30,
+  16,
 );
 const source = fc.constantFrom<Source>("log", "log", "tasks", "none");
 

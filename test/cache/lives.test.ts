@@ -232,7 +232,7 @@ const plan = fc.oneof(
       seconds: 3,
       round: 2,
     },
-    24,
+    16,
   ),
   plans<Step>(
     {

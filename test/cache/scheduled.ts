@@ -227,5 +227,5 @@ export function plans<Step extends string>(
 ): fc.Arbitrary<Step[]> {
   const steps = Object.entries(weights) as [Step, number][];
   const some = steps.map(([step, weight]) => ({ weight, arbitrary: fc.constant(step) }));
-  return fc.array(fc.oneof(...some), { minLength: 2, maxLength });
+  return fc.array(fc.oneof(...some), { minLength: 2, maxLength, size: "max" });
 }
