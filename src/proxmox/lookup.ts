@@ -214,7 +214,9 @@ export class Lookup {
   /** A new inventory is compared with the one before: who vanished or was replaced leaves nothing behind. */
   async #adopt(inventory: Inventory): Promise<Inventory> {
     const before = this.#last;
-    if (before && before.beganAt >= inventory.beganAt) return inventory;
+    // Who has waited for an answer that a newer one has overtaken is told the newer one: the older may show who is gone.
+    if (before && before.beganAt > inventory.beganAt) return before;
+    if (before?.beganAt === inventory.beganAt) return inventory;
     this.#last = inventory;
     this.overlay.adopt(inventory);
     this.silence.hear(inventory);
