@@ -69,6 +69,7 @@ async function main(): Promise<void> {
     log,
     secrets: config.secrets,
     readOnly: config.readOnly,
+    warmUp: true,
     ...(config.files !== undefined && { files: filesBelow(config.files) }),
   });
   const sdk = createSdkServer(server, { name: "mcp-server-proxmox", version }, log);

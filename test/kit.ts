@@ -26,6 +26,8 @@ export interface LabOptions extends Partial<Omit<SimulatorOptions, "clock">> {
   /** Bound of the cache in bytes. */
   readonly cacheBytes?: number;
   readonly tools?: readonly Tool[];
+  /** Whether the first client's arrival costs a request; not so unless asked, as figures are counted here. */
+  readonly warmUp?: boolean;
   /** The wire, where it is not the simulator in this process: an HTTPS transport, or one that meddles. */
   readonly wire?: (simulator: Simulator, clock: VirtualClock) => Promise<Transport> | Transport;
   /** The test wants to see Proxmox refuse parameters: what it answers 400 need not fit the published schema. */
@@ -59,6 +61,7 @@ export async function lab(options: LabOptions = {}) {
     files,
     settleMs = 15_000,
     tools,
+    warmUp = false,
     wire,
     wrongOnPurpose,
     cacheBytes,
@@ -92,6 +95,7 @@ export async function lab(options: LabOptions = {}) {
     log,
     secrets,
     readOnly,
+    warmUp,
     ...(files && { files }),
   });
   const sdk = createSdkServer(server, { name: "mcp-server-proxmox", version: "0.0.0" }, log);

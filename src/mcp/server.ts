@@ -41,6 +41,8 @@ export interface ServerOptions {
   /** Why a tool that exists elsewhere is not listed here (another toolset, read-only), as one sentence. */
   readonly absent?: (name: string) => string | undefined;
   readonly newReference?: () => string;
+  /** Called once, when the first client has connected. */
+  readonly onFirstClient?: () => void;
 }
 
 /** A tool as clients see it. */
@@ -65,6 +67,8 @@ export interface CallResult {
 export interface ToolServer {
   readonly instructions: string;
   list(): readonly ListedTool[];
+  /** For the adapters: another client has connected. */
+  connected(): void;
   /** Never rejects for what a tool does; rejects with UnknownTool when there is none of that name. */
   call(name: string, args: Arguments, request: CallRequest): Promise<CallResult>;
 }
@@ -78,9 +82,14 @@ export function createServer(options: ServerOptions): ToolServer {
   if (tools.size !== options.tools.length) throw new Error("two tools have the same name");
   const listed = options.tools.map(listedTool);
   const presenter = createPresenter({ secrets: options.secrets });
+  let first = true;
   return {
     instructions: options.instructions,
     list: () => listed,
+    connected: () => {
+      if (first) options.onFirstClient?.();
+      first = false;
+    },
     call: (name, args, request) => {
       const tool = tools.get(name);
       if (tool === undefined)
