@@ -9,6 +9,7 @@ test("the first client's arrival asks for the inventory, once", async () => {
   await clock.advance(0);
   expect(simulator.log.paths()).toEqual([rows]);
   expect(proxmox.requests.get("GET /cluster/resources")).toBe(1);
+  await clock.advance(60_000);
   server.connected(); // another client
   await clock.advance(60_000);
   expect(simulator.log.paths()).toEqual([rows]);
