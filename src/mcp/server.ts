@@ -6,7 +6,7 @@ import { isProblem, Problem } from "../problem.ts";
 import { ago, closest } from "../text.ts";
 import type { Tool, ToolContext } from "../tool.ts";
 import { annotations, toolMeta } from "./annotations.ts";
-import { parseArguments } from "./arguments.ts";
+import { type ArgumentParser, argumentParser } from "./arguments.ts";
 import { createPresenter, type Presenter } from "./present.ts";
 import { inputSchema, type JsonSchema, outputSchema } from "./schema.ts";
 import { settler } from "./settle.ts";
@@ -78,7 +78,9 @@ export class UnknownTool extends Error {}
 
 /** Builds every listed schema at once, so that a schema some clients would refuse stops the start. */
 export function createServer(options: ServerOptions): ToolServer {
-  const tools = new Map(options.tools.map((tool) => [tool.name, tool]));
+  const tools = new Map(
+    options.tools.map((tool) => [tool.name, { tool, parse: argumentParser(tool) }]),
+  );
   if (tools.size !== options.tools.length) throw new Error("two tools have the same name");
   const listed = options.tools.map(listedTool);
   const presenter = createPresenter({ secrets: options.secrets });
@@ -91,10 +93,10 @@ export function createServer(options: ServerOptions): ToolServer {
       first = false;
     },
     call: (name, args, request) => {
-      const tool = tools.get(name);
-      if (tool === undefined)
+      const served = tools.get(name);
+      if (served === undefined)
         return Promise.reject(unknownTool(name, [...tools.keys()], options, presenter));
-      return answer(tool, args, request, options, presenter);
+      return answer(served, args, request, options, presenter);
     },
   };
 }
@@ -125,9 +127,14 @@ function unknownTool(
   return new UnknownTool(`No tool named ${JSON.stringify(presenter.text(name, 64))} here. ${hint}`);
 }
 
+interface Served {
+  readonly tool: Tool;
+  readonly parse: ArgumentParser;
+}
+
 /** The one try/catch of a call: whatever happens below becomes an answer here. */
 async function answer(
-  tool: Tool,
+  { tool, parse }: Served,
   args: Arguments,
   request: CallRequest,
   options: ServerOptions,
@@ -137,7 +144,7 @@ async function answer(
   const freshness = (): Arguments =>
     call === undefined ? { apiCalls: 0 } : { ...call.summary(options.clock.now()) };
   try {
-    const input = parseArguments(tool, args);
+    const input = parse(args);
     const context = contextFor(input, presented(request, presenter), options);
     call = context.call;
     const result = checked(tool, await tool.run(input, context));
