@@ -120,11 +120,16 @@ export class ReadCache {
   }
 
   /** Whether all of these answers still hold: what was composed of them may be served. */
-  async holds(parts: readonly Part[]): Promise<boolean> {
+  async holds(parts: readonly Pick<Part, "tags" | "epochs">[]): Promise<boolean> {
     for (const part of parts) {
       if (!equal(await this.#store.epochs(part.tags), part.epochs)) return false;
     }
     return true;
+  }
+
+  /** What was composed of these answers, which still hold, is served once more. */
+  served(parts: readonly Part[]): void {
+    for (const _ of parts) this.#count("hits", { type: "hit" });
   }
 
   /** Called by the store's owner when an entry had to make room. */
@@ -201,14 +206,16 @@ export class ReadCache {
       this.#count(saved ? "revalidated" : "hits", { type: saved ? "revalidate" : "hit", key });
       const source = limit.since === "sweep" ? "swept" : "cache";
       const trueAt = this.#now() - this.#age(entry, freshness);
-      reader.note({ beganAt: entry.beganAt, trueAt, source, tags, epochs });
+      const until = Math.min(trueAt + freshness.trustedMs, entry.beganAt + freshness.keptMs);
+      reader.note({ beganAt: entry.beganAt, trueAt, until, source, tags, epochs });
       return entry;
     }
     const flight = this.#board(key, tags, epochs, fetch, limit.allowedMs);
     const value = await this.#wait(key, flight, reader);
     if (!equal(await this.#store.epochs(tags), epochs)) return undefined;
     const { beganAt } = flight;
-    reader.note({ beganAt, trueAt: beganAt, source: "live", tags, epochs });
+    const until = beganAt + freshness.trustedMs;
+    reader.note({ beganAt, trueAt: beganAt, until, source: "live", tags, epochs });
     return { value };
   }
 

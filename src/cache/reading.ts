@@ -20,6 +20,8 @@ export interface Part {
   readonly source: "live" | "swept" | "cache";
   /** When it was last known to be true, in ms: its fetch, or a later sweep. */
   readonly trueAt: number;
+  /** Until when it is trusted without asking, in ms. */
+  readonly until: number;
   readonly tags: readonly Tag[];
   readonly epochs: readonly number[];
 }

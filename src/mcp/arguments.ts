@@ -23,11 +23,10 @@ export function argumentParser(tool: Tool): ArgumentParser {
   const schema = tool.input.strict(); // made once: zod compiles a schema when it is first used
   return (raw) => {
     // Some clients put their own `_meta` among the arguments; it is not the caller's mistake.
-    const given = Object.fromEntries(
-      Object.entries(raw).filter(
-        ([name]) => !name.startsWith("_") || Object.hasOwn(tool.input.shape, name),
-      ),
-    );
+    const ours = (name: string) => !name.startsWith("_") || Object.hasOwn(tool.input.shape, name);
+    const given = Object.keys(raw).every(ours)
+      ? raw
+      : Object.fromEntries(Object.entries(raw).filter(([name]) => ours(name)));
     const parsed = schema.safeParse(given);
     if (parsed.success) return parsed.data;
     throw refusal(tool, given, parsed.error.issues);

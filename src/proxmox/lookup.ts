@@ -131,6 +131,11 @@ export class Lookup {
     return [...shown.filter((row) => row !== undefined), ...missing];
   }
 
+  /** Grows with whatever is learned beside the rows: a reference may mean another guest from then on. */
+  get version(): number {
+    return this.names.version + this.overlay.version;
+  }
+
   found(row: GuestRow, inventory: Inventory): Found {
     return { row, name: this.names.nameOf(row, inventory) };
   }

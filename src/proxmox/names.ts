@@ -35,6 +35,8 @@ export interface Told extends GuestId {
  * we made ourselves, and vmids whose row may still carry a dead guest's name.
  */
 export class Names {
+  /** Grows whenever a guest's name is another than before. */
+  version = 0;
   readonly #now: () => number;
   readonly #known: LRUCache<string, Known>;
   /** Keys of `#known` by name in lower case. */
@@ -64,11 +66,13 @@ export class Names {
   learn(id: GuestId, name: string, at: number = this.#now()): void {
     const newer = this.#known.peek(key(id));
     if (newer && newer.at > at) return;
+    if (newer?.name !== name) this.version++;
     this.#known.set(key(id), { type: id.type, vmid: id.vmid, name, at });
   }
 
   /** This guest is gone, and whoever takes its vmid next will carry its name in the row for a while. */
   bury(id: GuestId): void {
+    this.version++;
     this.#known.delete(key(id));
     this.#turns.delete(key(id));
     this.#doubtful.set(id.vmid, this.#now() + rowLagMs);
@@ -97,17 +101,17 @@ export class Names {
   /** Rows whose believed name equals `name` without regard to case; the rows are not scanned. */
   find(name: string, inventory: Inventory): readonly GuestRow[] {
     const wanted = name.toLowerCase();
-    const rows = new Set(inventory.byName.get(wanted) ?? []);
+    const rows = [...(inventory.byName.get(wanted) ?? [])];
     for (const id of this.#byName.get(wanted) ?? []) {
       const known = this.#known.peek(id);
       const row = known && inventory.byVmid.get(known.vmid);
-      if (row?.type === known?.type && row) rows.add(row);
+      if (row && row.type === known.type && !rows.includes(row)) rows.push(row);
     }
     for (const { row: turned } of this.#turns.values()) {
       const row = inventory.byVmid.get(turned.vmid);
-      if (row?.type === turned.type) rows.add(row);
+      if (row?.type === turned.type && !rows.includes(row)) rows.push(row);
     }
-    return [...rows].filter((row) => this.nameOf(row, inventory)?.toLowerCase() === wanted);
+    return rows.filter((row) => this.nameOf(row, inventory)?.toLowerCase() === wanted);
   }
 
   /** Rows of which no name is believed. */
@@ -123,7 +127,10 @@ export class Names {
   /** An answer of ours shows this guest under this name; a later change by vmid or name is held against it. */
   tell(guest: GuestId & { readonly node: string }, name: string | undefined): void {
     const { type, vmid, node } = guest;
-    if (name !== undefined) this.#told.set(vmid, { type, vmid, node, name });
+    if (name === undefined) return;
+    const told = this.#told.get(vmid);
+    if (told?.name === name && told.node === node && told.type === type) return;
+    this.#told.set(vmid, { type, vmid, node, name });
   }
 
   /** We have destroyed it ourselves: nobody means it any more. */
