@@ -78,16 +78,16 @@ describe.each([100, 5_000])("a list of %i guests", (guests) => {
     const { simulator, call, clock } = await cluster(guests);
     const watch = async (seconds: number) => {
       const mark = simulator.log.mark();
-      for (let second = 0; second < seconds; second += 2) {
+      for (let second = 0; second < seconds; second += 4) {
         await call("list_guests", { status: "running", sort: "cpu" });
-        await clock.advance(2_000);
+        await clock.advance(4_000);
       }
       return simulator.log.since(mark).length;
     };
     expect(await watch(60)).toBeLessThanOrEqual(7);
     await call("get_vm", { vm: name(100) });
     expect(await watch(60)).toBeLessThanOrEqual(14);
-  });
+  }, 60_000);
 });
 
 /** `ended`: how long ago, in ms, the last of twenty tasks on these VMs has ended. */
