@@ -76,7 +76,7 @@ const kinds: readonly Kind[] = [
   },
   {
     what: "a VM destroyed, one created in its place",
-    max: trusted + published + 15, // a taken vmid's row is not believed for 15 s
+    max: trusted + published,
     change: ({ simulator: { outside } }, there) => {
       if (there) outside.destroy(101);
       else outside.create({ vmid: 101, name: "again", node: "pve1" });
