@@ -1,9 +1,9 @@
 import { isProblem, Problem } from "../problem.ts";
+import { type Flight, waitFor } from "./flight.ts";
 import {
   type CacheCounters,
   type CacheEvent,
   cacheChannel,
-  cancelled,
   type Fetched,
   type Freshness,
   noneCounted,
@@ -11,14 +11,6 @@ import {
   type Reader,
 } from "./reading.ts";
 import { type CacheStore, type Entry, equal, type Tag } from "./store.ts";
-
-interface Flight {
-  readonly beganAt: number;
-  readonly epochs: readonly number[];
-  readonly promise: Promise<unknown>;
-  readonly controller: AbortController;
-  waiters: number;
-}
 
 /** How old an answer may be, and what its age is counted from: its fetch only, or also a sweep that vouched for it. */
 interface Limit {
@@ -113,6 +105,7 @@ export class ReadCache {
     return {
       beganAt: now,
       trueAt: now,
+      until: Number.POSITIVE_INFINITY,
       source: "cache",
       tags,
       epochs: await this.#store.epochs(tags),
@@ -211,7 +204,7 @@ export class ReadCache {
       return entry;
     }
     const flight = this.#board(key, tags, epochs, fetch, limit.allowedMs);
-    const value = await this.#wait(key, flight, reader);
+    const value = await waitFor(flight, reader, () => this.#abandon(key, flight));
     if (!equal(await this.#store.epochs(tags), epochs)) return undefined;
     const { beganAt } = flight;
     const until = beganAt + freshness.trustedMs;
@@ -266,23 +259,6 @@ export class ReadCache {
       return;
     }
     await this.#store.set(key, entry);
-  }
-
-  async #wait(key: string, flight: Flight, reader: Reader): Promise<unknown> {
-    flight.waiters++;
-    let leave: (() => void) | undefined;
-    const left = new Promise<never>((_resolve, reject) => {
-      leave = () => reject(cancelled(reader.signal));
-      if (reader.signal.aborted) leave();
-      else reader.signal.addEventListener("abort", leave, { once: true });
-    });
-    try {
-      return await Promise.race([flight.promise, left]);
-    } finally {
-      if (leave) reader.signal.removeEventListener("abort", leave);
-      flight.waiters--;
-      if (flight.waiters === 0) this.#abandon(key, flight);
-    }
   }
 
   /** Nobody waits any more: whoever comes next must not join a request that is being aborted. */

@@ -12,8 +12,8 @@ import {
   type Lookup,
   learnName,
 } from "./lookup.ts";
-import type { SilentNode } from "./silence.ts";
 import { type Kept, RecentViews } from "./recent-views.ts";
+import type { SilentNode } from "./silence.ts";
 import type { Tasks } from "./tasks.ts";
 import type { Verbs } from "./verbs.ts";
 

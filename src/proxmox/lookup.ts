@@ -1,23 +1,22 @@
 import { LRUCache } from "lru-cache";
 import { path } from "../http/path.ts";
-import { isProblem, Problem } from "../problem.ts";
+import { isProblem, type Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { fresh, guestTags, tags } from "./freshness.ts";
 import { type GuestConfig, readConfig } from "./guest-config.ts";
 import {
   changedSince,
   type GuestRow,
-  given,
   type Inventory,
   isOffline,
   readInventory,
 } from "./inventory.ts";
 import type { Names } from "./names.ts";
-import { notFound } from "./near-miss.ts";
+import { ambiguous, notFound, otherKind } from "./near-miss.ts";
 import type { Overlay } from "./overlay.ts";
 import { Silence } from "./silence.ts";
 import type { Sweep } from "./sweep.ts";
-import { type GuestId, type GuestType, guestWords, kindWord } from "./values.ts";
+import type { GuestId, GuestType } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
 /** Which guests a reference may mean. */
@@ -278,27 +277,4 @@ export function configQuestion(row: GuestId & { readonly node: string }) {
 /** `101`, or `qemu/101` as PVE writes a guest's id: the way out where some guest is named 101. */
 export function isVmid(reference: string, row: GuestId): boolean {
   return reference === String(row.vmid) || reference === `${row.type}/${row.vmid}`;
-}
-
-function ambiguous(reference: string, matches: readonly Found[]): Problem {
-  const words = matches.map(({ row, name }) => `${guestWords(row, name)} on ${row.node}`);
-  return new Problem("ambiguous", `"${reference}" may mean ${words.join(" or ")}.`, {
-    next: `Repeat the call with the id of the one you mean: ${matches.map(({ row }) => (/^[0-9]+$/.test(reference) ? `${row.type}/${row.vmid}` : row.vmid)).join(" or ")}.`,
-    facts: { candidates: matches.map(candidate) },
-  });
-}
-
-/** A guest as the facts of an error show it. */
-export function candidate({ row, name }: Found): Readonly<Record<string, unknown>> {
-  return { vmid: row.vmid, type: row.type, node: row.node, ...given({ name }) };
-}
-
-function otherKind(reference: string, kind: GuestKind, found: Found): Problem {
-  const { row, name } = found;
-  const asked = kind === "qemu" ? "VM" : "container";
-  const subject = guestWords(row, name);
-  return new Problem("invalid_input", `"${reference}" is ${subject}, not a ${asked}.`, {
-    next: `Use the tool for ${kindWord(row.type)}s (get_${row.type === "qemu" ? "vm" : "container"}, clone_${row.type === "qemu" ? "vm" : "container"}).`,
-    facts: { argument: kind === "qemu" ? "vm" : "container", ...candidate(found) },
-  });
 }

@@ -83,7 +83,9 @@ export class Names {
     for (const [id, turn] of this.#turns) if (at >= turn.at + copyMs) this.#turns.delete(id);
     const [from, to] = [before.name, after.name];
     if (from === undefined || to === undefined || from === to) return;
-    if (!this.#turns.has(key(after))) this.#turns.set(key(after), { row: after, from, to, at });
+    if (this.#turns.has(key(after))) return;
+    this.version++;
+    this.#turns.set(key(after), { row: after, from, to, at });
   }
 
   /** The name to believe: what a configuration said beats a row that may be older; a doubtful row is not believed at all. */

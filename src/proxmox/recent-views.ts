@@ -25,7 +25,9 @@ export class RecentViews {
     this.#verbs = verbs;
   }
 
-  keep(key: string, kept: Kept, parts: readonly Part[]): void {
+  keep(key: string, kept: Kept, composed: readonly Part[]): void {
+    // What stands for no read holds as long as the reads beside it, which carry its tags.
+    const parts = composed.filter(({ until }) => until !== Number.POSITIVE_INFINITY);
     this.#views.set(key, {
       ...kept,
       parts: parts.map((part) => ({ ...part, source: "cache" })),

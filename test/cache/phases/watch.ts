@@ -127,7 +127,8 @@ async function ask(
 ): Promise<readonly string[]> {
   const answers = views.map(async ({ says, tool, args, isOld }) => {
     // What a call gets from its server; reads use no more of it.
-    const context = { proxmox, call: new Call() } as ToolContext;
+    const once = <T>(_: object, make: () => T) => make();
+    const context = { proxmox, call: new Call(), once } as unknown as ToolContext;
     const seen = await tool.run(args, context).catch((error: unknown) => {
       if (isProblem(error, "not_found")) return undefined;
       throw error;
