@@ -19,6 +19,8 @@ export interface AssemblyOptions {
   readonly files?: Files;
   /** Only tools that read are served. */
   readonly readOnly?: boolean;
+  /** The inventory is asked for when the first client connects, for the first lookup to join. */
+  readonly warmUp?: boolean;
 }
 
 /** Several guests of one call are worked on this many at a time: PVE runs three calls at a time per host. */
@@ -27,6 +29,7 @@ const atOnce = 4;
 /** The tools over one connection, behind the guards, as something that any transport can serve. */
 export function assemble(options: AssemblyOptions): ToolServer {
   const { proxmox, readOnly = false, clock, log, secrets, instructions, files } = options;
+  const { warmUp = false } = options;
   const served = options.tools
     .filter((tool) => (!readOnly || tool.effect === "read") && (files || !tool.needsFiles))
     .map((tool) => (files ? tool : withoutFiles(tool)));
@@ -36,6 +39,7 @@ export function assemble(options: AssemblyOptions): ToolServer {
     log,
     secrets,
     instructions,
+    ...(warmUp && { onFirstClient: () => warm(proxmox, log) }),
     absent: (name) => {
       const tool = options.tools.find((one) => one.name === name);
       if (tool === undefined) return undefined;
@@ -51,6 +55,13 @@ export function assemble(options: AssemblyOptions): ToolServer {
       each: (items, run) => each(items, atOnce, run),
     }),
   });
+}
+
+/** Nobody waits for it, so it can neither delay nor fail anything: what is wrong is told by the calls that meet it. */
+function warm(proxmox: ProxmoxClient, log: Log): void {
+  proxmox.lookup
+    .inventory(new Call())
+    .catch((error: unknown) => log.debug("warm_up_failed", { error }));
 }
 
 /** The tool as it is where no file may be read: these arguments are neither listed nor taken. */

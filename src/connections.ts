@@ -12,12 +12,14 @@ export interface ConnectionOptions {
   readonly clock: Clock;
   readonly random?: () => number;
   readonly managedTag?: string;
+  /** Bound of the cache in bytes; default 32 MiB. */
+  readonly cacheBytes?: number;
   readonly onRequest?: (event: RequestEvent) => void;
 }
 
 /** One connection to one cluster: wire, cache and resources, knit together. */
 export function openConnection(options: ConnectionOptions): ProxmoxClient {
-  const { hosts, auth, clock, random, managedTag, onRequest } = options;
+  const { hosts, auth, clock, random, managedTag, cacheBytes, onRequest } = options;
   const requests = new Map<string, number>();
   const api: ApiClient = new ApiClient({
     hosts,
@@ -38,6 +40,7 @@ export function openConnection(options: ConnectionOptions): ProxmoxClient {
     requests,
     principal: auth.describe(),
     ...(managedTag !== undefined && { managedTag }),
+    ...(cacheBytes !== undefined && { cacheBytes }),
   });
   return client;
 }

@@ -90,6 +90,12 @@ const credentialPatterns: readonly (readonly [RegExp, string])[] = [
   [/\b[0-9A-F]{8}(?::|%3A)(?:[A-Za-z0-9+/]|%2B|%2F){43}(?:=|%3D)?(?![A-Za-z0-9+/])/gu, "***"],
 ];
 
+/** Whatever a pattern above matches has one of these in it, and nearly no text has: one look spares seven. */
+const suspicious =
+  /-----BEGIN|PVEAPIToken|PVEAuthCookie|CSRFPreventionToken|[0-9A-F]{8}(?::|%3A)/iu;
+/** `PVEAPIToken==x`: the shortest text that a pattern above matches. */
+const minCredentialLength = 14;
+
 /** A function that replaces the given secrets, also percent-encoded, and anything that looks like a Proxmox credential, by `***`. */
 export function redactor(secrets: readonly string[]): (text: string) => string {
   const needles = [...new Set(secrets.flatMap((secret) => [secret, encodeURIComponent(secret)]))]
@@ -98,6 +104,7 @@ export function redactor(secrets: readonly string[]): (text: string) => string {
     .sort((a, b) => b.length - a.length);
   return (text) => {
     const known = needles.reduce((rest, needle) => rest.replaceAll(needle, "***"), text);
+    if (known.length < minCredentialLength || !suspicious.test(known)) return known;
     return credentialPatterns.reduce((rest, [shape, mask]) => rest.replace(shape, mask), known);
   };
 }

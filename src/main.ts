@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync, statSync } from "node:fs";
 import process from "node:process";
+import * as v8 from "node:v8";
 import { toolsets } from "../tools/index.ts";
 import { instructions } from "../tools/instructions.ts";
 import { assemble } from "./assembly.ts";
@@ -26,6 +27,7 @@ import { version } from "./version.ts";
 /** How long the first look at the host may hold up the start: an unreachable one must not. */
 const probeMs = 2_000;
 
+keepSmall();
 await main().catch((error: unknown) => {
   if (!isProblem(error)) throw error;
   const next =
@@ -33,6 +35,15 @@ await main().catch((error: unknown) => {
   process.stderr.write(`mcp-server-proxmox: ${error.message}${next}\n`);
   process.exitCode = 1;
 });
+
+/**
+ * Left alone, V8 lets the heap grow to four times of what is alive before it looks for garbage: with thousands of guests that would
+ * be most of this process. The other runtimes have engines or ways of their own.
+ */
+function keepSmall(): void {
+  const { bun, deno } = process.versions;
+  if (bun === undefined && deno === undefined) v8.setFlagsFromString("--heap-growing-percent=50");
+}
 
 /** The executable and only place where everything is put together: config → connection → tools → stdio. */
 async function main(): Promise<void> {
@@ -69,6 +80,7 @@ async function main(): Promise<void> {
     log,
     secrets: config.secrets,
     readOnly: config.readOnly,
+    warmUp: true,
     ...(config.files !== undefined && { files: filesBelow(config.files) }),
   });
   const sdk = createSdkServer(server, { name: "mcp-server-proxmox", version }, log);

@@ -94,6 +94,7 @@ export function ago(ageMs: number): string {
 /** All white space becomes single spaces; longer than `max` characters ends in `…`. */
 export function oneLine(text: string, max: number): string {
   const flat = text.replace(/\s+/gu, " ").trim();
+  if (flat.length <= max) return flat; // no more characters than units, and far cheaper to know
   const points = Array.from(flat);
   return points.length <= max ? flat : `${points.slice(0, Math.max(0, max - 1)).join("")}…`;
 }

@@ -20,6 +20,11 @@ export interface ToolContext {
   settle(task: Task): Promise<TaskReport>;
   /** Returns when the caller has confirmed what cannot be undone; throws confirmation_required until then. */
   confirm(question: Question): void | Promise<void>;
+  /**
+   * What `make` makes of `source`: made once for as long as that lives, so that the answer need not be checked, cleaned and put into
+   * words again. `make` must depend on nothing else.
+   */
+  once<T extends object>(source: object, make: () => T): T;
   /** Runs for several items, a few at a time; one that fails does not keep the others from being done. */
   each<Item, T>(
     items: readonly Item[],

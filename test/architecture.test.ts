@@ -13,7 +13,7 @@ const exceptions: readonly (readonly [rule: string, where: string, reason: strin
   ["function length", "src/simulator/routes/acl.ts:aclRoutes", "one list of routes"],
 ];
 
-const folders = ["src", "tools", "test"] as const;
+const folders = ["src", "tools", "test", "bench"] as const;
 const sources = folders.flatMap(read);
 
 describe("the house", () => {

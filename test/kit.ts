@@ -24,7 +24,11 @@ export interface LabOptions extends Partial<Omit<SimulatorOptions, "clock">> {
   readonly login?: { readonly username: string; readonly password: string };
   readonly readOnly?: boolean;
   readonly files?: Files;
+  /** Bound of the cache in bytes. */
+  readonly cacheBytes?: number;
   readonly tools?: readonly Tool[];
+  /** Whether the first client's arrival costs a request; not so unless asked, as figures are counted here. */
+  readonly warmUp?: boolean;
   /** The wire, where it is not the simulator in this process: an HTTPS transport, or one that meddles. */
   readonly wire?: (simulator: Simulator, clock: VirtualClock) => Promise<Transport> | Transport;
   /** The test wants to see Proxmox refuse parameters: what it answers 400 need not fit the published schema. */
@@ -58,8 +62,10 @@ export async function lab(options: LabOptions = {}) {
     files,
     settleMs = 15_000,
     tools,
+    warmUp = false,
     wire,
     wrongOnPurpose,
+    cacheBytes,
     ...world
   } = options;
   const clock = new VirtualClock();
@@ -80,6 +86,7 @@ export async function lab(options: LabOptions = {}) {
       : apiToken({ id: token.tokenId, secret: token.secret }),
     clock,
     random: () => 0.5,
+    ...(cacheBytes !== undefined && { cacheBytes }),
   });
   const server = assemble({
     proxmox,
@@ -89,6 +96,7 @@ export async function lab(options: LabOptions = {}) {
     log,
     secrets,
     readOnly,
+    warmUp,
     ...(files && { files: stillFiles(files, clock) }),
   });
   const sdk = createSdkServer(server, { name: "mcp-server-proxmox", version: "0.0.0" }, log);

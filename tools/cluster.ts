@@ -1,15 +1,18 @@
 import * as z from "zod";
-import { ifAllowed, outcome } from "../src/each.ts";
+import { ifAllowed, type Outcome, outcome } from "../src/each.ts";
 import type { ListedTask } from "../src/proxmox/cluster.ts";
 import type { GuestRow, Inventory, NodeRow, StorageRow } from "../src/proxmox/inventory.ts";
+import type { SilentNode } from "../src/proxmox/silence.ts";
 import { bytes, count, duration, oneLine, percent, table } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
+import { degradedBy } from "./degraded.ts";
 import * as params from "./params.ts";
 
 const clusterOutput = z.object({
   name: z.string().optional(),
   quorate: z.boolean().optional(),
   nodes: z.array(z.unknown()),
+  degraded: z.array(z.unknown()).optional(),
   guests: z.record(z.string(), z.unknown()),
   attention: z.array(z.string()),
 });
@@ -34,6 +37,7 @@ export const getCluster = defineTool({
     ]);
     const nodes = [...inventory.nodes.values()].toSorted((a, b) => (a.node < b.node ? -1 : 1));
     const versions = await nodeVersions(nodes, { proxmox, call });
+    const mute = muteNodes(nodes, versions);
     const failed = failedSince(tasks ?? [], proxmox.clock.now() - 24 * 3_600_000);
     const broken = (ha ?? [])
       .filter(({ state }) => /error|fence/.test(state))
@@ -41,7 +45,8 @@ export const getCluster = defineTool({
     return {
       ...(status?.name !== undefined && { name: status.name }),
       ...(status && { quorate: status.quorate }),
-      nodes: nodes.map((row, index) => nodeFields(row, versions[index], inventory)),
+      nodes: nodes.map((row, index) => nodeFields(row, versionOf(versions[index]), inventory)),
+      ...degradedBy([...lookup.silence.among(inventory.nodes.keys(), inventory), ...mute]),
       guests: guestCounts(inventory.guests),
       attention: [
         ...(status?.quorate === false
@@ -50,6 +55,7 @@ export const getCluster = defineTool({
         ...nodes
           .filter(({ status: state }) => state !== "online")
           .map(({ node, status: state }) => `Node ${node} is ${state}`),
+        ...mute.map(({ node, reason }) => `Node ${node}: ${reason}`),
         ...broken,
         ...lockedGuests(inventory.guests),
         ...fullStorages(inventory.storages),
@@ -80,14 +86,29 @@ export const getCluster = defineTool({
 async function nodeVersions(
   nodes: readonly NodeRow[],
   { proxmox, call }: Pick<ToolContext, "proxmox" | "call">,
-): Promise<readonly (string | undefined)[]> {
+): Promise<readonly (Outcome<string> | undefined)[]> {
   return Promise.all(
-    nodes.map(async ({ node, status }) => {
-      if (status !== "online") return undefined;
-      const version = await outcome(proxmox.cluster.nodeVersion(node, call));
-      return version.ok ? version.value : undefined;
-    }),
+    nodes.map(async ({ node, status }) =>
+      status === "online" ? outcome(proxmox.cluster.nodeVersion(node, call)) : undefined,
+    ),
   );
+}
+
+function versionOf(version: Outcome<string> | undefined): string | undefined {
+  return version?.ok ? version.value : undefined;
+}
+
+/** Nodes that are online and did not answer. */
+function muteNodes(
+  nodes: readonly NodeRow[],
+  versions: readonly (Outcome<string> | undefined)[],
+): readonly SilentNode[] {
+  return nodes.flatMap(({ node }, index) => {
+    const version = versions[index];
+    if (!version || version.ok) return [];
+    const { kind, message } = version.problem;
+    return [{ node, reason: oneLine(`${kind}: ${message}`, 200) }];
+  });
 }
 
 /** A node as lists and get_node show it. */

@@ -54,7 +54,7 @@ async function read(
   reference: string,
   kind: "qemu" | "lxc",
   include: readonly Detail[],
-  { proxmox, call }: ToolContext,
+  { proxmox, call, once }: ToolContext,
 ): Promise<z.input<typeof output>> {
   const view = await proxmox.guests.view(reference, kind, call);
   const reachable = view.degraded === undefined;
@@ -62,7 +62,7 @@ async function read(
     include.length > 0 && reachable
       ? await proxmox.details.read(view.row, include, proxmox.lookup.last, call)
       : undefined;
-  return fields(view, details);
+  return details ? fields(view, details) : once(view, () => fields(view, undefined));
 }
 
 function fields(view: GuestView, details: Result["details"]): z.input<typeof output> {

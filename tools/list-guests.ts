@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { ListedGuest } from "../src/proxmox/guests.ts";
 import { bytes, count, duration, percent, table } from "../src/text.ts";
 import { defineTool } from "../src/tool.ts";
+import { type Degraded, degradedBy, silenceWords } from "./degraded.ts";
 import { page } from "./page.ts";
 import * as params from "./params.ts";
 
@@ -21,6 +22,7 @@ const input = z.object({
 
 const output = z.object({
   guests: z.array(z.unknown()),
+  degraded: z.array(z.unknown()).optional(),
   total: z.int(),
   left: z.int(),
   cursor: z.string().optional(),
@@ -54,17 +56,21 @@ export const listGuests = defineTool({
     proxmox.guests.tell(items);
     return {
       guests: items.map((guest) => fields(guest, sort)),
+      ...degradedBy(proxmox.guests.silent(wanted)),
       total,
       left,
       ...(next && { cursor: next }),
     };
   },
-  show({ guests, total, left, cursor }) {
+  show({ guests, degraded = [], total, left, cursor }) {
     if (total === 0)
       return "No guest matches. Without any filter list_guests shows all that these credentials may see.";
     const rows = guests as readonly ReturnType<typeof fields>[];
     const more = cursor ? `\n${count(left, "more guest")}: repeat with cursor: "${cursor}".` : "";
-    return `${count(total, "guest")}\n${table(rows, columns)}${more}`;
+    return [
+      `${count(total, "guest")}\n${table(rows, columns)}${more}`,
+      ...degraded.map((one) => silenceWords(one as Degraded)),
+    ].join("\n");
   },
 });
 

@@ -1,5 +1,7 @@
 import * as z from "zod";
 
+// Bounds are refinements: they are told to who breaks them, and not in every list of tools.
+
 /** A name or a vmid; a number is taken for a vmid. The JSON schema stays a plain string, which every client understands. */
 const reference = () =>
   z.preprocess(
@@ -10,7 +12,10 @@ const reference = () =>
 export const vm = reference().describe("name or vmid");
 export const container = reference().describe("name or vmid");
 export const guest = reference().describe("name or vmid");
-export const guests = z.array(reference()).min(1).max(50).describe("several instead of one");
+export const guests = z
+  .array(reference())
+  .refine((list) => list.length >= 1 && list.length <= 50, "1 to 50 guests")
+  .describe("several instead of one");
 /** PVE: pve-node. */
 export const node = z
   .string()
@@ -41,18 +46,19 @@ export const snapshot = z
   );
 export const maxAge = z
   .number()
-  .min(0)
-  .max(86_400)
+  .refine((seconds) => seconds >= 0 && seconds <= 86_400, "0 to 86400 seconds")
   .optional()
   .describe("oldest acceptable answer; 0 asks Proxmox now");
 export const wait = z
   .number()
-  .min(0)
-  .max(3_600)
+  .refine((seconds) => seconds >= 0 && seconds <= 3_600, "0 to 3600 seconds")
   .default(45)
-  .describe("seconds to wait for the task; 0 returns at once, the task goes on");
-export const dryRun = z.boolean().optional().describe("only say what would be sent");
-export const limit = z.int().min(1).max(500).default(25);
+  .describe("seconds; 0 leaves the task alone");
+export const dryRun = z.boolean().optional().describe("only plan");
+export const limit = z
+  .int()
+  .refine((count) => count >= 1 && count <= 500, "1 to 500")
+  .default(25);
 export const cursor = z.string().max(200).optional().describe("from the answer before");
 /** PVE: a dns-name, at most 63 characters a label. */
 export const newName = z
@@ -64,7 +70,7 @@ export const newName = z
       ),
     "letters, digits and hyphens, like a host name",
   );
-/** PVE: pve-vmid; the bounds are told to who breaks them, and not in every list of tools. */
+/** PVE: pve-vmid. */
 export const newVmid = z
   .int()
   .refine((vmid) => vmid >= 100 && vmid <= 999_999_999, "between 100 and 999999999")

@@ -1,4 +1,5 @@
 import { isProblem, Problem } from "../problem.ts";
+import { type Flight, waitFor } from "./flight.ts";
 import {
   type CacheCounters,
   type CacheEvent,
@@ -9,15 +10,7 @@ import {
   type Part,
   type Reader,
 } from "./reading.ts";
-import type { CacheStore, Entry, Tag } from "./store.ts";
-
-interface Flight {
-  readonly beganAt: number;
-  readonly epochs: readonly number[];
-  readonly promise: Promise<unknown>;
-  readonly controller: AbortController;
-  waiters: number;
-}
+import { type CacheStore, type Entry, equal, type Tag } from "./store.ts";
 
 /** How old an answer may be, and what its age is counted from: its fetch only, or also a sweep that vouched for it. */
 interface Limit {
@@ -106,12 +99,30 @@ export class ReadCache {
     this.#publish({ type: "invalidate", tags });
   }
 
+  /** Stands for what is known without a read, as of now: it holds until one of these tags is raised. */
+  async present(tags: readonly Tag[]): Promise<Part> {
+    const now = this.#now();
+    return {
+      beganAt: now,
+      trueAt: now,
+      until: Number.POSITIVE_INFINITY,
+      source: "cache",
+      tags,
+      epochs: await this.#store.epochs(tags),
+    };
+  }
+
   /** Whether all of these answers still hold: what was composed of them may be served. */
-  async holds(parts: readonly Part[]): Promise<boolean> {
+  async holds(parts: readonly Pick<Part, "tags" | "epochs">[]): Promise<boolean> {
     for (const part of parts) {
       if (!equal(await this.#store.epochs(part.tags), part.epochs)) return false;
     }
     return true;
+  }
+
+  /** What was composed of these answers, which still hold, is served once more. */
+  served(parts: readonly Part[]): void {
+    for (const _ of parts) this.#count("hits", { type: "hit" });
   }
 
   /** Called by the store's owner when an entry had to make room. */
@@ -183,18 +194,21 @@ export class ReadCache {
     // 0 is live: what was read in this very millisecond may be older.
     const entry = limit.allowedMs <= 0 ? undefined : await this.#store.get(key);
     if (entry && equal(entry.epochs, epochs) && this.#suffices(entry, freshness, limit)) {
-      const swept = limit.since === "sweep";
-      this.#count(swept ? "revalidated" : "hits", { type: swept ? "revalidate" : "hit", key });
-      const source = swept ? "swept" : "cache";
+      // By its own age it would have been asked again: a sweep, of this call or an earlier one, has saved the request.
+      const saved = limit.since !== "fetch" && this.#now() - entry.beganAt > freshness.trustedMs;
+      this.#count(saved ? "revalidated" : "hits", { type: saved ? "revalidate" : "hit", key });
+      const source = limit.since === "sweep" ? "swept" : "cache";
       const trueAt = this.#now() - this.#age(entry, freshness);
-      reader.note({ beganAt: entry.beganAt, trueAt, source, tags, epochs });
+      const until = Math.min(trueAt + freshness.trustedMs, entry.beganAt + freshness.keptMs);
+      reader.note({ beganAt: entry.beganAt, trueAt, until, source, tags, epochs });
       return entry;
     }
     const flight = this.#board(key, tags, epochs, fetch, limit.allowedMs);
-    const value = await this.#wait(key, flight, reader);
+    const value = await waitFor(flight, reader, () => this.#abandon(key, flight));
     if (!equal(await this.#store.epochs(tags), epochs)) return undefined;
     const { beganAt } = flight;
-    reader.note({ beganAt, trueAt: beganAt, source: "live", tags, epochs });
+    const until = beganAt + freshness.trustedMs;
+    reader.note({ beganAt, trueAt: beganAt, until, source: "live", tags, epochs });
     return { value };
   }
 
@@ -247,23 +261,6 @@ export class ReadCache {
     await this.#store.set(key, entry);
   }
 
-  async #wait(key: string, flight: Flight, reader: Reader): Promise<unknown> {
-    flight.waiters++;
-    let leave: (() => void) | undefined;
-    const left = new Promise<never>((_resolve, reject) => {
-      leave = () => reject(cancelled(reader.signal));
-      if (reader.signal.aborted) leave();
-      else reader.signal.addEventListener("abort", leave, { once: true });
-    });
-    try {
-      return await Promise.race([flight.promise, left]);
-    } finally {
-      if (leave) reader.signal.removeEventListener("abort", leave);
-      flight.waiters--;
-      if (flight.waiters === 0) this.#abandon(key, flight);
-    }
-  }
-
   /** Nobody waits any more: whoever comes next must not join a request that is being aborted. */
   #abandon(key: string, flight: Flight): void {
     this.#land(key, flight);
@@ -282,12 +279,4 @@ export class ReadCache {
   #publish(event: CacheEvent): void {
     if (cacheChannel.hasSubscribers) cacheChannel.publish(event);
   }
-}
-
-function equal(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((value, index) => value === b[index]);
-}
-
-function cancelled(signal: AbortSignal): Problem {
-  return new Problem("cancelled", "The call was cancelled.", { cause: signal.reason });
 }

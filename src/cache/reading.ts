@@ -1,4 +1,5 @@
 import { channel } from "node:diagnostics_channel";
+import { Problem } from "../problem.ts";
 import type { Tag } from "./store.ts";
 
 /** How long a kind of answer may be served, and what makes it invalid before that. */
@@ -19,6 +20,8 @@ export interface Part {
   readonly source: "live" | "swept" | "cache";
   /** When it was last known to be true, in ms: its fetch, or a later sweep. */
   readonly trueAt: number;
+  /** Until when it is trusted without asking, in ms. */
+  readonly until: number;
   readonly tags: readonly Tag[];
   readonly epochs: readonly number[];
 }
@@ -79,4 +82,9 @@ export function noneCounted(): CacheCounters {
     failed: 0,
     evicted: 0,
   };
+}
+
+/** Told to a reader that has given up. */
+export function cancelled(signal: AbortSignal): Problem {
+  return new Problem("cancelled", "The call was cancelled.", { cause: signal.reason });
 }

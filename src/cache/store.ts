@@ -4,7 +4,10 @@ export type Tag = string;
 /** What the store keeps of one answer. */
 export interface Entry {
   readonly value: unknown;
-  /** Clock time in ms at which the fetch began: what was true later is not known, so age counts from here. */
+  /**
+   * Time in ms at which the fetch began, by the clock of the process that reads it: what was true later is not known, so age
+   * counts from here. Clocks of different machines are never compared: a shared store keeps ages, by its own clock.
+   */
   readonly beganAt: number;
   readonly tags: readonly Tag[];
   /** The tags' counters as they were when the fetch began; the entry is valid while they are unchanged. */
@@ -25,4 +28,9 @@ export interface CacheStore {
   /** Raises the counters: every entry that carries one of these tags is invalid from now on. O(1) per tag. */
   bump(tags: readonly Tag[]): Promise<void>;
   size(): { readonly entries: number; readonly bytes: number };
+}
+
+/** Whether counters are unchanged. */
+export function equal(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index]);
 }

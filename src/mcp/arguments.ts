@@ -5,6 +5,9 @@ import type { Tool } from "../tool.ts";
 
 type Arguments = Readonly<Record<string, unknown>>;
 
+/** Checks and completes the arguments of one tool; throws invalid_input. */
+export type ArgumentParser = (raw: Arguments) => Arguments;
+
 /** One argument that cannot be taken, in our words. */
 interface Complaint {
   readonly argument: string;
@@ -13,19 +16,21 @@ interface Complaint {
 }
 
 /**
- * A tool's arguments, checked and completed by its schema. Throws invalid_input that tells everything wrong at once:
+ * Checks a tool's arguments by its schema and completes them. Its invalid_input tells everything wrong at once:
  * each argument by name, what was given and what is expected.
  */
-export function parseArguments(tool: Tool, raw: Arguments): Arguments {
-  // Some clients put their own `_meta` among the arguments; it is not the caller's mistake.
-  const given = Object.fromEntries(
-    Object.entries(raw).filter(
-      ([name]) => !name.startsWith("_") || Object.hasOwn(tool.input.shape, name),
-    ),
-  );
-  const parsed = tool.input.strict().safeParse(given);
-  if (parsed.success) return parsed.data;
-  throw refusal(tool, given, parsed.error.issues);
+export function argumentParser(tool: Tool): ArgumentParser {
+  const schema = tool.input.strict(); // made once: zod compiles a schema when it is first used
+  return (raw) => {
+    // Some clients put their own `_meta` among the arguments; it is not the caller's mistake.
+    const ours = (name: string) => !name.startsWith("_") || Object.hasOwn(tool.input.shape, name);
+    const given = Object.keys(raw).every(ours)
+      ? raw
+      : Object.fromEntries(Object.entries(raw).filter(([name]) => ours(name)));
+    const parsed = schema.safeParse(given);
+    if (parsed.success) return parsed.data;
+    throw refusal(tool, given, parsed.error.issues);
+  };
 }
 
 /** One mistake can repeat in every item of a list; the next step must still fit into the answer. */

@@ -43,8 +43,12 @@ const unseen = /(?![\n\t])[\p{Cc}\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]/
 /** Half a character: not valid in JSON for every reader. */
 const loneSurrogates = /\p{Surrogate}/gu;
 
+/** Most texts: nothing in them could be hidden or steer anything. */
+const harmless = /^[\n\t -~]*$/;
+
 /** Takes out what a reader cannot see or what would steer a terminal; keeps newlines and tabs. */
 export function visible(text: string): string {
+  if (harmless.test(text)) return text;
   return text
     .replace(ansi, "")
     .replace(lineBreaks, "\n")
@@ -75,11 +79,12 @@ function fields(
   clean: (text: string) => string,
   value: (raw: unknown) => unknown,
 ): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(raw)
-      .map(([name, field]) => [clean(name), value(field)] as const)
-      .filter(([, field]) => field !== undefined && field !== null),
-  );
+  const shown: [string, unknown][] = [];
+  for (const [name, field] of Object.entries(raw)) {
+    const clear = value(field);
+    if (clear !== undefined && clear !== null) shown.push([clean(name), clear]);
+  }
+  return Object.fromEntries(shown);
 }
 
 function cut(text: string, maxChars: number): string {

@@ -56,6 +56,7 @@ export function createSdkServer(tools: ToolServer, info: ServerInfo, log: Log): 
   const { instructions } = tools;
   const server = new Server({ ...info }, { capabilities: { tools: {} }, instructions });
   server.onerror = (error) => log.warn("protocol_error", { error });
+  server.oninitialized = () => tools.connected();
   server.setRequestHandler(ListToolsRequestSchema, () => listResult(tools));
   server.setRequestHandler(callRequest, async ({ params }, extra: Extra) => {
     const progress = progressSender(extra, log);

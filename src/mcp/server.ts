@@ -6,10 +6,11 @@ import { isProblem, Problem } from "../problem.ts";
 import { ago, closest } from "../text.ts";
 import type { Tool, ToolContext } from "../tool.ts";
 import { annotations, toolMeta } from "./annotations.ts";
-import { parseArguments } from "./arguments.ts";
+import { type ArgumentParser, argumentParser } from "./arguments.ts";
 import { createPresenter, type Presenter } from "./present.ts";
 import { inputSchema, type JsonSchema, outputSchema } from "./schema.ts";
 import { settler } from "./settle.ts";
+import { type Shape, Shapes } from "./shapes.ts";
 
 /** How a long call tells that it goes on: `done` is a fraction 0..1 where it is known. */
 export interface CallProgress {
@@ -31,8 +32,11 @@ type Arguments = Readonly<Record<string, unknown>>;
 
 export interface ServerOptions {
   readonly tools: readonly Tool[];
-  /** Everything a tool gets but `settle`, which this server adds. */
-  readonly makeContext: (options: CallOptions, args: Arguments) => Omit<ToolContext, "settle">;
+  /** Everything a tool gets but `settle` and `once`, which this server adds. */
+  readonly makeContext: (
+    options: CallOptions,
+    args: Arguments,
+  ) => Omit<ToolContext, "settle" | "once">;
   readonly clock: Clock;
   readonly log: Log;
   readonly instructions: string;
@@ -41,6 +45,8 @@ export interface ServerOptions {
   /** Why a tool that exists elsewhere is not listed here (another toolset, read-only), as one sentence. */
   readonly absent?: (name: string) => string | undefined;
   readonly newReference?: () => string;
+  /** Called once, when the first client has connected. */
+  readonly onFirstClient?: () => void;
 }
 
 /** A tool as clients see it. */
@@ -65,6 +71,8 @@ export interface CallResult {
 export interface ToolServer {
   readonly instructions: string;
   list(): readonly ListedTool[];
+  /** For the adapters: another client has connected. */
+  connected(): void;
   /** Never rejects for what a tool does; rejects with UnknownTool when there is none of that name. */
   call(name: string, args: Arguments, request: CallRequest): Promise<CallResult>;
 }
@@ -74,18 +82,23 @@ export class UnknownTool extends Error {}
 
 /** Builds every listed schema at once, so that a schema some clients would refuse stops the start. */
 export function createServer(options: ServerOptions): ToolServer {
-  const tools = new Map(options.tools.map((tool) => [tool.name, tool]));
+  const tools = new Map(options.tools.map((tool) => [tool.name, served(tool)]));
   if (tools.size !== options.tools.length) throw new Error("two tools have the same name");
   const listed = options.tools.map(listedTool);
   const presenter = createPresenter({ secrets: options.secrets });
+  let first = true;
   return {
     instructions: options.instructions,
     list: () => listed,
+    connected: () => {
+      if (first) options.onFirstClient?.();
+      first = false;
+    },
     call: (name, args, request) => {
-      const tool = tools.get(name);
-      if (tool === undefined)
+      const known = tools.get(name);
+      if (known === undefined)
         return Promise.reject(unknownTool(name, [...tools.keys()], options, presenter));
-      return answer(tool, args, request, options, presenter);
+      return answer(known, args, request, options, presenter);
     },
   };
 }
@@ -116,9 +129,19 @@ function unknownTool(
   return new UnknownTool(`No tool named ${JSON.stringify(presenter.text(name, 64))} here. ${hint}`);
 }
 
+interface Served {
+  readonly tool: Tool;
+  readonly parse: ArgumentParser;
+  readonly shapes: Shapes;
+}
+
+function served(tool: Tool): Served {
+  return { tool, parse: argumentParser(tool), shapes: new Shapes() };
+}
+
 /** The one try/catch of a call: whatever happens below becomes an answer here. */
 async function answer(
-  tool: Tool,
+  { tool, parse, shapes }: Served,
   args: Arguments,
   request: CallRequest,
   options: ServerOptions,
@@ -128,11 +151,12 @@ async function answer(
   const freshness = (): Arguments =>
     call === undefined ? { apiCalls: 0 } : { ...call.summary(options.clock.now()) };
   try {
-    const input = parseArguments(tool, args);
-    const context = contextFor(input, presented(request, presenter), options);
+    const input = parse(args);
+    const context = contextFor(input, presented(request, presenter), options, shapes);
     call = context.call;
-    const result = checked(tool, await tool.run(input, context));
-    return success(tool, result, input, freshness(), presenter);
+    const result = await tool.run(input, context);
+    const shape = shapes.of(result, input, () => shaped(tool, result, input, presenter));
+    return success(tool, shape, freshness());
   } catch (error) {
     return failure(explained(error, tool, request.signal, options), freshness(), presenter);
   }
@@ -147,12 +171,22 @@ function presented({ signal, progress }: CallRequest, presenter: Presenter): Cal
 
 const defaultWaitS = 45;
 
-function contextFor(input: Arguments, request: CallRequest, options: ServerOptions): ToolContext {
+function contextFor(
+  input: Arguments,
+  request: CallRequest,
+  options: ServerOptions,
+  shapes: Shapes,
+): ToolContext {
   const { max_age_s: maxAgeS, wait_s: waitS } = input;
   const maxAgeMs = typeof maxAgeS === "number" ? maxAgeS * 1000 : undefined;
   const context = options.makeContext({ ...request, maxAgeMs }, input);
   const waitMs = (typeof waitS === "number" ? waitS : defaultWaitS) * 1000;
-  return { ...context, settle: settler({ call: context.call, clock: options.clock, waitMs }) };
+  const { call } = context;
+  // Into the object that was made for this call: a copy would cost as much as all else here.
+  return Object.assign(context, {
+    settle: settler({ call, clock: options.clock, waitMs }),
+    once: shapes.once,
+  });
 }
 
 /** A result that breaks its own schema is our mistake: clients would refuse it with words nobody can act on. */
@@ -162,19 +196,18 @@ function checked(tool: Tool, raw: unknown): Arguments {
   throw new Error(`${tool.name} broke its output schema: ${z.prettifyError(parsed.error)}`);
 }
 
-function success(
-  tool: Tool,
-  result: Arguments,
-  input: Arguments,
-  freshness: Arguments,
-  presenter: Presenter,
-): CallResult {
-  const text = presenter.answer(tool.show(result, input));
+function shaped(tool: Tool, raw: unknown, input: Arguments, presenter: Presenter): Shape {
+  const result = checked(tool, raw);
+  const data = Object.fromEntries(Object.entries(presenter.value(result) ?? {}));
+  return { text: presenter.answer(tool.show(result, input)), data };
+}
+
+function success(tool: Tool, { text, data }: Shape, freshness: Arguments): CallResult {
   // A change has read past the memory and speaks of now; only what was looked up can be old.
   const age = tool.effect === "read" ? ageNote(freshness) : undefined;
   return {
     content: [{ type: "text", text: age === undefined ? text : `${text}\n${age}` }],
-    structuredContent: Object.fromEntries(Object.entries(presenter.value(result) ?? {})),
+    structuredContent: data,
     _meta: freshness,
   };
 }

@@ -54,15 +54,19 @@ export class Call implements Reader {
 
   summary(now: number): CallSummary {
     if (this.parts.length === 0) return { apiCalls: this.apiCalls };
-    const oldest = Math.min(...this.parts.map((part) => part.beganAt));
-    const ageMs = Math.max(0, now - oldest);
-    const checkedAgeMs = Math.max(0, now - Math.min(...this.parts.map((part) => part.trueAt)));
-    const sources = new Set(this.parts.map((part) => part.source));
+    let [beganAt, trueAt] = [now, now];
+    let [live, swept] = [false, false];
+    for (const part of this.parts) {
+      beganAt = Math.min(beganAt, part.beganAt);
+      trueAt = Math.min(trueAt, part.trueAt);
+      live ||= part.source === "live";
+      swept ||= part.source === "swept";
+    }
     return {
-      observedAt: new Date(oldest).toISOString(),
-      ageMs,
-      ...(checkedAgeMs < ageMs && { checkedAgeMs }),
-      source: sources.has("live") ? "live" : sources.has("swept") ? "revalidated" : "cache",
+      observedAt: new Date(beganAt).toISOString(),
+      ageMs: now - beganAt,
+      ...(trueAt > beganAt && { checkedAgeMs: now - trueAt }),
+      source: live ? "live" : swept ? "revalidated" : "cache",
       apiCalls: this.apiCalls,
     };
   }

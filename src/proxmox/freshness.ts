@@ -26,6 +26,8 @@ export const ages = {
   stoppedTask: { trustedMs: Number.POSITIVE_INFINITY, keptMs: Number.POSITIVE_INFINITY },
 } as const;
 
+const onNode = "guests-on:";
+
 export const tags = {
   inventory: "inventory",
   tasks: "tasks",
@@ -35,12 +37,17 @@ export const tags = {
   guest: (id: GuestId): Tag => `guest:${id.type}/${id.vmid}`,
   node: (node: string): Tag => `node:${node}`,
   /** Everything that is known of guests on this node. */
-  onNode: (node: string): Tag => `guests-on:${node}`,
+  onNode: (node: string): Tag => `${onNode}${node}`,
   storageContent: (storage: string): Tag => `storage:${storage}/content`,
   /** The content of every storage: most tasks do not say which they changed. */
   anyContent: "storage-content",
   certificates: (node: string): Tag => `node:${node}/certificates`,
 };
+
+/** The node of which `tags.onNode` speaks; undefined for another tag. */
+export function nodeOf(tag: Tag): string | undefined {
+  return tag.startsWith(onNode) ? tag.slice(onNode.length) : undefined;
+}
 
 /** The freshness of a class of read that depends on these tags. */
 export function fresh(kind: keyof typeof ages, ...dependsOn: readonly Tag[]): Freshness {

@@ -12,6 +12,8 @@ import {
   type Lookup,
   learnName,
 } from "./lookup.ts";
+import { type Kept, RecentViews } from "./recent-views.ts";
+import type { SilentNode } from "./silence.ts";
 import type { Tasks } from "./tasks.ts";
 import type { Verbs } from "./verbs.ts";
 
@@ -61,9 +63,11 @@ export class Guests {
   readonly #verbs: Verbs;
   readonly #lookup: Lookup;
   readonly #tasks: Tasks;
+  readonly #recent: RecentViews;
 
   constructor(verbs: Verbs, lookup: Lookup, tasks: Tasks) {
     this.#verbs = verbs;
+    this.#recent = new RecentViews(verbs);
     this.#lookup = lookup;
     this.#tasks = tasks;
   }
@@ -73,9 +77,27 @@ export class Guests {
    * trusted. A guest on a silent node is answered from its row. Throws `not_found`, `ambiguous`, `invalid_input` (other kind).
    */
   async view(reference: string, kind: GuestKind, call: Call): Promise<GuestView> {
+    const key = `${kind} ${reference}`;
+    const again = await this.#recent.again(key, call, (recent) => this.#isStill(recent, call));
+    if (again) return again;
+    const { version } = this.#lookup;
+    const before = call.parts.length;
     const view = await this.#verbs.consistent(call, () => this.#compose(reference, kind, call, 2));
     this.#lookup.names.tell(view.row, view.name);
+    // What stands on a row and a configuration alone can be checked without laying it together again.
+    const plain = view.config && !view.current && version === this.#lookup.version;
+    if (plain) this.#recent.keep(key, { view, version }, call.parts.slice(before));
     return view;
+  }
+
+  /** Whether laying it together from the same answers would make the same of them. */
+  #isStill({ view, version }: Kept, call: Call): boolean {
+    const { last, names, version: now } = this.#lookup;
+    const { row } = view;
+    if (version !== now || last?.byVmid.get(row.vmid) !== row) return false;
+    if (this.#needsStatus(view, call) || this.#runningTask(row) !== undefined) return false;
+    names.tell(row, view.name);
+    return true;
   }
 
   /** The guests that match all of the filter, in the order of their vmids: one request for any number, then none. */
@@ -88,6 +110,12 @@ export class Guests {
       .rows(inventory)
       .map((row) => this.#listed(row))
       .filter(fits);
+  }
+
+  /** Nodes of these guests that are silent: what the list says of them is what was last known. */
+  silent(guests: readonly ListedGuest[]): readonly SilentNode[] {
+    const { last, silence } = this.#lookup;
+    return last ? silence.among(new Set(guests.map(({ row }) => row.node)), last) : [];
   }
 
   /** An answer shows these guests: later changes by vmid are held against what it says. */
@@ -103,6 +131,8 @@ export class Guests {
   ): Promise<GuestView> {
     const found = await this.#lookup.guest(reference, kind, call);
     const { last } = this.#lookup;
+    // The row shows what our own changes have made of the guest so far: a change meanwhile makes another one of it.
+    call.note(await this.#verbs.cache.present([tags.guest(found.row)]));
     if (isOffline(last, found.row.node)) {
       return this.#fromRow(found, `node ${found.row.node} is offline: this is what was last known`);
     }
@@ -110,7 +140,7 @@ export class Guests {
       const view = await this.#fromNode(found, reference, call);
       if (view) return view;
     } catch (error) {
-      if (isProblem(error, "unreachable")) {
+      if (isProblem(error, "unreachable", "timeout")) {
         return this.#fromRow(
           found,
           `node ${found.row.node} does not answer: this is what its row says`,

@@ -21,18 +21,23 @@ const storageTask =
 /** What a task may change. PVE: the table of task types is spread over API2; a clone's id is its *source*. */
 export function touchedBy(task: Upid): readonly string[] {
   const touches: string[] = [];
-  const vmid = /^[0-9]+/.exec(task.id ?? "")?.[0];
-  if (vmid !== undefined) {
-    const either = eitherTask.has(task.type);
-    if (either || task.type.startsWith("qm"))
-      touches.push(tags.guest({ type: "qemu", vmid: Number(vmid) }));
-    if (either || task.type.startsWith("vz"))
-      touches.push(tags.guest({ type: "lxc", vmid: Number(vmid) }));
-  } else if (guestTask.test(task.type) || manyGuests.test(task.type))
-    touches.push(tags.onNode(task.node));
+  const vmids = vmidsOf(task.id ?? "");
+  const either = eitherTask.has(task.type);
+  for (const vmid of vmids) {
+    if (either || task.type.startsWith("qm")) touches.push(tags.guest({ type: "qemu", vmid }));
+    if (either || task.type.startsWith("vz")) touches.push(tags.guest({ type: "lxc", vmid }));
+  }
+  const many = guestTask.test(task.type) || manyGuests.test(task.type);
+  if (vmids.length === 0 && many) touches.push(tags.onNode(task.node));
   if (storageTask.test(task.type)) touches.push(tags.anyContent);
   if (task.type.startsWith("acme")) touches.push(tags.certificates(task.node));
   return touches;
+}
+
+/** `101`; `100-scsi0>101-scsi1` where a disk goes to another guest. */
+function vmidsOf(id: string): readonly number[] {
+  const [, first, second] = /^([0-9]{1,9})(?:-[^>]*>([0-9]{1,9})-)?/.exec(id) ?? [];
+  return [first, second].filter((vmid) => vmid !== undefined).map(Number);
 }
 
 /**

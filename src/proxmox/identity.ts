@@ -5,7 +5,6 @@ import { type GuestStatus, statusQuestion } from "./guest-status.ts";
 import { isMissing } from "./guests.ts";
 import type { GuestRow, Inventory } from "./inventory.ts";
 import {
-  candidate,
   configQuestion,
   type Found,
   type GuestKind,
@@ -14,6 +13,7 @@ import {
   learnName,
 } from "./lookup.ts";
 import type { Told } from "./names.ts";
+import { candidate } from "./near-miss.ts";
 import { type GuestId, guestWords } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
 

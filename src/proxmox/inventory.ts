@@ -74,14 +74,16 @@ export function readInventory(data: unknown, beganAt: number): Inventory {
   const guests: GuestRow[] = [];
   const nodes = new Map<string, NodeRow>();
   const storages: StorageRow[] = [];
+  const tagsOf = sharedTags();
   for (const row of records(data)) {
     const type = row["type"];
-    if (type === "qemu" || type === "lxc") guests.push(guestRow(row, type));
+    if (type === "qemu" || type === "lxc") guests.push(guestRow(row, type, tagsOf));
     else if (type === "node") nodes.set(text(row["node"]) ?? "", nodeRow(row));
     else if (type === "storage") storages.push(storageRow(row));
   }
   guests.sort((a, b) => a.vmid - b.vmid);
-  const byVmid = new Map(guests.map((guest) => [guest.vmid, guest]));
+  const byVmid = new Map<number, GuestRow>();
+  for (const guest of guests) byVmid.set(guest.vmid, guest);
   const byName = new Map<string, GuestRow[]>();
   for (const guest of guests) {
     if (guest.name === undefined) continue;
@@ -94,12 +96,22 @@ export function readInventory(data: unknown, beganAt: number): Inventory {
   return { beganAt, guests, byVmid, byName, nameless, nodes, storages };
 }
 
+/** A row's figures may be this much older than its answer: hosts publish every 10 s, and workers keep copies for 2 s. */
+const figuresLagMs = 15_000;
+
 /** Guests that are not what they were: gone, replaced, moved, or different in a way that a row shows. Names and states may lag. */
 export function changedSince(before: Inventory, after: Inventory): readonly GuestRow[] {
+  const elapsedMs = after.beganAt - before.beganAt;
   return before.guests.filter((row) => {
     const now = after.byVmid.get(row.vmid);
-    return now !== row && (!now || differs(row, now));
+    return now !== row && (!now || differs(row, now) || hasRestarted(row, now, elapsedMs));
   });
+}
+
+/** Its uptime went back, and not only because an older copy has answered: then it would still be longer than the time between. */
+function hasRestarted(a: GuestRow, b: GuestRow, elapsedMs: number): boolean {
+  const { uptimeS = 0 } = b;
+  return uptimeS < (a.uptimeS ?? 0) && uptimeS * 1000 <= elapsedMs + figuresLagMs;
 }
 
 function differs(a: GuestRow, b: GuestRow): boolean {
@@ -111,7 +123,6 @@ function differs(a: GuestRow, b: GuestRow): boolean {
     a.name !== b.name ||
     a.pool !== b.pool ||
     a.template !== b.template ||
-    (b.uptimeS ?? 0) < (a.uptimeS ?? 0) ||
     a.tags.length !== b.tags.length ||
     a.tags.some((tag, index) => tag !== b.tags[index])
   );
@@ -122,30 +133,51 @@ export function isOffline(inventory: Inventory | undefined, node: string): boole
   return inventory?.nodes.get(node)?.status === "offline";
 }
 
-function guestRow(row: Wire, type: GuestType): GuestRow {
+/** Thousands at a time, every ten seconds: fields are set one by one, as objects made of other objects cost many times the memory. */
+function guestRow(row: Wire, type: GuestType, tagsOf: (text: unknown) => readonly string[]) {
   const vmid = number(row["vmid"]) ?? 0;
-  const name = text(row["name"]);
-  return {
+  const guest: { -readonly [Field in keyof GuestRow]: GuestRow[Field] } = {
     type,
     vmid,
     node: text(row["node"]) ?? "",
     status: text(row["status"]) ?? "unknown",
-    tags: tagList(row["tags"]),
+    tags: tagsOf(row["tags"]),
     template: flag(row["template"]) ?? false,
-    ...given({
-      // PVE invents a name where it knows none: for a guest without one, and for any that is being made. Its configuration tells.
-      name: name === defaultName({ type, vmid }) ? undefined : name,
-      lock: text(row["lock"]),
-      pool: text(row["pool"]),
-      ha: text(row["hastate"]),
-      cpu: number(row["cpu"]),
-      cores: number(row["maxcpu"]),
-      memoryUsedBytes: number(row["mem"]),
-      memoryBytes: number(row["maxmem"]),
-      diskUsedBytes: type === "lxc" ? number(row["disk"]) : undefined,
-      diskBytes: number(row["maxdisk"]),
-      uptimeS: number(row["uptime"]),
-    }),
+  };
+  const name = text(row["name"]);
+  // PVE invents a name where it knows none: for a guest without one, and for any that is being made. Its configuration tells.
+  if (name !== undefined && name !== defaultName({ type, vmid })) guest.name = name;
+  const lock = text(row["lock"]);
+  if (lock !== undefined) guest.lock = lock;
+  const pool = text(row["pool"]);
+  if (pool !== undefined) guest.pool = pool;
+  const ha = text(row["hastate"]);
+  if (ha !== undefined) guest.ha = ha;
+  for (const [field, key] of figures) {
+    const figure = number(row[key]);
+    if (figure !== undefined) guest[field] = figure;
+  }
+  const diskUsedBytes = type === "lxc" ? number(row["disk"]) : undefined;
+  if (diskUsedBytes !== undefined) guest.diskUsedBytes = diskUsedBytes;
+  return guest;
+}
+
+const figures = [
+  ["cpu", "cpu"],
+  ["cores", "maxcpu"],
+  ["memoryUsedBytes", "mem"],
+  ["memoryBytes", "maxmem"],
+  ["diskBytes", "maxdisk"],
+  ["uptimeS", "uptime"],
+] as const;
+
+/** Guests that bear the same tags share one list of them. */
+function sharedTags(): (text: unknown) => readonly string[] {
+  const lists = new Map<unknown, readonly string[]>();
+  return (text) => {
+    const known = lists.get(text) ?? tagList(text);
+    lists.set(text, known);
+    return known;
   };
 }
 

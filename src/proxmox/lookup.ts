@@ -1,22 +1,22 @@
 import { LRUCache } from "lru-cache";
 import { path } from "../http/path.ts";
-import { isProblem, Problem } from "../problem.ts";
+import { isProblem, type Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { fresh, guestTags, tags } from "./freshness.ts";
 import { type GuestConfig, readConfig } from "./guest-config.ts";
 import {
   changedSince,
   type GuestRow,
-  given,
   type Inventory,
   isOffline,
   readInventory,
 } from "./inventory.ts";
 import type { Names } from "./names.ts";
-import { notFound } from "./near-miss.ts";
+import { ambiguous, notFound, otherKind } from "./near-miss.ts";
 import type { Overlay } from "./overlay.ts";
+import { Silence } from "./silence.ts";
 import type { Sweep } from "./sweep.ts";
-import { type GuestId, type GuestType, guestWords, kindWord } from "./values.ts";
+import type { GuestId, GuestType } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
 /** Which guests a reference may mean. */
@@ -44,6 +44,7 @@ const maxNameless = 5;
 export class Lookup {
   readonly names: Names;
   readonly overlay: Overlay;
+  readonly silence = new Silence();
   readonly #verbs: Verbs;
   readonly #misses = new LRUCache<string, Miss>({ max: 1_000 });
   #sweep: Sweep | undefined;
@@ -129,6 +130,11 @@ export class Lookup {
     return [...shown.filter((row) => row !== undefined), ...missing];
   }
 
+  /** Grows with whatever is learned beside the rows: a reference may mean another guest from then on. */
+  get version(): number {
+    return this.names.version + this.overlay.version;
+  }
+
   found(row: GuestRow, inventory: Inventory): Found {
     return { row, name: this.names.nameOf(row, inventory) };
   }
@@ -212,13 +218,18 @@ export class Lookup {
   /** A new inventory is compared with the one before: who vanished or was replaced leaves nothing behind. */
   async #adopt(inventory: Inventory): Promise<Inventory> {
     const before = this.#last;
-    if (before && before.beganAt >= inventory.beganAt) return inventory;
+    // Who has waited for an answer that a newer one has overtaken is told the newer one: the older may show who is gone.
+    if (before && before.beganAt > inventory.beganAt) return before;
+    if (before?.beganAt === inventory.beganAt) return inventory;
     this.#last = inventory;
     this.overlay.adopt(inventory);
+    this.silence.hear(inventory);
     if (!before) return inventory;
     const changed = changedSince(before, inventory);
     for (const row of changed) {
-      if (inventory.byVmid.get(row.vmid)?.type !== row.type) this.names.bury(row);
+      const now = inventory.byVmid.get(row.vmid);
+      if (now?.type === row.type) this.names.turned(row, now, inventory.beganAt);
+      else this.names.bury(row);
     }
     for (const row of inventory.nameless) this.#keepName(row, before);
     await this.#verbs.cache.invalidate(changed.map((row) => tags.guest(row)));
@@ -266,27 +277,4 @@ export function configQuestion(row: GuestId & { readonly node: string }) {
 /** `101`, or `qemu/101` as PVE writes a guest's id: the way out where some guest is named 101. */
 export function isVmid(reference: string, row: GuestId): boolean {
   return reference === String(row.vmid) || reference === `${row.type}/${row.vmid}`;
-}
-
-function ambiguous(reference: string, matches: readonly Found[]): Problem {
-  const words = matches.map(({ row, name }) => `${guestWords(row, name)} on ${row.node}`);
-  return new Problem("ambiguous", `"${reference}" may mean ${words.join(" or ")}.`, {
-    next: `Repeat the call with the id of the one you mean: ${matches.map(({ row }) => (/^[0-9]+$/.test(reference) ? `${row.type}/${row.vmid}` : row.vmid)).join(" or ")}.`,
-    facts: { candidates: matches.map(candidate) },
-  });
-}
-
-/** A guest as the facts of an error show it. */
-export function candidate({ row, name }: Found): Readonly<Record<string, unknown>> {
-  return { vmid: row.vmid, type: row.type, node: row.node, ...given({ name }) };
-}
-
-function otherKind(reference: string, kind: GuestKind, found: Found): Problem {
-  const { row, name } = found;
-  const asked = kind === "qemu" ? "VM" : "container";
-  const subject = guestWords(row, name);
-  return new Problem("invalid_input", `"${reference}" is ${subject}, not a ${asked}.`, {
-    next: `Use the tool for ${kindWord(row.type)}s (get_${row.type === "qemu" ? "vm" : "container"}, clone_${row.type === "qemu" ? "vm" : "container"}).`,
-    facts: { argument: kind === "qemu" ? "vm" : "container", ...candidate(found) },
-  });
 }

@@ -5,6 +5,18 @@ import type { GuestId, GuestType } from "./values.ts";
 /** A row's name may be this old: hosts publish every 10 s, and workers keep their own copy for some more. */
 const rowLagMs = 15_000;
 
+/** Each worker of a host keeps its own copy for 2 s: a row that goes back to an older name so soon comes from such a copy. */
+const copyMs = 3_000;
+
+/** A row has changed its name. */
+interface Turn {
+  readonly row: GuestRow;
+  readonly from: string;
+  readonly to: string;
+  /** Clock time in ms of the first inventory that showed it. */
+  readonly at: number;
+}
+
 interface Known {
   readonly vmid: number;
   readonly type: GuestType;
@@ -23,12 +35,15 @@ export interface Told extends GuestId {
  * we made ourselves, and vmids whose row may still carry a dead guest's name.
  */
 export class Names {
+  /** Grows whenever a guest's name is another than before. */
+  version = 0;
   readonly #now: () => number;
   readonly #known: LRUCache<string, Known>;
   /** Keys of `#known` by name in lower case. */
   readonly #byName = new Map<string, Set<string>>();
   /** vmid → time until which its row's name is not believed. */
   readonly #doubtful = new Map<number, number>();
+  readonly #turns = new Map<string, Turn>();
   readonly #told: LRUCache<number, Told>;
   /** vmids of `#told` by name in lower case. */
   readonly #toldByName = new Map<string, Set<number>>();
@@ -51,13 +66,26 @@ export class Names {
   learn(id: GuestId, name: string, at: number = this.#now()): void {
     const newer = this.#known.peek(key(id));
     if (newer && newer.at > at) return;
+    if (newer?.name !== name) this.version++;
     this.#known.set(key(id), { type: id.type, vmid: id.vmid, name, at });
   }
 
   /** This guest is gone, and whoever takes its vmid next will carry its name in the row for a while. */
   bury(id: GuestId): void {
+    this.version++;
     this.#known.delete(key(id));
+    this.#turns.delete(key(id));
     this.#doubtful.set(id.vmid, this.#now() + rowLagMs);
+  }
+
+  /** A newer inventory shows this guest under another name than the one before. */
+  turned(before: GuestRow, after: GuestRow, at: number): void {
+    for (const [id, turn] of this.#turns) if (at >= turn.at + copyMs) this.#turns.delete(id);
+    const [from, to] = [before.name, after.name];
+    if (from === undefined || to === undefined || from === to) return;
+    if (this.#turns.has(key(after))) return;
+    this.version++;
+    this.#turns.set(key(after), { row: after, from, to, at });
   }
 
   /** The name to believe: what a configuration said beats a row that may be older; a doubtful row is not believed at all. */
@@ -66,19 +94,26 @@ export class Names {
     if (known && (row.name === undefined || inventory.beganAt < known.at + rowLagMs)) {
       return known.name;
     }
-    return this.#isDoubtful(row.vmid) ? undefined : row.name;
+    if (this.#isDoubtful(row.vmid)) return undefined;
+    const turn = this.#turns.get(key(row));
+    if (!turn || turn.from !== row.name) return row.name;
+    return inventory.beganAt < turn.at + copyMs ? turn.to : row.name;
   }
 
   /** Rows whose believed name equals `name` without regard to case; the rows are not scanned. */
   find(name: string, inventory: Inventory): readonly GuestRow[] {
     const wanted = name.toLowerCase();
-    const rows = new Set(inventory.byName.get(wanted) ?? []);
+    const rows = [...(inventory.byName.get(wanted) ?? [])];
     for (const id of this.#byName.get(wanted) ?? []) {
       const known = this.#known.peek(id);
       const row = known && inventory.byVmid.get(known.vmid);
-      if (row?.type === known?.type && row) rows.add(row);
+      if (row && row.type === known.type && !rows.includes(row)) rows.push(row);
     }
-    return [...rows].filter((row) => this.nameOf(row, inventory)?.toLowerCase() === wanted);
+    for (const { row: turned } of this.#turns.values()) {
+      const row = inventory.byVmid.get(turned.vmid);
+      if (row?.type === turned.type && !rows.includes(row)) rows.push(row);
+    }
+    return rows.filter((row) => this.nameOf(row, inventory)?.toLowerCase() === wanted);
   }
 
   /** Rows of which no name is believed. */
@@ -94,7 +129,10 @@ export class Names {
   /** An answer of ours shows this guest under this name; a later change by vmid or name is held against it. */
   tell(guest: GuestId & { readonly node: string }, name: string | undefined): void {
     const { type, vmid, node } = guest;
-    if (name !== undefined) this.#told.set(vmid, { type, vmid, node, name });
+    if (name === undefined) return;
+    const told = this.#told.get(vmid);
+    if (told?.name === name && told.node === node && told.type === type) return;
+    this.#told.set(vmid, { type, vmid, node, name });
   }
 
   /** We have destroyed it ourselves: nobody means it any more. */

@@ -1,8 +1,8 @@
 import { Problem } from "../problem.ts";
 import { closest } from "../text.ts";
-import type { GuestRow } from "./inventory.ts";
-import type { Found } from "./lookup.ts";
-import { guestWords } from "./values.ts";
+import { type GuestRow, given } from "./inventory.ts";
+import type { Found, GuestKind } from "./lookup.ts";
+import { guestWords, kindWord } from "./values.ts";
 
 /** `not_found` with the closest names, and with the rows that may be it but whose host is silent. */
 export function notFound(
@@ -57,4 +57,29 @@ function nearest(reference: string, guests: readonly Found[]): readonly Found[] 
 function silentWords(rows: readonly GuestRow[]): string {
   const words = rows.slice(0, 3).map((row) => `${guestWords(row)} on ${row.node}`);
   return rows.length > 3 ? `${words.join(", ")} and ${rows.length - 3} more` : words.join(", ");
+}
+
+/** `ambiguous` with the candidates and the ids to tell them apart by. */
+export function ambiguous(reference: string, matches: readonly Found[]): Problem {
+  const words = matches.map(({ row, name }) => `${guestWords(row, name)} on ${row.node}`);
+  return new Problem("ambiguous", `"${reference}" may mean ${words.join(" or ")}.`, {
+    next: `Repeat the call with the id of the one you mean: ${matches.map(({ row }) => (/^[0-9]+$/.test(reference) ? `${row.type}/${row.vmid}` : row.vmid)).join(" or ")}.`,
+    facts: { candidates: matches.map(candidate) },
+  });
+}
+
+/** A guest as the facts of an error show it. */
+export function candidate({ row, name }: Found): Readonly<Record<string, unknown>> {
+  return { vmid: row.vmid, type: row.type, node: row.node, ...given({ name }) };
+}
+
+/** `invalid_input`: the reference means a guest of the other kind. */
+export function otherKind(reference: string, kind: GuestKind, found: Found): Problem {
+  const { row, name } = found;
+  const asked = kind === "qemu" ? "VM" : "container";
+  const subject = guestWords(row, name);
+  return new Problem("invalid_input", `"${reference}" is ${subject}, not a ${asked}.`, {
+    next: `Use the tool for ${kindWord(row.type)}s (get_${row.type === "qemu" ? "vm" : "container"}, clone_${row.type === "qemu" ? "vm" : "container"}).`,
+    facts: { argument: kind === "qemu" ? "vm" : "container", ...candidate(found) },
+  });
 }

@@ -14,12 +14,22 @@ interface LogLine {
   readonly message: string;
 }
 
+/** The answers in memory that are to be vouched for. */
+export interface Kept {
+  /** The host's time, in ms, of the oldest of them. */
+  readonly since: number;
+  /** The nodes that they are about. */
+  readonly nodes: readonly string[];
+}
+
 /** Where news comes from: the cluster's log, its task list, or nowhere, by what the credentials may see. */
 export type NewsSource = "log" | "tasks" | "none";
 
 const maxLines = 500;
 /** PVE lists at most this many tasks of a node. */
 const maxTasks = 25;
+/** Nodes' clocks differ: an answer reaches back to a moment only if it reaches this much further, in ms. */
+const skewMs = 15_000;
 
 /** What is new since the last time it was asked, in the cheapest form that the credentials allow: one request. */
 export class News {
@@ -27,6 +37,8 @@ export class News {
   readonly #cluster: Cluster;
   /** Node → the last uid of its log that was seen. */
   readonly #lastUid = new Map<string, number>();
+  /** The lines of the log that were seen last, and when the newest of them was written, in ms by the host's clock. */
+  #seen: { readonly lines: ReadonlySet<string>; readonly until: number } | undefined;
   /** Tasks that were seen ended, by node. */
   #ended = new Map<string, ReadonlySet<string>>();
   /** Log: UPIDs that were seen to begin and not yet to end. */
@@ -44,15 +56,15 @@ export class News {
   }
 
   /**
-   * What has happened since the last call, and what still runs. `since`: the host's time, in ms, of the oldest answer that is to be
-   * vouched for; what a source can't reach back to comes out as a happening of its whole node.
+   * What has happened since the last call, and what still runs. What a source can't reach back to comes out as a happening of its
+   * whole node.
    */
-  async read(call: Call, since: number): Promise<readonly Happening[]> {
+  async read(call: Call, kept: Kept): Promise<readonly Happening[]> {
     this.#source = await this.#choose(call);
     if (this.#source === "none") return [];
     if (this.#source === "tasks")
-      return this.#fromTasks(await this.#verbs.live(call, recentTasksQuestion), since);
-    return this.#fromLog(await this.#verbs.live(call, logQuestion), since);
+      return this.#fromTasks(await this.#verbs.live(call, recentTasksQuestion), kept);
+    return this.#fromLog(await this.#verbs.live(call, logQuestion), kept);
   }
 
   async #choose(call: Call): Promise<NewsSource> {
@@ -61,21 +73,44 @@ export class News {
     return held.includes("Sys.Audit") ? "tasks" : "none";
   }
 
-  #fromLog(lines: readonly LogLine[], since: number): readonly Happening[] {
+  #fromLog(lines: readonly LogLine[], kept: Kept): readonly Happening[] {
     const happenings: Happening[] = [];
-    for (const [node, own] of byNode(lines)) {
-      const last = this.#lastUid.get(node);
-      const first = own[0];
-      // With uids that count up per node, what was missed is known exactly; the first time, only the times can tell.
-      const gap =
-        first &&
-        (last === undefined ? lines.length >= maxLines && first.at > since : first.uid > last + 1);
-      if (gap) happenings.push({ touches: [tags.onNode(node)], endedAt: undefined });
-      for (const line of own)
-        if (last === undefined || line.uid > last) this.#take(line, happenings);
-      this.#lastUid.set(node, Math.max(last ?? 0, own.at(-1)?.uid ?? 0));
+    const fresh = lines.filter((line) => !this.#seen?.lines.has(idOf(line)));
+    const reaches = fresh.length === 0 || this.#reaches(lines, kept);
+    const nodes = byNode(fresh);
+    for (const node of new Set([...nodes.keys(), ...kept.nodes])) {
+      const own = nodes.get(node) ?? [];
+      if (!this.#continues(node, own, reaches)) happenings.push(missed(node));
+      for (const line of own) this.#take(line, happenings);
+      const last = own.at(-1);
+      if (last) this.#lastUid.set(node, last.uid);
     }
+    const until = Math.max(this.#seen?.until ?? 0, ...lines.map(({ at }) => at));
+    this.#seen = { lines: new Set(lines.map(idOf)), until };
     return [...happenings, ...this.#running.values()];
+  }
+
+  /** Whether an answer holds all that was written since the last one, or since the oldest answer in memory was asked for. */
+  #reaches(lines: readonly LogLine[], { since }: Kept): boolean {
+    if (lines.length < maxLines) return true;
+    const back = Math.min(...lines.map(({ at }) => at));
+    return this.#seen ? back + skewMs <= this.#seen.until : back < since;
+  }
+
+  /** With uids that count up per node, what was missed is known exactly. */
+  #continues(node: string, fresh: readonly LogLine[], reaches: boolean): boolean {
+    const last = this.#lastUid.get(node);
+    const first = fresh[0]?.uid;
+    if (last === undefined || first === undefined) return reaches;
+    // A host that has booted counts from 1 again, and its workers are gone.
+    if (first <= last) this.#forgetRunning(node);
+    return first === last + 1 || first === 1;
+  }
+
+  #forgetRunning(node: string): void {
+    for (const upid of this.#running.keys()) {
+      if (parseUpid(upid)?.node === node) this.#running.delete(upid);
+    }
   }
 
   /** A task that has begun touches what it works on at every look until it has ended. */
@@ -92,7 +127,7 @@ export class News {
     if (this.#running.size > 1_000) this.#running.clear();
   }
 
-  #fromTasks(tasks: readonly ListedTask[], since: number): readonly Happening[] {
+  #fromTasks(tasks: readonly ListedTask[], { since }: Kept): readonly Happening[] {
     const happenings: Happening[] = [];
     const ended = new Map<string, Set<string>>();
     for (const [node, own] of byNode(tasks)) {
@@ -101,7 +136,7 @@ export class News {
       const reaches =
         own.length < maxTasks ||
         finished.some(({ upid, endedAt = 0 }) => (known ? known.has(upid) : endedAt <= since));
-      if (!reaches) happenings.push({ touches: [tags.onNode(node)], endedAt: undefined });
+      if (!reaches) happenings.push(missed(node));
       for (const task of own) {
         const parsed = parseUpid(task.upid);
         if (!parsed || known?.has(task.upid)) continue;
@@ -114,7 +149,16 @@ export class News {
   }
 }
 
-/** Oldest first within a node. */
+/** More has happened on a node than was answered: nothing that is known of it can be vouched for. */
+function missed(node: string): Happening {
+  return { touches: [tags.onNode(node), tags.anyContent], endedAt: undefined };
+}
+
+function idOf({ node, uid, at }: LogLine): string {
+  return `${node} ${uid} ${at}`;
+}
+
+/** In their order within a node. */
 function byNode<T extends { readonly node: string }>(
   items: readonly T[],
 ): ReadonlyMap<string, T[]> {
@@ -140,5 +184,5 @@ const logQuestion: Question<readonly LogLine[]> = {
         at: (number(row["time"]) ?? 0) * 1000,
         message: text(row["msg"]) ?? "",
       }))
-      .sort((a, b) => a.uid - b.uid),
+      .sort((a, b) => a.at - b.at || a.uid - b.uid),
 };

@@ -15,6 +15,8 @@ interface Patch {
  * their answers: the inventory stays, and only what is said of that guest is newer than it.
  */
 export class Overlay {
+  /** Grows with every change. */
+  version = 0;
   readonly #now: () => number;
   readonly #patches = new Map<string, Patch>();
   /** Guests that we have destroyed, with the time of their end in ms. */
@@ -31,16 +33,19 @@ export class Overlay {
 
   /** A task of ours has left the guest like this. */
   set(id: GuestId, fields: Patch["fields"]): void {
+    this.version++;
     this.#patches.set(key(id), { fields, since: this.#now() });
   }
 
   /** Somebody else has changed it since: its rows, or a live read, know better. */
   drop(id: GuestId): void {
+    this.version++;
     this.#patches.delete(key(id));
   }
 
   /** We have destroyed it: rows from before that are not believed. */
   bury(id: GuestId): void {
+    this.version++;
     this.drop(id);
     this.#expected.delete(id.vmid);
     this.#gone.set(key(id), this.#now());
@@ -48,11 +53,13 @@ export class Overlay {
 
   /** PVE has accepted the creation of this guest: it is there, though no row shows it. */
   expect(row: GuestRow & { readonly name: string }): void {
+    this.version++;
     this.#expected.set(row.vmid, { row, since: undefined });
   }
 
   /** It is ready in this state, or (undefined) it has come to nothing; from the next inventory on only rows count. */
   arrived(vmid: number, status: string | undefined): void {
+    this.version++;
     const entry = this.#expected.get(vmid);
     if (!entry) return;
     if (status === undefined) {
@@ -66,6 +73,7 @@ export class Overlay {
 
   /** A newer inventory has come: what it is new enough to know needs no overlay. */
   adopt(inventory: Inventory): void {
+    this.version++;
     for (const [vmid, { since }] of this.#expected) {
       if (since !== undefined && inventory.beganAt >= since) this.#expected.delete(vmid);
     }

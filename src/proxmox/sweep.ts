@@ -3,9 +3,9 @@ import type { Tag } from "../cache/store.ts";
 import { outcome } from "../each.ts";
 import { Call } from "./call.ts";
 import type { Cluster } from "./cluster.ts";
-import { ages } from "./freshness.ts";
+import { ages, nodeOf } from "./freshness.ts";
 import type { Happening } from "./happenings.ts";
-import { News, type NewsSource } from "./news.ts";
+import { type Kept, News, type NewsSource } from "./news.ts";
 import type { Verbs } from "./verbs.ts";
 
 /** Hosts' clocks and ours differ a little, and a task's last effects follow its end: news older than this is old. */
@@ -71,15 +71,21 @@ export class Sweep {
     const call = new Call({ signal });
     call.sent = () => payer.sent();
     const beganAt = this.#verbs.clock.now();
-    const oldest = Math.min(...this.#marks.values());
     // What is news is told once: it is acted on at once, or a sweep that overtakes this one would vouch for what it concerns.
     const news = this.#news
-      .read(call, oldest)
+      .read(call, this.#kept())
       .then((happenings) => this.#verbs.cache.invalidate([...this.#touched(happenings)]));
     const [read] = await Promise.all([outcome(news), this.#inventory(call)]);
     // Without news nothing is vouched for: every answer goes by its own age, and asks for itself.
     if (!read.ok) return;
     this.#verbs.cache.vouch(beganAt);
+  }
+
+  #kept(): Kept {
+    let since = Number.POSITIVE_INFINITY;
+    for (const mark of this.#marks.values()) since = Math.min(since, mark);
+    const nodes = [...this.#marks.keys()].map(nodeOf).filter((node) => node !== undefined);
+    return { since, nodes };
   }
 
   /** What happened long before an answer was fetched is in it already. */

@@ -33,6 +33,15 @@ export interface ChangeRequest {
   readonly deadlineMs?: number;
 }
 
+/** The answers that something was composed of. */
+export interface Composed {
+  readonly parts: readonly Part[];
+  /** Until when all of them are trusted, in ms. */
+  readonly until: number;
+  /** The tags of all, with their counters. */
+  readonly all: Pick<Part, "tags" | "epochs">;
+}
+
 /** What was composed of several reads and kept being overtaken is given up after this many tries. */
 const maxTries = 5;
 
@@ -97,6 +106,16 @@ export class Verbs {
     throw new Problem("busy", "What was read kept changing while it was being read.", {
       next: "Try again in a few seconds.",
     });
+  }
+
+  /** Whether what was composed of answers that are all in memory still may be served to this call; `still`: nor has anything else changed. */
+  async again(call: Call, composed: Composed, still: () => boolean): Promise<boolean> {
+    const { parts, until, all } = composed;
+    if (call.maxAgeMs !== undefined || until < this.clock.now()) return false;
+    if (!(await this.cache.holds([all])) || !still()) return false;
+    this.cache.served(parts);
+    for (const part of parts) call.note(part);
+    return true;
   }
 
   #fetch<T>(call: Call, question: Question<T>): (signal: AbortSignal) => Promise<Fetched<T>> {

@@ -40,7 +40,7 @@ export function contentQuestion({
 }: StorageRow): Question<readonly Volume[]> {
   return {
     path: path`/nodes/${node}/storage/${storage}/content`,
-    freshness: fresh("storageContent", tags.storageContent(storage)),
+    freshness: fresh("storageContent", tags.storageContent(storage), tags.anyContent),
     parse: (data) => readContent(data, { storage, node, shared }),
   };
 }

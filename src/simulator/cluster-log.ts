@@ -44,6 +44,11 @@ export class ClusterLog {
     if (this.#entries.length > ringSize) this.#entries = this.#entries.slice(-ringSize);
   }
 
+  /** The host has booted: its pmxcfs counts from 1 again, and the others still have its older lines. */
+  restart(node: string): void {
+    this.#uids.delete(node);
+  }
+
   /** Newest first; `reader` restricts the answer to one user's own entries. */
   read(max: number, reader?: string): LogEntry[] {
     const visible = this.#entries.filter((entry) => reader === undefined || entry.user === reader);

@@ -1,9 +1,10 @@
+import { type CertificateInfo, describe } from "./certificates.ts";
 import type { Cluster } from "./cluster.ts";
 import { purgeGuest, removeGuest, switchOff } from "./guests.ts";
 import { shutdownWork, startWork, stopWork, taskPrefix } from "./power.ts";
 import type { Work } from "./tasks.ts";
 import { replaceKey } from "./tickets.ts";
-import type { Guest, GuestType } from "./world.ts";
+import { type Guest, type GuestType, type Volume, volumeKey } from "./world.ts";
 import { addGuest, type GuestPlan } from "./world-builder.ts";
 
 /** Somebody else's hand: changes the world past our client and its request log, with the traces that PVE leaves of them. */
@@ -17,7 +18,7 @@ export class Outside {
   /** Gone, with a task and purged; whatever state it was in. */
   destroy(vmid: number): void {
     const guest = this.#guest(vmid);
-    this.#trace(guest, `${taskPrefix(guest)}destroy`);
+    this.#traceGuest(guest, "destroy");
     this.#remove(guest);
   }
 
@@ -26,7 +27,7 @@ export class Outside {
     this.#cluster.catchUp();
     const bornAt = this.#cluster.now;
     const guest = addGuest(this.#cluster.world, { ...plan, traits: { ...plan.traits, bornAt } });
-    this.#trace(guest, `${taskPrefix(guest)}create`);
+    this.#traceGuest(guest, "create");
     return guest;
   }
 
@@ -62,7 +63,7 @@ export class Outside {
   /** On another node from now on; its figures are still the old node's. */
   migrate(vmid: number, node: string): void {
     const guest = this.#guest(vmid);
-    this.#trace(guest, `${taskPrefix(guest)}migrate`);
+    this.#traceGuest(guest, guest.type === "qemu" ? "igrate" : "migrate");
     guest.node = node;
   }
 
@@ -98,6 +99,33 @@ export class Outside {
     delete this.#guest(vmid).config["lock"];
   }
 
+  /** An ISO image is uploaded through a node, as a task; answers its volume. */
+  upload(storage: string, node: string, filename: string): Volume {
+    this.#cluster.catchUp();
+    const target = this.#cluster.world.storages.get(storage);
+    if (!target) throw new Error(`no storage ${storage} in the simulated world`);
+    const volume: Volume = {
+      volid: `${storage}:iso/${filename}`,
+      node: target.shared ? "" : node,
+      content: "iso",
+      format: "iso",
+      sizeBytes: 1024 ** 2,
+      ctime: Math.floor(this.#cluster.now / 1000),
+    };
+    this.#cluster.world.volumes.set(volumeKey(volume.volid, volume.node), volume);
+    this.#trace({ node, type: "imgcopy", id: "" });
+    return volume;
+  }
+
+  /** A custom certificate is put on a node; synchronous, so no task and no log tells of it. */
+  replaceCertificate(node: string, pem: string): CertificateInfo {
+    const { certificates } = this.#node(node);
+    const info = describe(pem, "pveproxy-ssl.pem");
+    if (!info) throw new Error("no certificate");
+    certificates.custom = { cert: pem, key: "", info };
+    return info;
+  }
+
   /** Deletes the key that tickets are signed with: all of them are void, as after a restore of /etc/pve. */
   voidTickets(): void {
     this.#cluster.catchUp();
@@ -119,6 +147,7 @@ export class Outside {
     const node = this.#node(name);
     node.online = true;
     node.bootedAt = this.#cluster.now;
+    this.#cluster.log.restart(name);
     for (const guest of this.#cluster.world.guests.values()) {
       if (guest.node === name && guest.config["onboot"] === "1") this.start(guest.vmid);
     }
@@ -143,11 +172,16 @@ export class Outside {
     purgeGuest(this.#cluster, guest);
   }
 
-  /** A task that is over as soon as somebody looks. */
-  #trace(guest: Guest, type: string): void {
+  #traceGuest(guest: Guest, verb: string): void {
     const { node, vmid } = guest;
+    const type = `${taskPrefix(guest)}${verb}`;
+    this.#trace({ node, type, id: String(vmid) });
+  }
+
+  /** A task that is over as soon as somebody looks. */
+  #trace(about: { readonly node: string; readonly type: string; readonly id: string }): void {
     function* work(): Work {}
-    this.#cluster.tasks.start({ node, type, id: String(vmid), user: "root@pam", delayMs: 0, work });
+    this.#cluster.tasks.start({ ...about, user: "root@pam", delayMs: 0, work });
     this.#cluster.catchUp();
   }
 

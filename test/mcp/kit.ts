@@ -56,6 +56,7 @@ export const getGuest = defineTool({
       call.note({
         beganAt: now - 7_000,
         trueAt: now - 7_000,
+        until: now,
         source: "cache",
         tags: [],
         epochs: [],

@@ -46,6 +46,22 @@ test("what looks like a Proxmox credential is struck out even when nobody named 
   expect(presenter.text("PVE:root@pam:6581ABCD::c2lnbmF0dXJl=")).toBe("***");
 });
 
+test.each([
+  ["PVEAPIToken==x", "PVEAPIToken==***"],
+  ["pveapitoken=a=x", "pveapitoken=a=***"],
+  ["PVEAuthCookie=x", "PVEAuthCookie=***"],
+  ["csrfpreventiontoken:x", "csrfpreventiontoken:***"],
+  ["PVE:ABCDEF01::x", "***"],
+  ["pve%3aabcdef01%3a%3ax", "***"],
+  [`ABCDEF01:${"x".repeat(43)}`, "***"],
+  [`ABCDEF01%3A${"x".repeat(43)}=`, "***"],
+  ["-----BEGIN PRIVATE KEY-----", "***"],
+])("the shortest of its kind is struck out: %s", (text, clean) => {
+  const plain = createPresenter({ secrets: [] });
+  expect(plain.text(text)).toBe(clean);
+  expect(plain.text(`on pve1 ${text}`)).toBe(`on pve1 ${clean}`);
+});
+
 test("what is absent stays absent, and numbers that JSON has not are left out", () => {
   const raw = {
     a: undefined,

@@ -61,7 +61,7 @@ describe("clone_vm sets its clone up", () => {
     expect(server.simulator.log.changes()).toEqual([]);
     expect(text).toContain("POST /nodes/pve1/qemu/9000/clone");
     expect(text).toContain("PUT /nodes/pve1/qemu/777/config");
-    expect(text).toContain('"cipassword":"(hidden)"');
+    expect(text).toContain('"cipassword":"<hidden>"');
     expect(text).toContain("POST /nodes/pve1/qemu/777/status/start");
     expect(text + JSON.stringify(data)).not.toContain(password);
   });

@@ -109,6 +109,19 @@ describe("what was read just before a task ended", () => {
   });
 });
 
+describe("what was being read while a change was accepted and ended", () => {
+  test("is not laid over a row from before: get_vm", async () => {
+    const slow = (ms: number) =>
+      server.simulator.faults.delay(ms, { path: /302\/config$/, times: 1 });
+    slow(1_000);
+    const reading = server.begin("get_vm", { vm: "staging-web-2" });
+    await server.clock.advance(10);
+    await server.call("start_guest", { guest: "staging-web-2", wait_s: 0 });
+    slow(10_000);
+    expect((await server.clock.run(reading)).data["status"]).toBe("running");
+  });
+});
+
 describe("a call that is cancelled while it waits", () => {
   test("its task goes on, and the memory learns of its end", async () => {
     await server.call("get_vm", { vm: "web-1" });

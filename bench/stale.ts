@@ -1,0 +1,133 @@
+import { seededRandom } from "../src/simulator/random.ts";
+import { type Lab, lab } from "./lab.ts";
+import type { Row } from "./report.ts";
+
+/** Proxmox publishes figures every 10 s; its rows may be that old, whatever we do. */
+const published = 10;
+/** An answer is trusted for this long without asking, s. */
+const trusted = 10;
+/** An answer that nothing tells of is kept for this long, s. */
+const kept = 120;
+
+interface Kind {
+  readonly what: string;
+  /** The longest that a stale answer may be given, s. */
+  readonly max: number;
+  /** The change and its opposite, by turns. */
+  readonly change: (server: Lab, there: boolean) => void;
+  /** What `read` answers when it tells the truth. */
+  readonly truth: (there: boolean) => unknown;
+  readonly read: (server: Lab) => Promise<unknown>;
+  /** It takes minutes to show, so fewer phases have to do. */
+  readonly slow?: true;
+}
+
+const field =
+  (path: readonly string[], tool = "get_vm", args = {}) =>
+  async (server: Lab) => {
+    const { kind, data } = await server.call(tool, { vm: 101, ...args });
+    return kind || path.reduce<unknown>((at, key) => Reflect.get(Object(at), key), data);
+  };
+const container = async (server: Lab) => {
+  const { data } = await server.call("get_container", { container: 200 });
+  return Reflect.get(Object(data["config"]), "cores");
+};
+
+const kinds: readonly Kind[] = [
+  {
+    what: "a VM reconfigured",
+    max: trusted + published,
+    change: ({ simulator }, there) =>
+      simulator.outside.setConfig(101, { cores: there ? "7" : "3" }),
+    truth: (there) => (there ? 7 : 3),
+    read: field(["config", "cores"]),
+  },
+  {
+    what: "a VM renamed",
+    max: trusted + published,
+    change: ({ simulator }, there) => simulator.outside.rename(101, there ? "other" : "web-1"),
+    truth: (there) => (there ? "other" : "web-1"),
+    read: field(["name"]),
+  },
+  {
+    what: "a VM migrated",
+    max: trusted + published,
+    change: ({ simulator }, there) => simulator.outside.migrate(101, there ? "pve3" : "pve1"),
+    truth: (there) => (there ? "pve3" : "pve1"),
+    read: field(["node"]),
+  },
+  {
+    what: "a VM locked",
+    max: trusted + published,
+    change: ({ simulator: { outside } }, there) =>
+      there ? outside.lock(101, "backup") : outside.unlock(101),
+    truth: (there) => (there ? "backup" : undefined),
+    read: field(["lock"]),
+  },
+  {
+    what: "a guest that powers itself off, one that is started",
+    max: trusted + published + 5, // a start takes some seconds itself
+    change: ({ simulator: { outside } }, there) => {
+      if (there) outside.powerOff(101);
+      else outside.start(101);
+    },
+    truth: (there) => (there ? "stopped" : "running"),
+    read: field(["status"]),
+  },
+  {
+    what: "a VM destroyed, one created in its place",
+    max: trusted + published,
+    change: ({ simulator: { outside } }, there) => {
+      if (there) outside.destroy(101);
+      else outside.create({ vmid: 101, name: "again", node: "pve1" });
+    },
+    truth: (there) => (there ? "not_found" : "again"),
+    read: field(["name"]),
+  },
+  {
+    what: "a container reconfigured, of which nothing tells",
+    max: kept,
+    change: ({ simulator }, there) =>
+      simulator.outside.setConfig(200, { cores: there ? "7" : "3" }),
+    truth: (there) => (there ? 7 : 3),
+    read: container,
+    slow: true,
+  },
+];
+
+const stepMs = 500;
+
+/** How long after another administrator's change a stale answer was given, at the longest, for an agent that asks all the time. */
+export async function stale(phases: number): Promise<readonly Row[]> {
+  const rows: Row[] = [];
+  for (const kind of kinds) {
+    const waits = await delays(kind, kind.slow ? Math.ceil(phases / 4) : phases);
+    const average = waits.reduce((sum, wait) => sum + wait, 0) / waits.length;
+    const note = `${waits.length} phases, ${average.toFixed(1)} s on average`;
+    rows.push({ what: kind.what, max: kind.max, measured: Math.max(...waits), unit: "s", note });
+  }
+  return rows;
+}
+
+async function delays(kind: Kind, phases: number): Promise<readonly number[]> {
+  const server = await lab();
+  const random = seededRandom();
+  const waits: number[] = [];
+  for (let phase = 0; phase < phases; phase++) {
+    await kind.read(server);
+    await server.clock.advance(random() * 10_000);
+    const there = phase % 2 === 0;
+    kind.change(server, there);
+    const began = server.clock.now();
+    let lied = began;
+    while (server.clock.now() - began <= (kind.max + 30) * 1_000) {
+      const answer = await kind.read(server);
+      if (answer === kind.truth(there)) break;
+      lied = server.clock.now();
+      await server.clock.advance(stepMs);
+    }
+    waits.push((lied - began) / 1_000);
+  }
+  await server.close();
+  return waits;
+}

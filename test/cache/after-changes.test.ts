@@ -1,0 +1,47 @@
+import { afterEach, expect, test } from "vitest";
+import { type Lab, lab } from "../kit.ts";
+
+const open: Lab[] = [];
+
+afterEach(async () => {
+  for (const each of open.splice(0)) await each.close();
+});
+
+/** Tool, arguments, and the vmids that it touches; the first is read again afterwards. */
+const changes: readonly (readonly [string, Record<string, unknown>, readonly number[]])[] = [
+  ["start_guest", { guest: "staging-web-2" }, [302]],
+  ["stop_guest", { guest: "proxy-1", mode: "stop" }, [202]],
+  ["stop_guest", { guest: "web-1", mode: "shutdown" }, [101]],
+  ["stop_guest", { guest: "web-1", mode: "suspend" }, [101]],
+  ["create_snapshot", { guest: "wiki" }, [151]],
+  ["clone_vm", { vm: "debian-13-template", name: "new-1", vmid: 777 }, [777, 9000]],
+  ["clone_vm", { vm: "web-1", name: "new-1", vmid: 777, full: true }, [777, 101]],
+  ["clone_container", { container: "debian-13-ct-template", name: "new", vmid: 777 }, [777, 9001]],
+  ["delete_guest", { guest: "build-2", confirm: "build-2" }, [212]],
+];
+
+test.each(changes)(
+  "after %s %o that guest is read live, and nobody else is read again",
+  async (tool, args, [changed = 0, ...also]) => {
+    const made = await lab();
+    open.push(made);
+    const { simulator, call } = made;
+    const look = (vmid: number, type: string) =>
+      type === "qemu" ? call("get_vm", { vm: vmid }) : call("get_container", { container: vmid });
+    const all = [...simulator.world.guests.values()].map(({ vmid, type }) => ({ vmid, type }));
+    for (const { vmid, type } of all) expect((await look(vmid, type)).kind).toBe("");
+
+    const done = await call(tool, args);
+    expect(done.text, done.text).not.toMatch(/^[a-z_]+: /);
+
+    const mark = simulator.log.mark();
+    const guest = simulator.world.guests.get(changed);
+    const answer = await look(changed, guest?.type ?? "qemu");
+    if (guest) expect(answer.meta).toMatchObject({ source: "live" });
+    else expect(answer.kind).toBe("not_found");
+    const others = all.filter(({ vmid }) => vmid !== changed && !also.includes(vmid));
+    for (const { vmid, type } of others) await look(vmid, type);
+    const read = simulator.log.paths(mark).filter((path) => path.includes("/nodes/"));
+    expect(read.filter((path) => !path.includes(`/${changed}/`))).toEqual([]);
+  },
+);

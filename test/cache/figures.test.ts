@@ -1,0 +1,136 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { crowd, guestsOnlyToken, vmids } from "../../bench/crowd.ts";
+import { adminToken, auditorToken } from "../../src/simulator/demo-credentials.ts";
+import { addToken } from "../../src/simulator/world-builder.ts";
+import { type Lab, type LabOptions, lab } from "../kit.ts";
+
+const start = Date.UTC(2026, 0, 1, 12);
+const open: Lab[] = [];
+
+afterEach(async () => {
+  for (const each of open.splice(0)) await each.close();
+});
+
+async function cluster(guests: number, options: LabOptions = {}): Promise<Lab> {
+  const world = crowd(start, { guests, nodes: guests > 1_000 ? 50 : 4 });
+  const { tokenId: id, secret } = auditorToken;
+  addToken(world, { id, secret, roles: { "/": "PVEAuditor" } });
+  const made = await lab({ world, ...options });
+  open.push(made);
+  return made;
+}
+
+const name = (vmid: number) => `app-${vmid}.example.net`;
+
+describe("one lookup", () => {
+  test("by name costs two requests cold, none again, one for another VM", async () => {
+    const { cost, clock } = await cluster(100);
+    expect(await cost("get_vm", { vm: name(100) })).toBe(2);
+    await clock.advance(10_000);
+    expect(await cost("get_vm", { vm: name(100) })).toBe(0);
+    expect(await cost("get_vm", { vm: name(101) })).toBe(1);
+  });
+
+  test.each([false, true])("live costs at most three, with all in memory: %s", async (warm) => {
+    const { cost, call } = await cluster(100);
+    if (warm) await call("get_vm", { vm: name(100) });
+    expect(await cost("get_vm", { vm: name(100), max_age_s: 0 })).toBeLessThanOrEqual(3);
+  });
+
+  test("asked fifty times at once costs two", async () => {
+    const { simulator, clock, begin } = await cluster(100, { latencyMs: 50 });
+    const asked = Array.from({ length: 50 }, () => begin("get_vm", { vm: name(100) }));
+    const answers = await clock.run(Promise.all(asked));
+    expect(new Set(answers.map(({ data }) => data["vmid"]))).toEqual(new Set([100]));
+    expect(simulator.log.count()).toBe(2);
+  });
+
+  test("of a name that is not there costs one request, then none ten times within 10 s", async () => {
+    const { cost, call, clock } = await cluster(100);
+    expect(await cost("get_vm", { vm: "nobody" })).toBe(1);
+    for (let again = 0; again < 10; again++) {
+      await clock.advance(990);
+      expect(await cost("get_vm", { vm: "nobody" })).toBe(0);
+    }
+    expect((await call("get_vm", { vm: "nobody" })).kind).toBe("not_found");
+  });
+});
+
+describe.each([100, 5_000])("a list of %i guests", (guests) => {
+  test("costs one request, then none, filtered in any way", async () => {
+    const { cost } = await cluster(guests);
+    expect(await cost("list_guests")).toBe(1);
+    for (const filter of [
+      { name: "app-1*" },
+      { tag: "web" },
+      { pool: "customer-1" },
+      { node: "pve-02" },
+      { status: "stopped" },
+      { type: "lxc" },
+      { managed: true },
+      { sort: "memory", limit: 100 },
+    ]) {
+      expect(await cost("list_guests", filter)).toBe(0);
+    }
+  });
+
+  test("watched for a minute costs at most fourteen requests, with looks at one VM too", async () => {
+    const { simulator, call, clock } = await cluster(guests);
+    const watch = async (seconds: number) => {
+      const mark = simulator.log.mark();
+      for (let second = 0; second < seconds; second += 4) {
+        await call("list_guests", { status: "running", sort: "cpu" });
+        await clock.advance(4_000);
+      }
+      return simulator.log.since(mark).length;
+    };
+    expect(await watch(60)).toBeLessThanOrEqual(7);
+    await call("get_vm", { vm: name(100) });
+    expect(await watch(60)).toBeLessThanOrEqual(14);
+  }, 60_000);
+});
+
+/** `ended`: how long ago, in ms, the last of twenty tasks on these VMs has ended. */
+async function minute(token: LabOptions["token"], ended: number | undefined) {
+  const made = await cluster(100, { ...(token && { token }) });
+  const { simulator, clock, call } = made;
+  const vms = vmids(20);
+  if (ended !== undefined) {
+    for (const vmid of vms) simulator.outside.stop(vmid);
+    await clock.advance(30_000);
+    expect(simulator.world.guests.get(vms[0] ?? 0)?.run.status).toBe("stopped");
+    for (const vmid of vms) simulator.outside.migrate(vmid, "pve-03");
+    await clock.advance(ended);
+  }
+  const mark = simulator.log.mark();
+  for (let asked = 0; asked < 100; asked++) {
+    const answer = await call("get_vm", { vm: name(vms[asked % 20] ?? 0) });
+    expect(answer.data["vmid"]).toBe(vms[asked % 20]);
+    await clock.advance(600);
+  }
+  return { ...made, requests: simulator.log.since(mark).length };
+}
+
+describe.each([
+  ["Sys.Syslog", adminToken, "log"],
+  ["Sys.Audit", auditorToken, "tasks"],
+  ["neither of them", guestsOnlyToken, "none"],
+] as const)("a hundred lookups of twenty VMs in a minute, with %s", (_, token, news) => {
+  test("cost at most 34 requests", async () => {
+    const { requests, call } = await minute(token, undefined);
+    expect(requests).toBeLessThanOrEqual(34);
+    const status = await call("get_connection_status");
+    expect(status.data["news"]).toBe(news);
+    expect(status.text.includes("a configuration may be up to 120 s old")).toBe(news === "none");
+  });
+
+  test("cost no more after twenty tasks that ended before", async () => {
+    const { requests } = await minute(token, 15_000);
+    expect(requests).toBeLessThanOrEqual(34);
+  });
+
+  test("cost one read more for each VM whose task ended within 15 s before it was read", async () => {
+    const { requests } = await minute(token, 0);
+    expect(requests).toBeLessThanOrEqual(34 + (news === "none" ? 0 : 20));
+  });
+});

@@ -1,0 +1,273 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { isProblem } from "../../src/problem.ts";
+import { Call } from "../../src/proxmox/call.ts";
+import type { Changed } from "../../src/proxmox/changes.ts";
+import type { ProxmoxClient } from "../../src/proxmox/client.ts";
+import {
+  clientOf,
+  Host,
+  runs as manyRuns,
+  plans,
+  play,
+  type Source,
+  StepClock,
+} from "./scheduled.ts";
+
+const runs = manyRuns / 2;
+
+/** What a guest was, from a moment on; `name` is undefined while there is none. */
+interface State {
+  readonly at: number;
+  readonly name: string | undefined;
+  readonly status: string;
+}
+
+const roundMs = 10_000;
+
+/** VM 101, which comes, goes and is switched; the figures of its row are those of the last round, also a dead guest's. */
+class Model extends Host {
+  readonly states: State[] = [{ at: 0, name: "guest-0", status: "stopped" }];
+  readonly #work = new Map<string, string>();
+  #born = 0;
+  /** Whether the next destruction fails. */
+  fails = false;
+
+  get now(): State {
+    return this.states.at(-1) as State; // there is always a first one
+  }
+
+  /** The index of the state that was there at this time. */
+  indexAt(time: number): number {
+    return Math.max(
+      0,
+      this.states.findLastIndex(({ at }) => at <= time),
+    );
+  }
+
+  become(change: Partial<State>): void {
+    this.states.push({ ...this.now, ...change, at: this.clock.now() });
+  }
+
+  /** Others do it, with a task that is over at once, or without any trace. */
+  others(verb: "start" | "stop" | "destroy" | "create", trace = true): void {
+    const { name } = this.now;
+    if ((verb === "create") !== (name === undefined) || this.#work.size > 0) return;
+    if (trace) this.end(this.begin(`qm${verb}`));
+    if (verb === "create") this.become({ name: `guest-${++this.#born}`, status: "stopped" });
+    else if (verb === "destroy") this.become({ name: undefined });
+    else this.become({ status: verb === "start" ? "running" : "stopped" });
+  }
+
+  endTasks(): void {
+    for (const [upid, verb] of this.#work) {
+      this.#work.delete(upid);
+      const fails = this.now.name === undefined || (verb === "destroy" && this.fails);
+      if (!fails && verb === "destroy") this.become({ name: undefined });
+      else if (!fails) this.become({ status: verb === "start" ? "running" : "stopped" });
+      this.end(upid, fails ? "it would not" : "OK");
+    }
+  }
+
+  protected change(method: string, where: string): string | undefined {
+    if (this.now.name === undefined) return undefined;
+    const verb = method === "DELETE" ? "destroy" : where.endsWith("start") ? "start" : "stop";
+    const upid = this.begin(`qm${verb}`);
+    this.#work.set(upid, verb);
+    return upid;
+  }
+
+  protected read(where: string): unknown {
+    if (where === "/cluster/resources") return this.#rows();
+    const { name, status } = this.now;
+    if (name === undefined) return undefined;
+    return where.endsWith("/config") ? { name, digest: "x" } : { status, qmpstatus: status };
+  }
+
+  #rows(): readonly unknown[] {
+    const node = { id: "node/pve1", type: "node", node: "pve1", status: "online" };
+    if (this.now.name === undefined) return [node];
+    const round = Math.floor(this.clock.now() / roundMs) * roundMs;
+    const { name, status } = this.states[this.indexAt(round)] ?? this.now;
+    const figures = name === undefined ? { status: "unknown" } : { name, status };
+    return [node, { id: "qemu/101", type: "qemu", vmid: 101, node: "pve1", ...figures }];
+  }
+}
+
+interface World {
+  readonly model: Model;
+  readonly clock: StepClock;
+  readonly client: ProxmoxClient;
+  /** Index of the state that every answer from now on must have seen. */
+  floor: number;
+  /** When the last change of ours was known to have ended. */
+  endedAt: number;
+  /** Changes of ours that are under way. */
+  busy: number;
+  /** Destructions of ours that PVE has accepted and whose end nobody knows yet. */
+  dying: number;
+}
+
+interface Seen {
+  readonly name: string | undefined;
+  readonly status: string;
+  readonly lock: string | undefined;
+}
+
+type Look = (client: ProxmoxClient) => Promise<Seen | undefined>;
+
+const view: Look = (client) => client.guests.view("101", "any", new Call());
+
+const list: Look = async (client) => {
+  const [guest] = await client.guests.list({}, new Call());
+  return guest && { name: guest.name, status: guest.row.status, lock: guest.lock };
+};
+
+/** Existence is live in rows; names and states lag 10 s; after a change of ours rows are not believed for 15 s. */
+const trustedMs = 10_000;
+const laggingMs = trustedMs + roundMs;
+const settlingMs = trustedMs + 15_000;
+
+async function look(world: World, how: Look): Promise<void> {
+  const { model, clock, client } = world;
+  const asked = clock.now();
+  const dyingBefore = world.dying;
+  const settling = asked - world.endedAt < 2 * settlingMs;
+  const seen = await how(client).catch((error: unknown) => {
+    if (isProblem(error, "not_found") && error.facts["missingConfig"] !== true) return undefined;
+    throw error;
+  });
+  const since = (ms: number) =>
+    model.states.slice(Math.max(world.floor, model.indexAt(asked - ms)));
+  const there = since(trustedMs + 1).some(
+    ({ name }) => (name !== undefined) === (seen !== undefined),
+  );
+  expect(there, `${seen ? "a guest that is gone" : "no guest where one is"}`).toBe(true);
+  if (!seen) return;
+  const states = since((settling ? settlingMs : laggingMs) + 1).filter(({ name }) => name);
+  if (seen.status !== "unknown") expect(states.map(({ status }) => status)).toContain(seen.status);
+  if (seen.name !== undefined) expect(states.map(({ name }) => name)).toContain(seen.name);
+  if (dyingBefore > 0 && world.dying > 0) expect(seen.lock).toBe("destroyed");
+  if (dyingBefore === 0 && world.dying === 0) expect(seen.lock).toBeUndefined();
+}
+
+/** Changes, waits for the end, and from then on nothing older may be answered. */
+async function change(
+  world: World,
+  begin: (client: ProxmoxClient, call: Call) => Promise<Changed<unknown>>,
+  destroys = false,
+): Promise<void> {
+  const { model, client, clock } = world;
+  world.busy++;
+  const { task } = await begin(client, new Call()).finally(() => world.busy--);
+  if (!task) return;
+  world.busy++;
+  if (destroys) world.dying++;
+  const report = await task.settle({ timeoutMs: 86_400_000 });
+  if (destroys) world.dying--;
+  world.busy--;
+  world.endedAt = clock.now();
+  if (report.state === "ok") {
+    const { endedAt = 0 } = model.tasks.get(report.upid) ?? {};
+    const made = model.states.findIndex(({ at }) => Math.floor(at / 1000) === endedAt);
+    world.floor = Math.max(world.floor, made);
+  }
+}
+
+/** Lets changes of ours come to their end within some seconds, so that what is asked then meets rows that lag. */
+async function calm(world: World): Promise<void> {
+  const { model, clock } = world;
+  for (let turn = 0; turn < 60 && world.busy > 0; turn++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (turn % 4 < 3) continue;
+    model.endTasks();
+    clock.step(320);
+  }
+}
+
+const steps = {
+  view: (world: World) => look(world, view),
+  list: (world: World) => look(world, list),
+  start: (world: World) => change(world, (client, call) => client.power.start("101", call, {})),
+  stop: (world: World) =>
+    change(world, (client, call) => client.power.stop("101", call, { mode: "stop" })),
+  destroy: (world: World) =>
+    change(world, (client, call) => client.deletion.delete("101", call, { purge: false }), true),
+  theyStart: async ({ model }: World) => model.others("start"),
+  theyStop: async ({ model }: World) => model.others("stop"),
+  powerOff: async ({ model }: World) => model.others("stop", false),
+  theyDestroy: async ({ model }: World) => model.others("destroy"),
+  theyCreate: async ({ model }: World) => model.others("create"),
+  end: async ({ model }: World) => model.endTasks(),
+  fail: async ({ model }: World) => model.failNext(1),
+  willFail: async ({ model }: World) => {
+    model.fails = !model.fails;
+  },
+  calm,
+  second: async ({ clock }: World) => clock.step(1_300),
+  seconds: async ({ clock }: World) => clock.step(6_000),
+  round: async ({ clock }: World) => clock.step(10_500),
+};
+
+type Step = keyof typeof steps;
+
+/** What begins like this, and goes on with any of these. */
+function after(first: readonly Step[], weights: Partial<Record<Step, number>>) {
+  return plans<Step>(weights, 10).map((rest) => [...first, ...rest]);
+}
+
+const others = { theyStart: 1, theyStop: 1, powerOff: 1, theyDestroy: 1, theyCreate: 2 };
+const time = { second: 2, seconds: 3, round: 2 };
+const ours = { start: 2, stop: 1, destroy: 2, end: 3, willFail: 1 };
+
+/** All of it, and what is hard to meet by chance: what is read while a task of ours ends, and soon after. */
+const plan = fc.oneof(
+  plans<Step>({ view: 5, list: 5, fail: 1, ...ours, ...others, ...time }, 16),
+  after(["destroy"], { list: 6, view: 1, end: 3, second: 4 }),
+  after(["destroy", "calm"], { list: 4, view: 2, theyCreate: 2, seconds: 2, round: 3 }),
+  after(["start", "calm"], { list: 4, view: 2, powerOff: 1, seconds: 2, round: 3 }),
+  after(["seconds", "list"], { list: 4, view: 2, start: 2, stop: 2, calm: 3, seconds: 3, end: 1 }),
+);
+
+describe("under every order of looks, changes of ours and of others, failures and time", () => {
+  test(`no guest is there that is gone, none is missing, no state is older than promised (${runs} orders)`, async () => {
+    const source = fc.constantFrom<Source>("log", "tasks", "none");
+    const property = fc.asyncProperty(
+      fc.scheduler(),
+      plan,
+      source,
+      async (scheduler, names, from) => {
+        const clock = new StepClock();
+        const model = new Model(
+          (label) => scheduler.schedule(Promise.resolve(), label),
+          clock,
+          from,
+        );
+        const client = clientOf(model, clock, false);
+        const world = { model, clock, client, floor: 0, endedAt: -1_000_000, busy: 0, dying: 0 };
+        await play({
+          scheduler,
+          steps: names.map((name) => ({
+            name,
+            waits: name === "calm",
+            run: () => refusalIsNoAnswer(steps[name](world)),
+          })),
+          finish: () => {
+            model.endTasks();
+            clock.step(5_000);
+          },
+        });
+      },
+    );
+    await fc.assert(property, { numRuns: runs });
+  }, 1_800_000);
+});
+
+/** What is refused, late, or failed on the host is no answer that could be wrong. */
+async function refusalIsNoAnswer(step: Promise<void>): Promise<void> {
+  try {
+    await step;
+  } catch (error) {
+    if (!isProblem(error)) throw error;
+  }
+}

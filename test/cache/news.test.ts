@@ -1,0 +1,208 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { VirtualClock } from "../../src/simulator/clock.ts";
+import { demoWorld } from "../../src/simulator/demo.ts";
+import { auditorToken } from "../../src/simulator/demo-credentials.ts";
+import { addToken } from "../../src/simulator/world-builder.ts";
+import { type Lab, type LabOptions, lab } from "../kit.ts";
+
+const open: Lab[] = [];
+
+afterEach(async () => {
+  for (const each of open.splice(0)) await each.close();
+});
+
+async function start(options: LabOptions = {}): Promise<Lab> {
+  const server = await lab(options);
+  open.push(server);
+  return server;
+}
+
+/** Looks at these VMs, all of them, and answers the vmids of those whose configuration was asked for. */
+async function read({ simulator, call }: Lab, ...vms: readonly number[]): Promise<number[]> {
+  const mark = simulator.log.mark();
+  for (const vm of vms) await call("get_vm", { vm });
+  const configs = simulator.log.paths(mark).map((path) => /\/qemu\/(\d+)\/config$/.exec(path)?.[1]);
+  return configs.filter((vmid) => vmid !== undefined).map(Number);
+}
+
+function edit({ simulator }: Lab, vmid: number, times: number): void {
+  for (let time = 0; time < times; time++) {
+    simulator.outside.setConfig(vmid, { description: `edit ${time}` });
+  }
+}
+
+/** 101 and 151 are on pve1, 102 and 121 on pve2, 103 on pve3. */
+describe("news from the cluster's log", () => {
+  test("of one VM has that one read again, and no other", async () => {
+    const server = await start();
+    await read(server, 101, 102, 151);
+    edit(server, 101, 1);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 102, 151)).toEqual([101]);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 102, 151)).toEqual([]);
+  });
+
+  test("more of a node than is answered: what is known of that node is read again, of others not", async () => {
+    const server = await start();
+    for (const vmid of [121, 151]) edit(server, vmid, 1);
+    await read(server, 101, 102);
+    await server.clock.advance(11_000);
+    await read(server, 101, 102);
+    edit(server, 121, 520);
+    edit(server, 151, 1);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 102)).toEqual([102]);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 102)).toEqual([]);
+  });
+
+  test("a line that another node's many lines have pushed out of the answer is not missed", async () => {
+    const server = await start();
+    await read(server, 101, 102);
+    await server.clock.advance(11_000);
+    await read(server, 101, 102);
+    edit(server, 101, 1);
+    edit(server, 121, 520);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101)).toEqual([101]);
+  });
+
+  test("the same before the first look", async () => {
+    const server = await start();
+    await read(server, 101);
+    edit(server, 101, 1);
+    edit(server, 121, 520);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101)).toEqual([101]);
+  });
+
+  test("many lines from long ago say nothing about what was read since", async () => {
+    const server = await start();
+    edit(server, 121, 520);
+    await server.clock.advance(20_000);
+    await read(server, 101, 102, 121);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 102, 121)).toEqual([]);
+  });
+
+  test("of a host that has booted, and counts from 1 again, are heard", async () => {
+    const server = await start();
+    edit(server, 102, 5);
+    await read(server, 102, 110);
+    await server.clock.advance(11_000);
+    await read(server, 102, 110);
+    server.simulator.outside.nodeDown("pve2");
+    server.simulator.outside.nodeUp("pve2");
+    edit(server, 121, 1);
+    await server.clock.advance(30_000);
+    await read(server, 102, 110);
+    edit(server, 102, 1);
+    await server.clock.advance(11_000);
+    expect(await read(server, 102, 110)).toEqual([102]);
+  });
+
+  test("a task that ended 15 s before a VM was read is old, one that ended later is not", async () => {
+    const server = await start();
+    const { outside } = server.simulator;
+    outside.stop(102);
+    await server.clock.advance(10_000);
+    outside.stop(101);
+    await server.clock.advance(10_000);
+    await read(server, 101, 102);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 102)).toEqual([101]);
+  });
+
+  test("a task that still runs has its guest read again at every look, and once more when it has ended", async () => {
+    const server = await start();
+    await read(server, 101, 140);
+    server.simulator.outside.shutdown(140); // which it ignores for 60 s
+    for (let look = 0; look < 5; look++) {
+      await server.clock.advance(11_000);
+      expect(await read(server, 101, 140)).toEqual([140]);
+    }
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 140)).toEqual([140]);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 140)).toEqual([]);
+  });
+
+  test("what people write into a line is not taken for news", async () => {
+    const server = await start();
+    await read(server, 101, 102);
+    server.simulator.outside.setConfig(102, {
+      description: "starting task UPID:pve1:00000001:00000001:69566000:qmstart:101:root@pam: 101",
+    });
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 102)).toEqual([102]);
+  });
+});
+
+describe("news from the task list", () => {
+  test("of one VM has that one read again, and no other", async () => {
+    const server = await start({ token: auditorToken });
+    await read(server, 101, 102, 151);
+    server.simulator.outside.migrate(301, "pve2");
+    server.simulator.outside.stop(101);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 102, 151)).toEqual([101]);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 102, 151)).toEqual([]);
+  });
+
+  test("of more than 25 tasks of a node: what is known of it is read again, of others not", async () => {
+    const server = await start({ token: auditorToken });
+    await read(server, 101, 102, 103);
+    await server.clock.advance(11_000);
+    await read(server, 101, 102, 103);
+    for (let task = 0; task < 26; task++) server.simulator.outside.start(121);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 102, 103)).toEqual([102]);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 102, 103)).toEqual([]);
+  });
+
+  test("of up to 25 of which one is known costs no other guest its answer", async () => {
+    const server = await start({ token: auditorToken });
+    for (let task = 0; task < 30; task++) server.simulator.outside.start(121);
+    await server.clock.advance(20_000);
+    await read(server, 102, 121);
+    await server.clock.advance(11_000);
+    await read(server, 102, 121);
+    for (let task = 0; task < 20; task++) server.simulator.outside.start(121);
+    await server.clock.advance(11_000);
+    expect(await read(server, 102, 121)).toEqual([121]);
+  });
+
+  test("a task that still runs has its guest read again at every look, and once more when it has ended", async () => {
+    const server = await start({ token: auditorToken });
+    await read(server, 101, 140);
+    server.simulator.outside.shutdown(140);
+    for (let look = 0; look < 6; look++) {
+      await server.clock.advance(11_000);
+      expect(await read(server, 101, 140)).toEqual([140]);
+    }
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 140)).toEqual([]);
+  });
+});
+
+describe("where news come from", () => {
+  test.each([
+    ["log", { "/": "Administrator" }, /cluster log/],
+    ["tasks", { "/": "PVEAuditor" }, /task list/],
+    ["none", { "/vms": "PVEVMUser" }, /up to 120 s old/],
+  ])("is told by get_connection_status: %s", async (source, roles, words) => {
+    const token = { tokenId: "watcher@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
+    const world = demoWorld(new VirtualClock().now());
+    addToken(world, { id: token.tokenId, secret: token.secret, roles: roles as never });
+    const server = await start({ world, token });
+    await read(server, 101);
+    await server.clock.advance(11_000);
+    await read(server, 101);
+    const { data, text } = await server.call("get_connection_status");
+    expect(data["news"]).toBe(source);
+    expect(text).toMatch(words);
+  });
+});

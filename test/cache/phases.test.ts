@@ -1,0 +1,56 @@
+import { afterEach, expect, test } from "vitest";
+import { VirtualClock } from "../../src/simulator/clock.ts";
+import { demoWorld } from "../../src/simulator/demo.ts";
+import { addToken } from "../../src/simulator/world-builder.ts";
+import { selfSigned } from "../certificate.ts";
+import { type Lab, lab } from "../kit.ts";
+import { appearances, attributes, edits, others, type Promised, states } from "./phases/changes.ts";
+import { type Longest, watch } from "./phases/watch.ts";
+
+/** Phases of each kind of change, drawn from a fixed seed. */
+const rounds = 200;
+
+let server: Lab;
+
+afterEach(() => server.close());
+
+const everything = { "/": "Administrator" };
+const looking = { "/": "PVEAuditor" };
+const guestsOnly = { "/vms": "PVEVMUser", "/storage": "PVEDatastoreUser", "/pool": "PVEPoolUser" };
+
+test.each<[string, string, Record<string, string>, Promised]>([
+  ["the cluster's log", "log", everything, { vmEdit: 10, content: 30 }],
+  ["the task list", "tasks", looking, { vmEdit: 120, content: 30 }],
+  ["nothing but rows", "none", guestsOnly, { vmEdit: 120, content: 60 }],
+])(
+  "who may see %s is not answered with what others have changed longer ago than promised",
+  async (_, source, roles, promised) => {
+    const token = { tokenId: "watcher@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
+    const world = demoWorld(new VirtualClock().now());
+    addToken(world, { id: token.tokenId, secret: token.secret, roles });
+    server = await lab({ world, token, logCapacity: 1_000 });
+    const made = await Promise.all(["one", "two", "three"].map((name) => selfSigned(name)));
+    const certificates = made.map(({ cert }) => cert);
+    const changes = [
+      ...appearances(server),
+      ...attributes(server, promised),
+      ...states(server),
+      ...edits(server, promised),
+      ...others(server, promised, certificates),
+    ];
+    await server.clock.advance(15_000);
+    const longest = await watch(server, changes, rounds);
+    process.stdout.write(told(source, longest));
+    expect(server.proxmox.sweep.source).toBe(source);
+    expect(longest.filter(({ staleS, boundS }) => staleS > boundS)).toEqual([]);
+    expect(longest.filter((one) => one.rounds < rounds)).toEqual([]);
+  },
+  120_000,
+);
+
+function told(source: string, longest: readonly Longest[]): string {
+  const lines = longest.map(
+    ({ says, staleS, boundS }) => `  ${staleS.toFixed(1)} of ${boundS} s: ${says}`,
+  );
+  return `longest stale answers in ${rounds} phases each (news by ${source}):\n${lines.join("\n")}\n`;
+}

@@ -1,0 +1,125 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Lab, lab } from "../kit.ts";
+
+let server: Lab;
+
+beforeEach(async () => {
+  server = await lab();
+});
+
+afterEach(() => server.close());
+
+interface Row {
+  readonly vmid: number;
+  readonly name?: string;
+  readonly node: string;
+  readonly status: string;
+}
+
+const rowsOf = (data: Readonly<Record<string, unknown>>) => data["guests"] as readonly Row[];
+
+describe("a node that is offline", () => {
+  test("is named by list_guests, with the time when it was last seen; its guests are listed as last known", async () => {
+    await server.call("list_guests", { limit: 100 });
+    const seenAt = new Date(server.clock.now()).toISOString();
+    await server.clock.advance(20_000);
+    server.simulator.outside.nodeDown("pve3");
+    const { data, text } = await server.call("list_guests", { limit: 100 });
+    expect(data["total"]).toBe(server.simulator.world.guests.size);
+    expect(data["degraded"]).toEqual([{ node: "pve3", reason: "offline", last_seen: seenAt }]);
+    expect(text).toMatch(/pve3: offline; .* last known \(last seen 2026-/);
+    const guest = rowsOf(data).find(({ vmid }) => vmid === 103);
+    expect(guest).toMatchObject({ name: "web-3", node: "pve3", status: "running" });
+  });
+
+  test("keeps its guests' names when their rows have lost all else", async () => {
+    await server.call("list_guests", { limit: 100 });
+    server.simulator.outside.nodeDown("pve3");
+    await server.call("list_guests", { limit: 100, max_age_s: 0 });
+    await server.clock.advance(400_000);
+    const { data } = await server.call("list_guests", { node: "pve3", name: "web-*" });
+    expect(rowsOf(data)).toEqual([
+      expect.objectContaining({ vmid: 103, name: "web-3", status: "unknown" }),
+    ]);
+  });
+
+  test("is not named where none of its guests is listed, nor when it is back", async () => {
+    server.simulator.outside.nodeDown("pve3");
+    const { data } = await server.call("list_guests", { node: "pve1", limit: 100 });
+    expect(data).not.toHaveProperty("degraded");
+    server.simulator.outside.nodeUp("pve3");
+    await server.clock.advance(20_000);
+    const later = await server.call("list_guests", { node: "pve3", limit: 100 });
+    expect(later.data["total"]).toBe(10);
+    expect(later.data).not.toHaveProperty("degraded");
+  });
+
+  test("is named by every list, and fails none", async () => {
+    await server.call("list_guests", { limit: 100 });
+    server.simulator.outside.nodeDown("pve3");
+    await server.clock.advance(11_000);
+    const cluster = await server.call("get_cluster");
+    expect(cluster.data["degraded"]).toMatchObject([{ node: "pve3", reason: "offline" }]);
+    expect(cluster.data["nodes"]).toHaveLength(3);
+    const certificates = await server.call("list_certificates", { limit: 100 });
+    expect(certificates.data["degraded"]).toEqual([{ node: "pve3", reason: "offline" }]);
+    expect(certificates.text).toContain("pve3");
+    const storages = await server.call("list_storage", { node: "pve3" });
+    expect(storages.text).toContain("offline");
+    const content = await server.call("list_storage", { storage: "local" });
+    expect(content.data["unavailable"]).toMatchObject([{ node: "pve3", kind: "unreachable" }]);
+    const backups = await server.call("list_storage", { storage: "nfs-shared", content: "backup" });
+    expect(backups.data["total"]).toBe(3);
+  });
+});
+
+describe("a node that does not answer in time", () => {
+  beforeEach(async () => {
+    await server.call("list_guests", { limit: 100 });
+    server.simulator.faults.hang({ path: /^\/nodes\/pve2\// });
+  });
+
+  test("costs list_guests nothing: it asks no node", async () => {
+    await server.clock.advance(11_000);
+    const { data } = await server.call("list_guests", { limit: 100 });
+    expect(data["total"]).toBe(server.simulator.world.guests.size);
+  });
+
+  test("get_vm of a guest there answers from its row and says so", async () => {
+    const { data, text } = await server.call("get_vm", { vm: "web-2" });
+    expect(data).toMatchObject({ vmid: 102, name: "web-2", node: "pve2", status: "running" });
+    expect(data["degraded"]).toContain("pve2");
+    expect(text).toContain("pve2");
+    server.simulator.faults.clear();
+    const again = await server.call("get_vm", { vm: "web-2" });
+    expect(again.data["config"]).toBeDefined();
+  });
+
+  test("is named by every list that asks it, and fails none", async () => {
+    const cluster = await server.call("get_cluster");
+    expect(cluster.data["degraded"]).toMatchObject([
+      { node: "pve2", reason: expect.stringContaining("timeout") },
+    ]);
+    expect(cluster.data["nodes"]).toHaveLength(3);
+    expect((cluster.data["attention"] as string[]).join()).toContain("pve2");
+    const certificates = await server.call("list_certificates", { limit: 100 });
+    expect(certificates.data["degraded"]).toMatchObject([{ node: "pve2" }]);
+    const content = await server.call("list_storage", { storage: "local" });
+    expect(content.data["unavailable"]).toMatchObject([{ node: "pve2", kind: "timeout" }]);
+  });
+
+  test("does not hold up the guests of other nodes: its requests take four places of eight", async () => {
+    const { guests } = server.simulator.world;
+    const all = [...guests.values()].filter(({ type }) => type === "qemu");
+    const slow = all.filter(({ node }) => node === "pve2");
+    const quick = all.filter(({ node }) => node !== "pve2");
+    const waiting = slow.map(({ vmid }) => server.begin("get_vm", { vm: vmid }));
+    await server.clock.advance(1);
+    const answers = quick.map(({ vmid }) => server.begin("get_vm", { vm: vmid }));
+    // The clock stands still: nobody waits for a deadline.
+    const seen = await Promise.all(answers);
+    expect(seen.map(({ data }) => data["vmid"])).toEqual(quick.map(({ vmid }) => vmid));
+    const late = await server.clock.run(Promise.all(waiting));
+    expect(late.every(({ data }) => typeof data["degraded"] === "string")).toBe(true);
+  });
+});
