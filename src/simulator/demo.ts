@@ -173,17 +173,21 @@ function addFiles(world: World, now: number): void {
   file("nfs-shared:iso/virtio-win-0.1.285.iso", "iso", "iso", 754);
   file("local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst", "vztmpl", "tzst", 124);
   const backup = "nfs-shared:backup/vzdump";
+  const holding = (vmid: number) => {
+    const guest = world.guests.get(vmid);
+    return guest && { vmid, archive: { type: guest.type, config: { ...guest.config } } };
+  };
   file(`${backup}-qemu-120-2025_12_31-02_00_03.vma.zst`, "backup", "vma.zst", 48_000, {
-    vmid: 120,
+    ...holding(120),
     notes: "db-1",
     protected: true,
   });
   file(`${backup}-qemu-101-2025_12_31-02_10_41.vma.zst`, "backup", "vma.zst", 3100, {
-    vmid: 101,
+    ...holding(101),
     notes: "web-1",
   });
   file(`${backup}-lxc-200-2025_12_31-02_14_12.tar.zst`, "backup", "tar.zst", 260, {
-    vmid: 200,
+    ...holding(200),
     notes: "dns-1",
   });
   world.backupJobs.push({

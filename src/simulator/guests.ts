@@ -110,7 +110,7 @@ export function isAlive(cluster: Cluster, guest: Guest): boolean {
 }
 
 /** The volumes that a guest's config and snapshots name. */
-function volumesOf(cluster: Cluster, guest: Guest): Volume[] {
+export function volumesOf(cluster: Cluster, guest: Guest): Volume[] {
   const found = new Set<Volume>();
   const configs = [guest.config, ...guest.snapshots.map((snapshot) => snapshot.config)];
   for (const config of configs) {

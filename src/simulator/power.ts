@@ -169,3 +169,12 @@ function actOfCrm(cluster: Cluster, guest: Guest, request: "started" | "stopped"
     work: (log) => shutdownWork(cluster, guest, log, shutdown),
   });
 }
+
+/** A start inside a worker, after a restore or a rollback: by a task of its own, whose failure is not told. */
+export function* autostart(cluster: Cluster, guest: Guest, user: string, log: TaskLog): Work {
+  log.print("Execute autostart");
+  const { node, vmid } = guest;
+  const task = { node, id: String(vmid), user, type: `${taskPrefix(guest)}start` };
+  const upid = cluster.tasks.start({ ...task, work: (own) => startWork(cluster, guest, own) });
+  while (cluster.tasks.find(upid)?.endtime === undefined) yield 100;
+}

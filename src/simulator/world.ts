@@ -127,6 +127,14 @@ export interface Volume {
   protected?: boolean;
   /** Stands in for its bytes, where it was downloaded. */
   readonly bytes?: string;
+  /** What a backup holds. */
+  readonly archive?: Archive;
+}
+
+/** A guest as it was when it was backed up. */
+export interface Archive {
+  readonly type: GuestType;
+  readonly config: Config;
 }
 
 export interface Pool {

@@ -3,6 +3,7 @@ import { accessRoutes } from "./access.ts";
 import { aclRoutes } from "./acl.ts";
 import { acmeRoutes } from "./acme.ts";
 import { applianceRoutes } from "./appliances.ts";
+import { backupRoutes } from "./backup.ts";
 import { certificateRoutes } from "./certificates.ts";
 import { clusterRoutes } from "./cluster.ts";
 import { downloadRoutes } from "./download.ts";
@@ -13,11 +14,11 @@ import { createRoutes } from "./guest-create.ts";
 import { deleteRoutes } from "./guest-delete.ts";
 import { diskRoutes } from "./guest-disks.ts";
 import { guestInsideRoutes } from "./guest-inside.ts";
-import { moveRoutes } from "./guest-move.ts";
 import { guestReadRoutes } from "./guest-read.ts";
 import { haRoutes } from "./ha.ts";
 import { loginRoutes } from "./login.ts";
 import { metricRoutes } from "./metrics.ts";
+import { migrateRoutes } from "./migrate.ts";
 import { nodeFactRoutes } from "./node-facts.ts";
 import { nodeRoutes } from "./nodes.ts";
 import { poolRoutes } from "./pools.ts";
@@ -44,6 +45,7 @@ export function allRoutes(): Route[] {
     ...aclRoutes(),
     ...poolRoutes(),
     ...storageRoutes(),
+    ...backupRoutes(),
     ...downloadRoutes(),
     ...uploadRoutes(),
     ...applianceRoutes(),
@@ -54,8 +56,8 @@ export function allRoutes(): Route[] {
     ...powerRoutes(),
     ...cloneRoutes(),
     ...createRoutes(),
-    ...moveRoutes(),
     ...diskRoutes(),
+    ...migrateRoutes(),
     ...deleteRoutes(),
     ...snapshotRoutes(),
     ...firewallRoutes(),

@@ -13,6 +13,7 @@ import { died, forbidden, Refusal } from "../refusal.ts";
 import { type Call, type Route, vmidParameter } from "../route.ts";
 import { TaskFailure, type TaskLog, type Work } from "../tasks.ts";
 import { type Config, type Guest, type GuestType, stoppedGuest } from "../world.ts";
+import { isRestore, restore, restoreParameters } from "./restore.ts";
 
 const flag = { type: "boolean", optional: true } as const;
 const shared: Parameters = {
@@ -26,16 +27,17 @@ const control = new Set(
   "node vmid pool storage start unique ostemplate password ssh-public-keys".split(" "),
 );
 
-/** POST /nodes/{node}/{qemu,lxc}: PVE::API2::Qemu create_vm, PVE::API2::LXC create_vm. Restores are not simulated. */
+/** POST /nodes/{node}/{qemu,lxc}: PVE::API2::Qemu create_vm, PVE::API2::LXC create_vm; what comes from a backup is restored. */
 export function createRoutes(): Route[] {
   const { delete: _, revert: __, digest: ___, ...vm } = vmConfigParameters;
   const { delete: ____, revert: _____, digest: ______, ...container } = containerConfigParameters;
   const text = { type: "string", optional: true } as const;
   return [
-    route("qemu", { ...vm, ...shared, "ha-managed": flag }),
+    route("qemu", { ...vm, ...shared, ...restoreParameters.qemu, "ha-managed": flag }),
     route("lxc", {
       ...container,
       ...shared,
+      ...restoreParameters.lxc,
       ostemplate: { type: "string", format: volumeIdFormat },
       password: { ...text, minLength: 5 },
       "ssh-public-keys": text,
@@ -49,13 +51,15 @@ function route(type: GuestType, parameters: Parameters): Route {
     path: `/nodes/{node}/${type}`,
     permission: mayCreate,
     parameters,
-    handle: (call) => create(call, type),
+    handle: (call) => (isRestore(call.values, type) ? restore(call, type) : create(call, type)),
   };
 }
 
 /** VM.Allocate on the new id or on the pool: an `or`, so the refusal names nothing. */
 function mayCreate(access: Access, given: Readonly<Record<string, string>>): void {
   if (access.has(`/vms/${given["vmid"]}`, "VM.Allocate")) return;
+  // Restores look for themselves, also whether there is a guest to write over.
+  if (isRestore(given, "qemu") || isRestore(given, "lxc")) return;
   if (given["pool"] !== undefined && access.has(`/pool/${given["pool"]}`, "VM.Allocate")) return;
   if (/^[1-9]\d{2,8}$/.test(given["vmid"] ?? "")) throw forbidden();
 }

@@ -1,7 +1,8 @@
+import type { Cluster } from "../cluster.ts";
 import { configIdFormat } from "../formats.ts";
 import { disksOf, isDiskKey, isTemplate } from "../guest-config.ts";
 import { findVolume, guestOf, lockText, switchOff, switchOn } from "../guests.ts";
-import { refuseLocked, taskPrefix } from "../power.ts";
+import { autostart, refuseLocked, taskPrefix } from "../power.ts";
 import { died } from "../refusal.ts";
 import { type Call, needs, needsAny, type Route } from "../route.ts";
 import { TaskFailure, type TaskLog, type Work } from "../tasks.ts";
@@ -29,7 +30,7 @@ export function snapshotRoutes(): Route[] {
         path: `${path}/snapshot/{snapname}/rollback`,
         permission: needsAny("/vms/{vmid}", "VM.Snapshot", "VM.Snapshot.Rollback"),
         parameters: { start: flag },
-        handle: (call) => fork(call, guestOf(call, type), "rollback", rollback),
+        handle: (call) => goBack(call, guestOf(call, type)),
       },
       {
         method: "DELETE",
@@ -105,7 +106,7 @@ function* take({ cluster, values }: Call, guest: Guest, log: TaskLog): Work {
 }
 
 /** Plain raw files have no snapshots (PVE::Storage::Plugin volume_has_feature). */
-function refuseRaw(cluster: Call["cluster"], guest: Guest): void {
+function refuseRaw(cluster: Cluster, guest: Guest): void {
   for (const disk of disksOf(guest.type, guest.config)) {
     const type = cluster.world.storages.get(disk.storage)?.type;
     const files = type === "dir" || type === "nfs";
@@ -121,10 +122,25 @@ function named(guest: Guest, snapname = ""): Snapshot {
   return snapshot;
 }
 
+function goBack(call: Call, guest: Guest): string {
+  const { access, values } = call;
+  if (values["start"] === "1") access.need(`/vms/${guest.vmid}`, "VM.PowerMgmt");
+  const { cluster } = call;
+  const { node, vmid } = guest;
+  const type = `${taskPrefix(guest)}rollback`;
+  function* work(log: TaskLog): Work {
+    yield* cluster.locks.hold(guest, log, () => rollback(call, guest));
+    const off = guest.run.status === "stopped";
+    if (values["start"] === "1" && off) yield* autostart(cluster, guest, access.name, log);
+  }
+  return cluster.tasks.start({ node, type, id: String(vmid), user: access.name, work });
+}
+
 /** Stops the guest, takes the config of then; description and unused disks stay as they are. */
 function* rollback({ cluster, values }: Call, guest: Guest): Work {
   const snapshot = named(guest, values["snapname"]);
   refuseLocked(guest);
+  refuseOlder(cluster, guest, snapshot);
   guest.config["lock"] = "rollback";
   yield 500;
   switchOff(guest);
@@ -136,7 +152,20 @@ function* rollback({ cluster, values }: Call, guest: Guest): Work {
   guest.pending = {};
   guest.pendingDelete = [];
   yield 300;
-  if (values["start"] === "1" || snapshot.vmstate !== undefined) switchOn(cluster, guest);
+  if (snapshot.vmstate !== undefined) switchOn(cluster, guest);
+}
+
+/** ZFS goes back to the newest snapshot only (PVE::Storage::ZFSPoolPlugin volume_rollback_is_possible). */
+function refuseOlder(cluster: Cluster, guest: Guest, snapshot: Snapshot): void {
+  const at = guest.snapshots.indexOf(snapshot);
+  for (const { volid, storage } of disksOf(guest.type, snapshot.config)) {
+    const zfs = cluster.world.storages.get(storage)?.type === "zfspool";
+    if (zfs && at < guest.snapshots.length - 1) {
+      throw new TaskFailure(
+        `can't rollback, '${snapshot.name}' is not most recent snapshot on '${volid}'`,
+      );
+    }
+  }
 }
 
 /** Children move to the parent of what is removed. */

@@ -152,7 +152,8 @@ function entry(volume: Volume, storage: Storage | undefined): Record<string, unk
     ...(vmid === undefined ? {} : { vmid }),
     ...(disk && files ? { used: Math.floor(size * 0.4), parent: parent ?? null } : {}),
     ...(type === "backup" ? { subtype } : {}),
-    ...(volume.notes === undefined ? {} : { notes: volume.notes }),
+    // Of several lines only the first is listed.
+    ...(volume.notes === undefined ? {} : { notes: volume.notes.split("\n")[0] }),
     ...(volume.protected ? { protected: 1 } : {}),
   };
 }
