@@ -111,7 +111,7 @@ describe("all tools", () => {
 
 describe("on a cluster of 300 guests", () => {
   it("answers every tool within 2,000 tokens, as text and as data", {
-    timeout: 30_000,
+    timeout: 60_000,
   }, async () => {
     const clock = new VirtualClock();
     const server = await lab({ world: bigWorld(clock.now()), tools, files: filesBelow(here) });

@@ -1,4 +1,5 @@
 import type { Tool } from "../src/tool.ts";
+import { createBackup } from "./backups.ts";
 import { createCertificate, deleteCertificate } from "./certificate-change.ts";
 import { listCertificates } from "./certificates.ts";
 import { cloneContainer, cloneVm } from "./clone.ts";
@@ -9,13 +10,17 @@ import { createTemplate } from "./create-template.ts";
 import { createVm } from "./create-vm.ts";
 import { attachDisk, convertToTemplate, detachDisk, moveDisk, resizeDisk } from "./disks.ts";
 import { getContainer, getVm } from "./get-guest.ts";
+import { listBackups } from "./list-backups.ts";
 import { listGuests } from "./list-guests.ts";
 import { listStorage } from "./list-storage.ts";
 import { getMetrics } from "./metrics.ts";
+import { migrateGuest } from "./migration.ts";
 import { getNode } from "./node.ts";
 import { deleteGuest, startGuest, stopGuest } from "./power.ts";
 import { restartGuest } from "./restart.ts";
+import { restoreBackup } from "./restore.ts";
 import { createSnapshot } from "./snapshot.ts";
+import { deleteSnapshot, rollbackSnapshot } from "./snapshots.ts";
 import { stopTask } from "./stop-task.ts";
 import { deleteStorageContent, downloadStorage } from "./storage.ts";
 import { getTasks } from "./tasks.ts";
@@ -54,4 +59,7 @@ export const toolsets: Readonly<Record<string, readonly Tool[]>> = {
   metrics: [getMetrics],
   tasks: [stopTask],
   disks: [resizeDisk, moveDisk, attachDisk, detachDisk, convertToTemplate],
+  snapshots: [rollbackSnapshot, deleteSnapshot],
+  backups: [listBackups, createBackup, restoreBackup],
+  migration: [migrateGuest],
 };

@@ -2,6 +2,7 @@ import { ReadCache } from "../cache/cache.ts";
 import { MemoryStore } from "../cache/memory.ts";
 import type { Clock } from "../clock.ts";
 import type { ApiClient } from "../http/client.ts";
+import type { Problem } from "../problem.ts";
 import { CertificateChanges } from "./certificate-change.ts";
 import { Certificates } from "./certificates.ts";
 import { Changes } from "./changes.ts";
@@ -10,6 +11,7 @@ import { Cluster } from "./cluster.ts";
 import { Deletion } from "./deletion.ts";
 import { Disks } from "./disks.ts";
 import type { Downloads } from "./downloads.ts";
+import { GuestCare } from "./guest-care.ts";
 import { GuestDetails } from "./guest-details.ts";
 import { GuestUpdates } from "./guest-update.ts";
 import { Guests } from "./guests.ts";
@@ -26,6 +28,7 @@ import { Services } from "./services.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Storages } from "./storages.ts";
 import { Sweep } from "./sweep.ts";
+import { explained } from "./task-failure.ts";
 import { Tasks } from "./tasks.ts";
 import { Verbs } from "./verbs.ts";
 import { VmidPool } from "./vmids.ts";
@@ -68,6 +71,7 @@ export class ProxmoxClient {
   readonly certificateChanges: CertificateChanges;
   readonly snapshots: Snapshots;
   readonly storages: Storages;
+  readonly care: GuestCare;
   readonly downloads: Downloads;
   readonly volumes: VolumeDeletions;
   readonly tasks: Tasks;
@@ -96,9 +100,8 @@ export class ProxmoxClient {
     const recognitions = new Recognitions(verbs, this.cluster);
     this.certificateChanges = new CertificateChanges(verbs, this.certificates, recognitions);
     this.storages = new Storages(verbs, this.lookup);
-    const identity = new Identity(verbs, this.lookup);
-    const changes = new Changes(verbs, identity, this.tasks);
-    this.snapshots = new Snapshots(verbs, changes, this.tasks);
+    const changes = new Changes(verbs, new Identity(verbs, this.lookup), this.tasks);
+    this.snapshots = new Snapshots(verbs, changes);
     this.volumes = new VolumeDeletions(verbs, this.lookup, this.storages, this.tasks);
     const vmids = new VmidPool(verbs, this.lookup);
     this.power = new Power(changes, this.tasks, this.lookup);
@@ -106,13 +109,19 @@ export class ProxmoxClient {
     this.updates = new GuestUpdates(verbs, changes, this.lookup);
     this.deletion = new Deletion(verbs, this.lookup, changes, this.tasks);
     const newcomers = new Newcomers(verbs, this.lookup, vmids);
-    const base = { verbs, lookup: this.lookup, changes, tasks: this.tasks, vmids, newcomers };
+    const { lookup, tasks, storages, cluster, principal } = this;
+    const base = { verbs, lookup, changes, tasks, vmids, newcomers, storages, cluster };
     this.clones = new Clones(base, managedTag);
-    this.disks = new Disks({ ...base, storages: this.storages });
-    const { storages, cluster, principal } = this;
-    this.making = new Making({ ...base, storages, cluster }, managedTag, principal);
+    this.disks = new Disks(base);
+    this.making = new Making(base, managedTag, principal);
     this.downloads = this.making.downloads;
     this.services = new Services(this, changes, recognitions);
+    this.care = new GuestCare(base, { principal, managedTag });
+  }
+
+  /** The problem of a failed task; `forbidden`, with the command that mends it, where the task lacked a privilege. */
+  explain(problem: Problem): Problem {
+    return explained(problem, this.principal);
   }
 
   async close(): Promise<void> {

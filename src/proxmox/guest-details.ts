@@ -146,6 +146,7 @@ function readSnapshots(data: unknown): readonly Wire[] {
         description: text(row["description"]),
         parent: text(row["parent"]),
         memory: flag(row["vmstate"]) === true ? true : undefined,
+        unfinished: text(row["snapstate"]),
       });
     });
 }

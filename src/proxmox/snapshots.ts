@@ -2,14 +2,13 @@ import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { type Changed, type Changes, conflict, lockedBy, type Plan } from "./changes.ts";
-import { tags } from "./freshness.ts";
 import { snapshotsQuestion } from "./guest-details.ts";
 import type { Identified } from "./identity.ts";
 import { assertName, generatedBy, nameFor } from "./snapshot-names.ts";
+import { removal, touchesOf } from "./snapshot-work.ts";
 import type { TaskReport } from "./task.ts";
-import type { Tasks } from "./tasks.ts";
 import { guestWords, text } from "./values.ts";
-import type { ChangeRequest, Verbs } from "./verbs.ts";
+import type { Verbs } from "./verbs.ts";
 
 export interface SnapshotOptions {
   /** Given, or made of `prefix` and the time. */
@@ -34,19 +33,15 @@ export interface SnapshotOutcome extends Changed<Identified> {
 
 /** How long the removal of one old snapshot is waited for before it counts as not done. */
 const removalMs = 3_600_000;
-/** Snapshot work of ours, while which PVE would refuse more of it in the task only. */
-const ownTasks = ["qmsnapshot", "vzsnapshot", "qmdelsnapshot", "vzdelsnapshot"];
 
 /** Taking snapshots, and letting the old ones of a series go. PVE: POST, DELETE …/snapshot[/{name}] */
 export class Snapshots {
   readonly #verbs: Verbs;
   readonly #changes: Changes;
-  readonly #tasks: Tasks;
 
-  constructor(verbs: Verbs, changes: Changes, tasks: Tasks) {
+  constructor(verbs: Verbs, changes: Changes) {
     this.#verbs = verbs;
     this.#changes = changes;
-    this.#tasks = tasks;
   }
 
   /**
@@ -96,7 +91,6 @@ export class Snapshots {
       says: `takes snapshot ${name} of ${guestWords(guest, guest.name)} on ${guest.node}`,
       against: [
         ...(guest.config.template ? [ofTemplate(guest)] : []),
-        ...this.#busy(guest),
         ...lockedBy(guest),
         ...(names.includes(name) ? [taken(guest, name)] : []),
       ],
@@ -117,18 +111,6 @@ export class Snapshots {
         },
       }),
     };
-  }
-
-  #busy(guest: Identified): readonly Problem[] {
-    const upid = this.#tasks.running(tags.guest(guest), ...ownTasks);
-    if (upid === undefined) return [];
-    const who = `${guestWords(guest, guest.name)} on ${guest.node}`;
-    return [
-      new Problem("busy", `A snapshot of ${who} is being taken or removed.`, {
-        next: `Wait for it with get_tasks {upid: "${upid}", wait_s: 60}, then try again.`,
-        facts: { vmid: guest.vmid, type: guest.type, node: guest.node, upid },
-      }),
-    ];
   }
 
   async #names(guest: Identified, call: Call): Promise<readonly string[]> {
@@ -181,14 +163,6 @@ interface Pruning {
   readonly removed: string[];
 }
 
-/** What removes one snapshot; its children move to its parent. */
-export function removal(guest: Identified, name: string): ChangeRequest {
-  return {
-    method: "DELETE",
-    path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/snapshot/${name}`,
-  };
-}
-
 /** The oldest of the series beyond `keep`; the names carry their time, so their order is their age. */
 function surplusOf(
   names: readonly string[],
@@ -197,10 +171,6 @@ function surplusOf(
   if (keep === undefined) return [];
   const series = generatedBy(prefix, names);
   return series.slice(0, Math.max(0, series.length - keep));
-}
-
-function touchesOf(guest: Identified) {
-  return [tags.guest(guest), tags.inventory, tags.tasks];
 }
 
 /** PVE: AbstractConfig.pm, snapshot_create: refused in the task only. */

@@ -50,7 +50,16 @@ const floors: readonly Floor[] = [
   },
   {
     at: "src/proxmox/",
-    uses: [...ground, "src/each.ts", "src/cache/", "src/http/path.ts", "async-mutex", "lru-cache"],
+    uses: [
+      ...ground,
+      "src/each.ts",
+      "src/cache/",
+      "src/http/path.ts",
+      // Failed tasks and lists that are too short tell of a lacking privilege too.
+      "src/http/permission.ts",
+      "async-mutex",
+      "lru-cache",
+    ],
     types: ["src/clock.ts", "src/http/client.ts", "src/http/transport.ts"],
   },
   {

@@ -1,5 +1,7 @@
 import type { LoggedRequest } from "../../src/simulator/request-log.ts";
 import type { World } from "../../src/simulator/world.ts";
+import * as care from "./care-calls.ts";
+import { changing, maybe } from "./care-calls.ts";
 import { cloning, creationCalls, creationRoutes, isCreation, settings } from "./creations.ts";
 import { guestChangeCalls, guestChangeRoutes } from "./guest-changes.ts";
 import type { Arguments, Dice } from "./mutations.ts";
@@ -30,16 +32,7 @@ const volumes = [
 /** Every name that means something on the demo cluster. */
 export const names: readonly string[] = [...guests.map(String), ...nodes, "nfs-shared", "staging"];
 
-/** A value or, more often, nothing. */
-function maybe<T>(dice: Dice, key: string, items: readonly T[]): Record<string, T> {
-  return dice.chance(0.4) ? { [key]: dice.pick(items) } : {};
-}
-
 const reading = (dice: Dice) => maybe(dice, "max_age_s", [0, 5, 60]);
-const changing = (dice: Dice) => ({
-  ...maybe(dice, "wait_s", [0, 1, 45, 120]),
-  ...maybe(dice, "dry_run", [true, true, false]),
-});
 const include = ["pending", "agent", "snapshots", "backups", "ha", "firewall"];
 const oneOrSeveral = (dice: Dice) =>
   dice.chance(0.7)
@@ -51,6 +44,7 @@ export const validCalls: Readonly<
   Record<string, (dice: Dice, upids: readonly string[]) => Arguments>
 > = {
   ...guestChangeCalls,
+  ...care.careCalls,
   list_guests: (dice) => ({
     ...maybe(dice, "name", ["web-*", "*-1"]),
     ...maybe(dice, "tag", ["prod", "web"]),
@@ -180,6 +174,7 @@ const storageReads = ["GET /storage", `GET ${node}/storage(?:/[a-z-]+/(?:content
 /** The requests that each tool may make besides the common ones. */
 const routes: Readonly<Record<string, readonly string[]>> = {
   ...guestChangeRoutes,
+  ...care.careRoutes,
   get_vm: details,
   get_container: details,
   get_cluster: ["GET /cluster/(?:status|tasks|ha/status/current)", `GET ${node}/version`],
@@ -225,12 +220,15 @@ export function strayed(
     `^(?:PUT ${guest}/(?:config|resize)|POST ${guest}/(?:status/start|template))$`,
   );
   return requests
-    .filter(({ method, path }) => {
+    .filter((request) => {
+      const { method, path } = request;
       const line = `${method} ${path}`;
-      const vmid = Number(/\/(?:qemu|lxc)\/([0-9]+)/.exec(path)?.[1]);
+      const vmid = care.subjectOf(request);
       if (path.split("/").some((piece) => /^\.{1,2}$/.test(piece))) return true;
       if (guests.clones.has(vmid) && later.test(line)) return false;
-      const made = own.test(line) && isCreation(method, path, args);
+      const made =
+        own.test(line) &&
+        (isCreation(method, path, args) || (tool === "restore_backup" && care.makesGuest(request)));
       const meant = made || (Number.isNaN(vmid) ? isMeant(path, args) : guests.named.has(vmid));
       return !own.test(line) || (method !== "GET" && !meant);
     })
@@ -260,7 +258,9 @@ export function unconfirmed(
 ): readonly string[] {
   const destroying = ["delete_guest", "delete_storage_content"].includes(tool);
   return changes
-    .filter(({ method, path }) => {
+    .filter((request) => {
+      const { method, path } = request;
+      if (care.needsConsent(tool, request)) return confirm !== nameOf.get(care.subjectOf(request));
       if (!destroying || method !== "DELETE") return false;
       const name = nameOf.get(Number(/\/(?:qemu|lxc)\/([0-9]+)$/.exec(path)?.[1]));
       return confirm !== (name ?? (typeof volume === "string" ? volume.trim() : undefined));
@@ -279,10 +279,8 @@ export function namesIn(world: World): Map<number, string> {
 }
 
 /** The vmids that the arguments of a call name, by vmid, `type/vmid` or name. */
-export function namedIn(
-  { vm, container, guest: one, guests: many }: Arguments,
-  world: World,
-): Set<number> {
+export function namedIn(args: Arguments, world: World): Set<number> {
+  const { vm, container, guest: one, guests: many } = args;
   const references = [vm, container, one, ...(Array.isArray(many) ? many : [])].map((reference) =>
     typeof reference === "string" || typeof reference === "number"
       ? String(reference).trim().toLowerCase()
@@ -293,5 +291,5 @@ export function namedIn(
       (word) => word !== undefined && references.includes(word),
     ),
   );
-  return new Set(meant.map(({ vmid }) => vmid));
+  return new Set([...meant.map(({ vmid }) => vmid), ...care.emptied(args, world)]);
 }

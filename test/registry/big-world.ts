@@ -41,6 +41,10 @@ export function plainCall({ name, input }: Tool, upid = ""): Record<string, unkn
       filename: "big-world.iso",
       content: "iso",
     }),
+    ...(name.endsWith("_snapshot") && name !== "create_snapshot" && { ...onSnapshot }),
+    ...(name === "create_backup" && { storage: "nfs-shared" }),
+    ...(name === "list_backups" && { guest: undefined }),
+    ...(name === "restore_backup" && { volume: backup, guest: undefined, node: undefined }),
     ...(name === "delete_storage_content" && { volume: orphan, confirm: orphan }),
   };
   const args = { ...Object.fromEntries(given.map((key) => [key, plain[key]])), ...own };
@@ -50,6 +54,8 @@ export function plainCall({ name, input }: Tool, upid = ""): Record<string, unkn
   return name === "get_tasks" ? {} : args;
 }
 
+const onSnapshot = { guest: "117", name: "before", confirm: "app-17.example.net" };
+const backup = "nfs-shared:backup/vzdump-qemu-106-2025_12_31-02_00_00.vma.zst";
 const disc = "https://mirror.example/disc.iso";
 const image = "https://mirror.example/debian.qcow2";
 const orphan = "nfs-shared:iso/old.iso";
@@ -61,7 +67,7 @@ export function bigWorld(now: number): World {
   for (let index = 0; index < 8; index++) addPool(world, `customer-${index}`);
   for (let index = 0; index < 300; index++) {
     const container = index % 5 === 4;
-    addGuest(world, {
+    const guest = addGuest(world, {
       vmid: 100 + index,
       name: `${container ? "ct" : "app"}-${index}.example.net`,
       node: nodes[index % nodes.length] ?? "",
@@ -71,6 +77,10 @@ export function bigWorld(now: number): World {
       ...(index % 11 === 0 || index === 14 ? {} : { runningSince: now - (index + 1) * 3_600_000 }),
       ...(index % 40 === 0 ? { config: { lock: "backup" } } : {}),
     });
+    if (index === 17) {
+      const then = { snaptime: now / 1000 - 86_400, description: "", config: { ...guest.config } };
+      guest.snapshots.push({ name: "before", ...then }, { name: "after", ...then });
+    }
   }
   const file = { content: "iso", format: "iso", sizeBytes: 1024 ** 3, ctime: 0 } as const;
   world.volumes.set(`/${orphan}`, { ...file, volid: orphan, node: "" });
@@ -78,6 +88,15 @@ export function bigWorld(now: number): World {
   const alpine = `${images}/alpine-3.22-default_20250617_amd64.tar.xz`;
   world.web.set(image, { sizeBytes: 300 * 1024 ** 2, bytes: image });
   world.web.set(alpine, { sizeBytes: 3 * 1024 ** 2, bytes: alpine });
+  world.volumes.set(`/${backup}`, {
+    ...file,
+    volid: backup,
+    node: "",
+    content: "backup",
+    format: "vma.zst",
+    vmid: 106,
+    archive: { type: "qemu", config: { ...world.guests.get(106)?.config } },
+  });
   world.web.set(disc, { sizeBytes: 1024 ** 3, bytes: disc });
   addToken(world, {
     id: adminToken.tokenId,

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { type Lab, lab } from "../kit.ts";
 
@@ -169,6 +169,32 @@ describe("keep", () => {
       expect(names(151)).toEqual([...foreign, ...taken.slice(-2)]);
     }
   });
+
+  test.each(["Pacific/Kiritimati", "America/St_Johns", "UTC"])(
+    "keep 3 over five runs in %s: the three newest are there, what people made too, and the dry run said so",
+    async (zone) => {
+      const before = process.env["TZ"];
+      process.env["TZ"] = zone;
+      onTestFinished(() => {
+        if (before === undefined) delete process.env["TZ"];
+        else process.env["TZ"] = before;
+      });
+      const byHand = names(151);
+      const taken: string[] = [];
+      for (let run = 1; run <= 5; run++) {
+        await server.clock.advance(3_600_000);
+        const args = { guest: "wiki", prefix: "auto-", keep: 3 };
+        const planned = await snapshot({ ...args, dry_run: true });
+        expect(planned.sent).toEqual([]);
+        const { data } = await snapshot(args);
+        expect(data["removed"]).toEqual((planned.data["plan"] as { removes: string[] }).removes);
+        taken.push(String(data["snapshot"]));
+      }
+      for (const name of taken) expect(name).toMatch(/^auto-20260101-1[0-9]{5}$/);
+      expect(taken[0]).toBe("auto-20260101-130015");
+      expect(names(151)).toEqual([...byHand, ...taken.slice(-3)]);
+    },
+  );
 
   test("each removal is a task of its own, once the new snapshot is there", async () => {
     await snapshot({ guest: "web-1" });

@@ -1,0 +1,288 @@
+import { path } from "../http/path.ts";
+import { Problem } from "../problem.ts";
+import type { Call } from "./call.ts";
+import {
+  type Changed,
+  type ChangeOptions,
+  type Changes,
+  conflict,
+  lockedBy,
+  type Plan,
+} from "./changes.ts";
+import { tags } from "./freshness.ts";
+import type { Identified } from "./identity.ts";
+import type { Inventory } from "./inventory.ts";
+import type { Lookup } from "./lookup.ts";
+import { type Conditions, conditionsOf } from "./migration-conditions.ts";
+import { memoryNeeded, targetFor, type Wish } from "./migration-target.ts";
+import { Slots } from "./slots.ts";
+import { succeeded, type Task } from "./task.ts";
+import type { Tasks } from "./tasks.ts";
+import { guestWords } from "./values.ts";
+import type { ChangeRequest, Verbs } from "./verbs.ts";
+
+export interface MigrationOptions extends Omit<ChangeOptions, "confirm">, Wish {
+  /** How many guests move at the same time, whichever call began it. */
+  readonly atOnce: number;
+  /** Until when to wait for one's turn, as clock time in ms. */
+  readonly until: number;
+  /** What a dry run has planned so far: the memory that is taken by then. */
+  readonly planned?: Planned[];
+}
+
+interface Planned {
+  readonly target: string;
+  readonly bytes: number;
+}
+
+export interface Migration extends Changed<Identified> {
+  readonly target: string;
+}
+
+interface Move extends Planned {
+  /** From then on the figures of its node show it, in ms. */
+  until: number;
+}
+
+const types = ["qmigrate", "vzmigrate", "hamigrate"];
+/** Nodes publish their figures every 10 s, and they are trusted for as long. */
+const figuresLagMs = 30_000;
+
+/** Moving guests from node to node. PVE: POST /nodes/{node}/{qemu|lxc}/{vmid}/migrate */
+export class Migrations {
+  readonly #verbs: Verbs;
+  readonly #lookup: Lookup;
+  readonly #changes: Changes;
+  readonly #tasks: Tasks;
+  readonly #slots: Slots;
+  /** What is on its way or has just come, by UPID, and what is about to be sent, by vmid. */
+  readonly #moves = new Map<string, Move>();
+
+  constructor(base: {
+    readonly verbs: Verbs;
+    readonly lookup: Lookup;
+    readonly changes: Changes;
+    readonly tasks: Tasks;
+  }) {
+    this.#verbs = base.verbs;
+    this.#lookup = base.lookup;
+    this.#changes = base.changes;
+    this.#tasks = base.tasks;
+    this.#slots = new Slots(base.verbs.clock);
+  }
+
+  /** References to all guests of a node, as they are now. Throws `not_found`. */
+  async guestsOn(node: string, call: Call): Promise<readonly string[]> {
+    const inventory = await this.#lookup.liveInventory(call);
+    if (!inventory.nodes.has(node)) {
+      throw new Problem("not_found", `There is no node "${node}".`, {
+        next: `Use one of ${[...inventory.nodes.keys()].sort().slice(0, 20).join(", ")}.`,
+        facts: { argument: "from_node", node },
+      });
+    }
+    const rows = this.#lookup.rows(inventory).filter((row) => row.node === node);
+    return rows.map(({ type, vmid }) => `${type}/${vmid}`);
+  }
+
+  /**
+   * Moves one guest: a running VM live, a running container by stopping and starting it. Throws `conflict` where something binds it
+   * to its node or the target does not take it, `locked`, and `busy` where its turn has not come in time.
+   */
+  async migrate(reference: string, call: Call, options: MigrationOptions): Promise<Migration> {
+    let held = false;
+    for (;;) {
+      const full = new Error("all slots are taken");
+      const take = () => {
+        held ||= this.#slots.try(options.atOnce);
+        if (!held) throw full;
+      };
+      try {
+        const migration = await this.#once(reference, call, options, take);
+        if (held && (!migration.task || migration.plan.join)) this.#slots.free();
+        return migration;
+      } catch (error) {
+        if (held) this.#slots.free();
+        if (error !== full) throw error;
+      }
+      // Identified, and its target chosen, anew when its turn comes: who waits knows nothing.
+      held = await this.#slots.take(options.atOnce, options.until, call.signal);
+      if (!held) throw waiting(reference, options.atOnce);
+    }
+  }
+
+  async #once(
+    reference: string,
+    call: Call,
+    options: MigrationOptions,
+    take: () => void,
+  ): Promise<Migration> {
+    let target = "";
+    let planning = "";
+    const plan = async (guest: Identified): Promise<Plan> => {
+      const joined = this.#joinable(guest, options.target);
+      if (joined || guest.node === options.target) {
+        target = this.#moves.get(joined?.upid ?? "")?.target ?? guest.node;
+        return {
+          says: `moves ${words(guest)} to ${target}`,
+          against: [],
+          touches: [],
+          join: joined,
+        };
+      }
+      const [locked] = lockedBy(guest);
+      if (locked) throw locked;
+      const conditions = await conditionsOf(guest, this.#verbs, call);
+      const inventory = await this.#lookup.inventory(call);
+      const incoming = (node: string) => this.#incoming(node, options.planned);
+      target = targetFor(guest, options, conditions, inventory, incoming);
+      planning = `vmid ${guest.vmid}`;
+      const move = { target, bytes: memoryNeeded(guest), until: Number.POSITIVE_INFINITY };
+      this.#moves.set(planning, move);
+      return this.#plan(guest, target, options, { conditions, inventory });
+    };
+    const change = { reference, kind: "any" as const, state: true, plan };
+    const { dryRun } = options;
+    try {
+      const changed = await this.#changes.run(change, call, { dryRun, confirm: take });
+      this.#note(changed.task?.upid, this.#moves.get(planning), options.planned);
+      return { ...changed, target };
+    } finally {
+      this.#moves.delete(planning);
+    }
+  }
+
+  #note(upid: string | undefined, move: Move | undefined, planned: Planned[] | undefined): void {
+    if (!move) return;
+    if (upid === undefined) planned?.push(move);
+    else this.#moves.set(upid, move);
+  }
+
+  #joinable(guest: Identified, target: string | undefined): Task | undefined {
+    const task = this.#tasks.runningTask(tags.guest(guest), ...types);
+    const wanted = target === undefined || this.#moves.get(task?.upid ?? "")?.target === target;
+    return task && wanted ? task : undefined;
+  }
+
+  #plan(
+    guest: Identified,
+    target: string,
+    { storage }: Wish,
+    { conditions, inventory }: { readonly conditions: Conditions; readonly inventory: Inventory },
+  ): Plan {
+    const running = isRunning(guest);
+    const way = running ? (guest.type === "qemu" ? "live" : "stopping and starting it") : "";
+    const disks = conditions.localDisks.length > 0 ? "with its local disks" : "";
+    const how = [way, disks].filter((word) => word !== "").join(", ");
+    const storages = guest.config.disks.flatMap((disk) => disk.storage ?? []);
+    const contents = [...new Set(storage === undefined ? storages : [...storages, storage])];
+    return {
+      says: `moves ${words(guest)} to ${target}${how === "" ? "" : `, ${how}`}`,
+      against: bound(guest, conditions, inventory),
+      touches: [tags.guest(guest), tags.tasks, ...contents.map((one) => tags.storageContent(one))],
+      request: requestFor(guest, target, storage, conditions),
+      follow: {
+        onEnd: (report) => {
+          this.#slots.free();
+          const move = this.#moves.get(report.upid);
+          if (move) move.until = this.#verbs.clock.now() + figuresLagMs;
+          // HA has only taken the request: where the guest is, rows tell.
+          if (!succeeded(report) || report.type.startsWith("ha")) return [tags.inventory];
+          const status = running ? (guest.status?.status ?? "running") : "stopped";
+          this.#lookup.overlay.set(guest, { node: target, status });
+          return [];
+        },
+      },
+    };
+  }
+
+  #incoming(node: string, planned: readonly Planned[] = []): number {
+    const now = this.#verbs.clock.now();
+    let sum = planned
+      .filter(({ target }) => target === node)
+      .reduce((total, { bytes }) => total + bytes, 0);
+    for (const [upid, { target, bytes, until }] of this.#moves) {
+      if (until < now) this.#moves.delete(upid);
+      else if (target === node) sum += bytes;
+    }
+    return sum;
+  }
+}
+
+function requestFor(
+  guest: Identified,
+  target: string,
+  storage: string | undefined,
+  { localDisks }: Conditions,
+): ChangeRequest {
+  const running = isRunning(guest) || undefined;
+  const { node, type, vmid } = guest;
+  return {
+    method: "POST",
+    path: path`/nodes/${node}/${type}/${vmid}/migrate`,
+    params:
+      type === "qemu"
+        ? {
+            target,
+            online: running,
+            "with-local-disks": (running && localDisks.length > 0) || undefined,
+            targetstorage: storage,
+          }
+        : { target, restart: running, "target-storage": storage },
+  };
+}
+
+/** What PVE would abort for, mostly in the task only. PVE: qemu-server src/PVE/QemuMigrate.pm (prepare, scan_local_volumes) */
+function bound(
+  guest: Identified,
+  { localDisks, localCds, devices, notLive }: Conditions,
+  inventory: Inventory,
+): readonly Problem[] {
+  const live = isRunning(guest);
+  const off = `Shut it down first: stop_guest {guest: "${guest.vmid}"}.`;
+  const found: (readonly [what: string, next: string])[] = [];
+  if (devices.length > 0) {
+    found.push([`uses devices of its host (${devices.join(", ")})`, "Take them off first."]);
+  }
+  if (live && notLive.length > 0) {
+    found.push([`uses mapped devices (${notLive.join(", ")}) that can't move live`, off]);
+  }
+  const [cd] = localCds;
+  if (cd !== undefined) {
+    const drive = guest.config.disks.find(({ volid }) => volid === cd)?.key ?? "its drive";
+    const eject = `update_guest {guest: "${guest.vmid}", set: {${drive}: "none,media=cdrom"}}`;
+    found.push([
+      `has a CD in ${drive} that lies on ${guest.node} alone (${cd})`,
+      `Take it out first: ${eject}.`,
+    ]);
+  }
+  const snapshots = guest.config.options["parent"] !== undefined;
+  const stuck = localDisks.find((volid) => live || !carriesSnapshots(volid, guest, inventory));
+  if (snapshots && stuck !== undefined) {
+    const next = `Remove its snapshots first (delete_snapshot)${live ? ", or shut it down where its storage can carry them" : ""}.`;
+    found.push([`has snapshots on local disks (${stuck}) that can't go along`, next]);
+  }
+  return found.map(([what, next]) => conflict(guest, what, next));
+}
+
+/** Snapshots go along offline, and only with ZFS, btrfs and qcow2. */
+function carriesSnapshots(volid: string, { node }: Identified, inventory: Inventory): boolean {
+  const storage = volid.split(":")[0];
+  const row = inventory.storages.find((one) => one.storage === storage && one.node === node);
+  return volid.endsWith(".qcow2") || ["zfspool", "btrfs", undefined].includes(row?.type);
+}
+
+function isRunning({ status }: Identified): boolean {
+  return status !== undefined && status.status !== "stopped";
+}
+
+function words(guest: Identified): string {
+  return `${guestWords(guest, guest.name)} on ${guest.node}`;
+}
+
+function waiting(reference: string, atOnce: number): Problem {
+  const message = `The turn of ${reference} has not come: ${atOnce} guests are on their way already. Nothing was sent for it.`;
+  return new Problem("busy", message, {
+    next: "Repeat the call when they have arrived, or with a longer wait_s: what has moved is left alone.",
+    facts: { guest: reference, at_once: atOnce },
+  });
+}

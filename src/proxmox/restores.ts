@@ -1,0 +1,273 @@
+import { isProblem, Problem } from "../problem.ts";
+import { bytes, closest } from "../text.ts";
+import { archiveQuestion } from "./archive.ts";
+import { typeOf } from "./backups.ts";
+import type { Call } from "./call.ts";
+import {
+  type Changed,
+  type ChangeOptions,
+  type Changes,
+  conflict,
+  lockedBy,
+  type Plan,
+} from "./changes.ts";
+import { tags } from "./freshness.ts";
+import { statusQuestion } from "./guest-status.ts";
+import type { Identified } from "./identity.ts";
+import type { Lookup } from "./lookup.ts";
+import type { Newcomer, Newcomers } from "./newcomers.ts";
+import { type Archive, type RestoreOrder, restoreRequest, storageFor } from "./restore-plan.ts";
+import type { Storages } from "./storages.ts";
+import { succeeded, type TaskReport } from "./task.ts";
+import { guestWords, kindWord } from "./values.ts";
+import type { Verbs } from "./verbs.ts";
+import type { VmidPool } from "./vmids.ts";
+import { storageOf, type Volume } from "./volumes.ts";
+
+export interface RestoreOptions extends ChangeOptions {
+  readonly storage?: string | undefined;
+  readonly start?: boolean | undefined;
+}
+
+export interface BesideOptions extends RestoreOptions {
+  /** The backup's own where it is free, else with `-restored` behind it. */
+  readonly name?: string | undefined;
+  readonly vmid?: number | undefined;
+  readonly node?: string | undefined;
+}
+
+export interface OverOptions extends RestoreOptions {
+  /** Asked with what will be lost, before anything is sent; throws to refuse. */
+  readonly ask: (guest: Identified, lost: readonly string[]) => Promise<void> | void;
+}
+
+export interface Base {
+  readonly verbs: Verbs;
+  readonly lookup: Lookup;
+  readonly storages: Storages;
+  readonly changes: Changes;
+  readonly vmids: VmidPool;
+  readonly newcomers: Newcomers;
+}
+
+/** Bringing guests back from backups, as new guests or over those that there are. PVE: POST /nodes/{node}/{qemu|lxc} */
+export class Restores {
+  readonly #base: Base;
+  readonly #managedTag: string;
+
+  constructor(base: Base, managedTag: string) {
+    this.#base = base;
+    this.#managedTag = managedTag;
+  }
+
+  /**
+   * Makes a new guest of a backup, with new MAC addresses and our tag; the guest that it was stays as it is. Throws `not_found` for the
+   * backup, `conflict` for a name, a vmid or a storage that is taken or not fit.
+   */
+  async beside(volid: string, call: Call, options: BesideOptions): Promise<Changed<Newcomer>> {
+    const { newcomers, lookup } = this.#base;
+    const archive = await this.#archive(volid, options.node, call);
+    const inventory = await lookup.inventory(call);
+    const own = lookup.rowsNamed(archive.config.name ?? "", inventory).length === 0;
+    const old = archive.config.name ?? `restored-${archive.volume.vmid}`;
+    const name = options.name ?? (own ? old : `${old}-restored`);
+    const node = options.node ?? archive.volume.node;
+    const storage = storageFor(archive, node, options.storage, inventory);
+    const wish = { name, vmid: options.vmid };
+    return newcomers.make<Changed<Newcomer>>(wish, call, async (vmid) => {
+      const guest: Newcomer = { type: archive.type, vmid, node, name };
+      const plan = this.#besidePlan(guest, { archive, storage, start: options.start });
+      if (options.dryRun) return { result: { guest, changed: false, plan }, sent: false };
+      return { result: await this.#send(guest, plan, call), sent: true };
+    });
+  }
+
+  /**
+   * Puts a backup in the place of a guest, which has to be off. Throws `conflict` while it runs, is protected or is of the other kind,
+   * `locked`, and what `beside` throws for the backup.
+   */
+  async over(
+    volid: string,
+    reference: string,
+    call: Call,
+    options: OverOptions,
+  ): Promise<Changed<Identified> & { readonly name: string | undefined }> {
+    const { changes, lookup } = this.#base;
+    let archive: Archive | undefined;
+    const plan = async (guest: Identified) => {
+      archive = await this.#archive(volid, guest.node, call);
+      const inventory = await lookup.inventory(call);
+      assertSameKind(guest, archive);
+      const storage = storageFor(archive, guest.node, options.storage, inventory);
+      return this.#overPlan(guest, { archive, storage, start: options.start });
+    };
+    const change = { reference, kind: "any" as const, state: true, plan };
+    const changed = await changes.run(change, call, {
+      dryRun: options.dryRun,
+      confirm: (guest) => options.ask(guest, archive ? losses(guest, archive) : []),
+    });
+    return { ...changed, name: archive?.config.name };
+  }
+
+  #besidePlan(guest: Newcomer, order: Pick<RestoreOrder, "archive" | "storage" | "start">): Plan {
+    const { archive } = order;
+    const { vmid, node, name } = guest;
+    const marked = new Set([...archive.config.tags, this.#managedTag]);
+    return {
+      says: `makes ${guestWords(guest, name)} on ${node} from ${words(archive)}`,
+      against: [],
+      touches: [tags.guest(guest), tags.tasks, tags.anyContent],
+      request: restoreRequest({ ...order, vmid, node, name, over: false, tags: [...marked] }),
+      follow: {
+        followUp: (report, call) => this.#started(report, guest, order.start, call),
+        onEnd: (report) => {
+          const { overlay, names } = this.#base.lookup;
+          overlay.arrived(
+            vmid,
+            succeeded(report) ? (order.start ? "running" : "stopped") : undefined,
+          );
+          if (!succeeded(report)) names.bury(guest);
+          this.#base.vmids.free(vmid);
+          return [tags.inventory];
+        },
+      },
+    };
+  }
+
+  #overPlan(guest: Identified, order: Pick<RestoreOrder, "archive" | "storage" | "start">): Plan {
+    const { vmid, node } = guest;
+    const state = guest.status?.status ?? "stopped";
+    const stop = `Stop it first: stop_guest {guest: "${guest.vmid}"}; or restore beside it: leave guest out.`;
+    const unprotect = "Have the option `protection` taken off first, or leave guest out.";
+    return {
+      says: `puts ${words(order.archive)} in the place of ${guestWords(guest, guest.name)} on ${node}`,
+      against: [
+        ...lockedBy(guest),
+        ...(state === "stopped"
+          ? []
+          : [conflict(guest, `is ${state}, and only a stopped guest is written over`, stop)]),
+        ...(guest.config.protection ? [conflict(guest, "is protected", unprotect)] : []),
+      ],
+      touches: [tags.guest(guest), tags.inventory, tags.tasks, tags.anyContent],
+      request: restoreRequest({ ...order, vmid, node, over: true }),
+      follow: {
+        followUp: (report, call) => this.#started(report, guest, order.start, call),
+        onEnd: (report) => {
+          const { overlay, names } = this.#base.lookup;
+          const { name } = order.archive.config;
+          if (!succeeded(report)) return [];
+          if (name !== undefined) {
+            names.learn(guest, name);
+            names.tell(guest, name);
+          }
+          overlay.set(guest, { status: order.start ? "running" : "stopped" });
+          return [];
+        },
+      },
+    };
+  }
+
+  async #send(guest: Newcomer, plan: Plan, call: Call): Promise<Changed<Newcomer>> {
+    const { changes, lookup, newcomers } = this.#base;
+    if (!plan.request) throw new TypeError("a restore is planned with its request");
+    try {
+      const task = await changes.send(plan.request, plan, call);
+      const row = { status: "unknown", lock: "create", tags: [], template: false };
+      lookup.expect({ ...guest, ...row });
+      return { guest, changed: true, plan, task };
+    } catch (error) {
+      throw isProblem(error, "outcome_unknown") ? newcomers.doubt(guest, error) : error;
+    }
+  }
+
+  /** PVE starts it by a task of its own, whose failure the restore does not tell. */
+  async #started(
+    report: TaskReport,
+    guest: Newcomer | Identified,
+    start: boolean | undefined,
+    call: Call,
+  ): Promise<TaskReport> {
+    if (!start) return report;
+    const { verbs, lookup } = this.#base;
+    const { status } = await verbs.live(call, statusQuestion(guest));
+    if (status !== "stopped") return report;
+    lookup.overlay.set(guest, { status });
+    const remarks = [...(report.remarks ?? []), "It could not be started: start_guest says why."];
+    return { ...report, remarks, unstarted: true };
+  }
+
+  /** The backup past the cache, through `node` where it can be seen from there, and what is in it. */
+  async #archive(volid: string, node: string | undefined, call: Call): Promise<Archive> {
+    const storage = storageOf(volid);
+    if (storage === undefined || !volid.includes(":backup/")) throw noBackup(volid);
+    if (node !== undefined) await this.#base.storages.place(storage, node, call);
+    const { volumes } = await this.#base.storages.content(storage, { live: true }, call);
+    const copies = volumes.filter((volume) => volume.volid === volid);
+    const found = copies.find((one) => one.node === node) ?? copies[0];
+    if (!found) throw notThere(volid, volumes);
+    if (node !== undefined && !found.shared && found.node !== node) throw elsewhere(found, node);
+    const volume = node === undefined ? found : { ...found, node };
+    const type = typeOf(volume);
+    const config = await this.#base.verbs.live(call, archiveQuestion(volume, type));
+    return { volume, type, config };
+  }
+}
+
+function words({ volume, type, config }: Archive): string {
+  const of = guestWords({ type, vmid: volume.vmid ?? 0 }, config.name);
+  return `the backup of ${of} of ${stamp(volume)}`;
+}
+
+function stamp({ createdAt }: Volume): string {
+  const iso = createdAt === undefined ? "" : new Date(createdAt).toISOString();
+  return iso === "" ? "unknown time" : `${iso.slice(0, 16).replace("T", " ")} UTC`;
+}
+
+function losses(guest: Identified, archive: Archive): readonly string[] {
+  const { volume, config } = archive;
+  const disks = guest.config.disks.filter(({ cdrom, volid }) => !cdrom && volid !== "none");
+  const other = volume.vmid !== guest.vmid || config.name !== guest.name;
+  return [
+    ...disks.map(({ key, volid, sizeBytes }) => {
+      const size = sizeBytes === undefined ? "" : ` (${bytes(sizeBytes)})`;
+      return `disk ${key}: ${volid}${size}`;
+    }),
+    `its configuration and its snapshots; everything since ${stamp(volume)}`,
+    ...(other ? [`(it becomes what ${words(archive)} holds: another guest)`] : []),
+  ];
+}
+
+function assertSameKind(guest: Identified, { type, volume }: Archive): void {
+  if (guest.type === type) return;
+  const facts = { argument: "guest", vmid: guest.vmid, type: guest.type, node: guest.node };
+  const who = `${guestWords(guest, guest.name)} on ${guest.node}`;
+  throw new Problem("invalid_input", `${volume.volid} holds a ${kindWord(type)}, not ${who}.`, {
+    next: "Leave guest out to make a new guest of it.",
+    facts,
+  });
+}
+
+function noBackup(volid: string): Problem {
+  return new Problem("invalid_input", `"${volid.slice(0, 80)}" is not the volid of a backup.`, {
+    next: "Give it as list_backups {guest} shows it.",
+    facts: { argument: "volume" },
+  });
+}
+
+function notThere(volid: string, volumes: readonly Volume[]): Problem {
+  const names = volumes.filter(({ content }) => content === "backup").map((one) => one.volid);
+  const near = closest(volid, names, 3);
+  const hint = near.length === 0 ? "" : ` Closest: ${near.join(", ")}.`;
+  return new Problem("not_found", `No node lists ${volid}.${hint}`, {
+    next: "list_backups {guest} shows what there is; what these credentials may not use is not listed.",
+    facts: { argument: "volume", volid, closest: near },
+  });
+}
+
+function elsewhere({ volid, node: home, storage }: Volume, node: string): Problem {
+  const what = `${volid} lies on ${storage} of ${home} alone and can't be read from ${node}.`;
+  return new Problem("conflict", `${what} Nothing was sent.`, {
+    next: `Restore it beside, on ${home}: leave guest and node out; then migrate_guest takes it further.`,
+    facts: { volid, node, home },
+  });
+}

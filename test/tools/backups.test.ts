@@ -1,0 +1,268 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { auditorToken } from "../../src/simulator/demo-credentials.ts";
+import { addToken } from "../../src/simulator/world-builder.ts";
+import { toolsets } from "../../tools/index.ts";
+import { type Lab, lab } from "../kit.ts";
+
+const tools = Object.values(toolsets).flat();
+let server: Lab;
+
+beforeEach(async () => {
+  server = await lab({ tools });
+  await server.call("list_guests");
+});
+
+afterEach(() => server.close());
+
+const held = () =>
+  [...server.simulator.world.volumes.values()].filter(({ content }) => content === "backup");
+
+/** Calls, and what of it was sent besides reads. */
+async function create(args: Record<string, unknown>) {
+  const mark = server.simulator.log.mark();
+  const answer = await server.call("create_backup", args);
+  const sent = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
+  return { ...answer, sent };
+}
+
+interface Row {
+  readonly vmid: number;
+  readonly count: number;
+  readonly gone?: boolean;
+}
+
+async function list(args: Record<string, unknown> = {}) {
+  const answer = await server.call("list_backups", args);
+  return { ...answer, guests: (answer.data["guests"] ?? []) as readonly Row[] };
+}
+
+describe("list_backups", () => {
+  test("shows who has none first, and asks a shared storage once", async () => {
+    const mark = server.simulator.log.mark();
+    const { guests, data, text } = await list({ limit: 200 });
+    const paths = server.simulator.log.paths(mark).filter((path) => path.includes("/content"));
+    expect(paths.sort()).toEqual([
+      "GET /nodes/pve1/storage/local/content",
+      "GET /nodes/pve1/storage/nfs-shared/content",
+      "GET /nodes/pve2/storage/local/content",
+      "GET /nodes/pve3/storage/local/content",
+    ]);
+    expect(guests.filter(({ count }) => count > 0).map(({ vmid }) => vmid)).toEqual([
+      101, 120, 200,
+    ]);
+    expect(guests.slice(0, -3).every(({ count }) => count === 0)).toBe(true);
+    expect(data["without"]).toBe(guests.length - 3);
+    expect(guests.map(({ vmid }) => vmid)).not.toContain(9000);
+    expect(guests.at(-2)).toMatchObject({
+      name: "db-1",
+      node: "pve1",
+      count: 1,
+      newest: "2025-12-31T12:00:00Z",
+      age_h: 24,
+      size_bytes: 48_000 * 1024 ** 2,
+    });
+    expect(text).toContain(`${guests.length} guests, ${guests.length - 3} of them without any`);
+    expect(text).toMatch(/101 +web-1 +pve1 +2025-12-31T12:00 +1 d +1 +3 GiB/);
+    expect(await server.cost("list_backups")).toBe(0);
+  });
+
+  test("older_than leaves out who has a younger one", async () => {
+    const all = (await list({ limit: 200 })).guests.length;
+    expect((await list({ limit: 200, older_than: "2d" })).guests.length).toBe(all - 3);
+    expect((await list({ limit: 200, older_than: "12h" })).guests.length).toBe(all);
+    await create({ guest: "web-1", storage: "nfs-shared" });
+    const old = await list({ limit: 200, older_than: "12h" });
+    expect(old.guests.map(({ vmid }) => vmid)).not.toContain(101);
+  });
+
+  test("pages, and narrows by node and storage", async () => {
+    const first = await list({ limit: 5 });
+    const second = await list({ limit: 5, cursor: first.data["cursor"] });
+    expect(first.text).toContain(`repeat with cursor "${first.data["cursor"]}"`);
+    expect(second.guests[0]?.vmid).toBeGreaterThan(first.guests[4]?.vmid ?? 0);
+    const { guests } = await list({ node: "pve3", limit: 200 });
+    expect(guests.map(({ vmid }) => vmid)).toContain(211);
+    expect(guests.map(({ vmid }) => vmid)).not.toContain(101);
+    expect((await list({ storage: "local" })).data["without"]).toBe(
+      (await list({ storage: "local" })).data["total"],
+    );
+  });
+
+  test("with guest each of its backups", async () => {
+    const { data, text } = await list({ guest: "db-1" });
+    expect(data).toMatchObject({ vmid: 120, name: "db-1", type: "qemu", total: 1 });
+    expect(data["backups"]).toEqual([
+      {
+        volid: "nfs-shared:backup/vzdump-qemu-120-2025_12_31-02_00_03.vma.zst",
+        at: "2025-12-31T12:00:00Z",
+        size_bytes: 48_000 * 1024 ** 2,
+        notes: "db-1",
+        protected: true,
+      },
+    ]);
+    expect(text).toContain("VM 120 has 1 backup");
+    expect((await list({ guest: "web-2" })).text).toContain("VM 102 has no backup. Make one");
+    expect((await list({ guest: "web-99" })).kind).toBe("not_found");
+  });
+
+  test("backups of a guest that is gone are shown as such, last", async () => {
+    server.simulator.outside.destroy(101);
+    await server.clock.advance(15_000);
+    const { guests, text } = await list({ limit: 200 });
+    expect(guests.at(-1)).toMatchObject({ vmid: 101, gone: true, count: 1 });
+    expect(text).toContain("(guest is gone)");
+  });
+
+  test("who could not be asked is told, and a storage that was named throws", async () => {
+    server.simulator.outside.nodeDown("pve3");
+    await server.clock.advance(20_000);
+    const { text, data } = await list({ limit: 200, max_age_s: 0 });
+    expect(data["unasked"]).toMatchObject([{ storage: "local", node: "pve3" }]);
+    expect(text).toContain("Not asked: local on pve3: unreachable");
+    expect((await list({ storage: "nope" })).kind).toBe("not_found");
+    expect((await list({ older_than: "soon" })).kind).toBe("invalid_input");
+  });
+
+  test("who may not see backups is not told that there are none", async () => {
+    const auditor = await lab({ tools, token: auditorToken });
+    const { kind, text } = await auditor.call("list_backups");
+    expect(kind).toBe("forbidden");
+    expect(text).toContain("VM.Backup on /vms");
+    expect(text).toContain("pveum acl modify /vms");
+    await auditor.close();
+  });
+});
+
+describe("create_backup", () => {
+  test("backs a running VM up, and answers the volid", async () => {
+    const args = { guest: "web-1", storage: "nfs-shared", notes: "{{guestname}}:\nC:\\x" };
+    const { data, text, sent } = await create({ ...args, protected: true, wait_s: 120 });
+    expect(sent.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      "POST /nodes/pve1/vzdump",
+    ]);
+    expect(sent[0]?.body).toEqual({
+      vmid: "101",
+      storage: "nfs-shared",
+      mode: "snapshot",
+      compress: "zstd",
+      "notes-template": "{{guestname}}:\\nC:\\\\x",
+      protected: "1",
+    });
+    const volid = "nfs-shared:backup/vzdump-qemu-101-2026_01_01-12_00_15.vma.zst";
+    expect(data).toMatchObject({ vmid: 101, changed: true, status: "running", volid });
+    expect(text).toContain(`VM 101 (web-1) on pve1 is backed up as ${volid}`);
+    const made = held().find((volume) => volume.volid === volid);
+    expect(made).toMatchObject({ vmid: 101, protected: true, notes: "web-1:\nC:\\x" });
+    expect(made?.archive?.config["name"]).toBe("web-1");
+    expect(server.simulator.world.guests.get(101)?.config["lock"]).toBeUndefined();
+    const { data: listed } = await list({ guest: "web-1" });
+    expect(listed["backups"]).toMatchObject([{ volid, notes: "web-1:" }, {}]);
+  });
+
+  test("chooses the storage where only one may hold backups, and else names them", async () => {
+    const several = await create({ guest: "web-1" });
+    expect(several.kind).toBe("invalid_input");
+    expect(several.text).toContain("may go to local, nfs-shared. Name one of them as storage.");
+    expect(several.sent).toEqual([]);
+    server.simulator.world.storages.get("local")?.content.splice(2, 1);
+    await server.clock.advance(15_000);
+    const { data } = await create({ guest: "dns-1" });
+    expect(data["volid"]).toMatch(/^nfs-shared:backup\/vzdump-lxc-200-.*\.tar\.zst$/);
+    const wrong = await create({ guest: "dns-1", storage: "local" });
+    expect(wrong.kind).toBe("conflict");
+    expect(wrong.text).toContain("local may not hold backups. Nothing was sent. Use nfs-shared.");
+  });
+
+  test("several: one at a time on a node, each with its own outcome", async () => {
+    const guests = ["dns-1", "files-1", "proxy-1", "dns-2"];
+    const { data, text } = await create({ guests, storage: "local", wait_s: 300 });
+    const results = data["results"] as readonly Record<string, unknown>[];
+    expect(results.map(({ vmid, error }) => vmid ?? (error as { kind: string }).kind)).toEqual([
+      200,
+      "locked",
+      202,
+      201,
+    ]);
+    expect(text).toMatch(/container 200 \(dns-1\) on pve1 is backed up as local:backup/);
+    expect(text).toMatch(/files-1: locked: /);
+    expect(held().filter(({ volid }) => volid.startsWith("local:")).length).toBe(3);
+    const log = await server.call("get_tasks", { upid: results[2]?.["upid"], log_lines: 50 });
+    expect(log.text).toContain("INFO: got global lock");
+  });
+
+  test("asked for twice at once it is made once, and another storage waits its turn", async () => {
+    const args = { guest: "dns-1", storage: "nfs-shared" };
+    const [one, two, other] = await server.clock.run(
+      Promise.all([
+        server.begin("create_backup", args),
+        server.begin("create_backup", args),
+        server.begin("create_backup", { ...args, storage: "local" }),
+      ]),
+    );
+    expect(one?.data["upid"]).toBe(two?.data["upid"]);
+    expect(two?.data["volid"]).toBe(one?.data["volid"]);
+    expect(other?.kind).toBe("busy");
+    expect(held().filter(({ vmid }) => vmid === 200).length).toBe(2);
+  });
+
+  test("mode stop says that it interrupts", async () => {
+    const args = { guest: "web-1", storage: "local", mode: "stop" };
+    const { text, sent } = await create({ ...args, dry_run: true });
+    expect(sent).toEqual([]);
+    expect(text).toContain("up to local, which stops and starts it meanwhile");
+    expect((await create({ ...args, wait_s: 120 })).data["status"]).toBe("running");
+  });
+
+  test("goes on where nobody waits", async () => {
+    const { data, text } = await create({ guest: "dns-1", storage: "local", wait_s: 0 });
+    expect(data).toMatchObject({ changed: true, task: { state: "running" } });
+    expect(data).not.toHaveProperty("volid");
+    expect(text).toContain("get_tasks");
+    await server.clock.advance(60_000);
+    expect(held().length).toBe(4);
+  });
+
+  test("a task that fails is told with the reason from its log", async () => {
+    const begun = server.begin("create_backup", { guest: "dns-1", storage: "nfs-shared" });
+    await server.clock.advance(0);
+    server.simulator.outside.lock(200, "migrate");
+    const { kind, text } = await server.clock.run(begun);
+    expect(kind).toBe("task_failed");
+    expect(text).toContain("job errors");
+    expect(text).toContain("CT is locked (migrate)");
+    expect(held().length).toBe(3);
+  });
+});
+
+describe("create_backup refuses", () => {
+  test.each([
+    ["a guest that is not there", { guest: "web-99" }, "not_found"],
+    ["a name of two guests", { guest: "sandbox" }, "ambiguous"],
+    ["a guest that is locked", { guest: "files-1" }, "locked"],
+    ["a storage that is not there", { guest: "web-1", storage: "nope" }, "not_found"],
+    ["a mode that is none", { guest: "web-1", mode: "hot" }, "invalid_input"],
+    ["neither guest nor guests", {}, "invalid_input"],
+  ])("%s", async (_, args, kind) => {
+    const answer = await create({ storage: "nfs-shared", ...args });
+    expect(answer.kind).toBe(kind);
+    expect(answer.sent).toEqual([]);
+  });
+
+  test("who may not write to the storage, and who may not back that guest up", async () => {
+    const args = { guest: "web-1", storage: "nfs-shared" };
+    const auditor = await lab({ tools, token: auditorToken });
+    const storage = await auditor.call("create_backup", args);
+    expect(storage.kind).toBe("forbidden");
+    expect(storage.text).toContain("Datastore.AllocateSpace on /storage/nfs-shared");
+    await auditor.close();
+    const token = { tokenId: "half@pve!x", secret: "0d5e7f1e-0000-4000-8000-00000000000a" };
+    const half = await lab({ tools, token });
+    const roles = { "/vms": "PVEAuditor", "/nodes": "PVEAuditor", "/storage": "PVEDatastoreUser" };
+    addToken(half.simulator.world, { id: token.tokenId, secret: token.secret, roles });
+    const guest = await half.call("create_backup", args);
+    expect(guest.kind).toBe("forbidden");
+    expect(guest.text).toContain("VM.Backup on /vms/101");
+    expect(guest.text).toContain("pveum acl modify /vms/101");
+    await half.close();
+  });
+});
