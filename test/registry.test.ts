@@ -94,6 +94,24 @@ describe("all tools", () => {
     expect(tokens).toBeLessThanOrEqual(7_000);
   });
 
+  it("cost a client of all toolsets at most 11,000 tokens", async () => {
+    const tokens = countTokens(JSON.stringify(await listed({ tools })));
+    print(`tools/list of all: ${tokens} tokens`);
+    expect(tokens).toBeLessThanOrEqual(11_000);
+  });
+
+  it("take at most 5,500 tokens of core for what a model reads: name, words, arguments", async () => {
+    const core = await listed({ tools: toolsets["core"] ?? [] });
+    const read = core.tools.map(({ name, description, inputSchema }) => ({
+      name,
+      description,
+      inputSchema,
+    }));
+    const tokens = countTokens(JSON.stringify(read));
+    print(`names, descriptions and arguments of core: ${tokens} tokens`);
+    expect(tokens).toBeLessThanOrEqual(5_500);
+  });
+
   it("cost a read-only client at most 2,800 tokens", async () => {
     const list = await listed({ tools: toolsets["core"] ?? [], readOnly: true });
     const tokens = countTokens(JSON.stringify(list));

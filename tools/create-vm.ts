@@ -3,6 +3,10 @@ import { defineTool } from "../src/tool.ts";
 import * as create from "./create-params.ts";
 import * as params from "./params.ts";
 
+/** PVE: pve-qm-machine, without the properties that may follow. */
+const machineType =
+  /^(?:pc|q35|virt|(?:pc|pc-i440fx|pc-q35|virt)-\d+(?:\.\d+)+(?:\+pve\d+)?(?:\.pxe)?)$/;
+
 export const createVm = defineTool({
   name: "create_vm",
   description:
@@ -15,7 +19,10 @@ export const createVm = defineTool({
     cores: create.cores,
     memory: create.memory.describe("MiB, default 2048"),
     cpu: create.short.optional().describe("default x86-64-v2-AES"),
-    machine: create.short.optional().describe("q35 …"),
+    machine: create.short
+      .refine((type) => machineType.test(type), "a machine type: q35, pc or one with its version")
+      .optional()
+      .describe("q35 …"),
     bios: z.enum(["seabios", "ovmf"]).optional().describe("ovmf brings its EFI disk"),
     tpm: create.flag,
     agent: create.flag.describe("QEMU guest agent"),

@@ -26,7 +26,7 @@ const pausesMs = [300, 500, 800, 1_200, 2_000, 3_000, 5_000];
 const maxFailures = 120;
 /** PVE may not find a task for a moment after it has answered its UPID. */
 const maxMissing = 10;
-const tailLines = 10;
+const tailLines = 20;
 
 interface Own extends Task {
   readonly watched: Watched;
