@@ -1,3 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-export default defineConfig({ test: { globalSetup: ["test/exchanges/check.ts"] } });
+// The clocks of tests are virtual: a real limit is there for what hangs, not for a slow machine.
+export default defineConfig({
+  test: { globalSetup: ["test/exchanges/check.ts"], testTimeout: 60_000, hookTimeout: 60_000 },
+});

@@ -1,6 +1,7 @@
 import { type CertificateInfo, describe } from "./certificates.ts";
 import type { Cluster } from "./cluster.ts";
 import { purgeGuest, removeGuest, switchOff } from "./guests.ts";
+import { carryDisks } from "./migration.ts";
 import { shutdownWork, startWork, stopWork, taskPrefix } from "./power.ts";
 import type { Work } from "./tasks.ts";
 import { replaceKey } from "./tickets.ts";
@@ -64,6 +65,7 @@ export class Outside {
   migrate(vmid: number, node: string): void {
     const guest = this.#guest(vmid);
     this.#traceGuest(guest, guest.type === "qemu" ? "igrate" : "migrate");
+    carryDisks(this.#cluster, guest, node, (storage) => storage);
     guest.node = node;
   }
 

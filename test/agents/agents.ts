@@ -71,8 +71,9 @@ async function look(random: () => number, _id: string, { server, witness }: Team
 
 async function change(random: () => number, id: string, team: Team): Promise<void> {
   const { server, witness } = team;
-  const tools = ["start_guest", "stop_guest", "restart_guest", "create_snapshot", "update_guest"];
-  const tool = some(random, [...tools, "clone", "delete"]);
+  const power = ["start_guest", "stop_guest", "restart_guest"];
+  const care = ["create_snapshot", "update_guest", "migrate_guest", "create_backup"];
+  const tool = some(random, [...power, ...care, "clone", "delete"]);
   const wait = random() < 0.3 ? { wait_s: 0 } : {};
   if (tool === "clone") return clone(random, id, team);
   if (tool === "delete") return remove(random, team);
