@@ -36,6 +36,7 @@ export class ReadCache {
   /** The beginning of the last complete sweep: what began before it and is still valid was true then. */
   #vouchedAt = Number.NEGATIVE_INFINITY;
   readonly #flights = new Map<string, Flight>();
+  #fills = 0;
 
   constructor(store: CacheStore, now: () => number) {
     this.#store = store;
@@ -120,9 +121,18 @@ export class ReadCache {
     return true;
   }
 
+  /** Whether memory still answers with these very answers: a live read for somebody may have replaced one. */
+  async keeps(parts: readonly Part[]): Promise<boolean> {
+    for (const { kept } of parts) {
+      if (kept && (await this.#store.get(kept.key))?.fill !== kept.fill) return false;
+    }
+    return true;
+  }
+
   /** What was composed of these answers, which still hold, is served once more. */
   served(parts: readonly Part[]): void {
-    for (const _ of parts) this.#count("hits", { type: "hit" });
+    for (const { kept } of parts)
+      this.#count("hits", { type: "hit", ...(kept && { key: kept.key }) });
   }
 
   /** Called by the store's owner when an entry had to make room. */
@@ -200,15 +210,17 @@ export class ReadCache {
       const source = limit.since === "sweep" ? "swept" : "cache";
       const trueAt = this.#now() - this.#age(entry, freshness);
       const until = Math.min(trueAt + freshness.trustedMs, entry.beganAt + freshness.keptMs);
-      reader.note({ beganAt: entry.beganAt, trueAt, until, source, tags, epochs });
+      const kept = { key, fill: entry.fill };
+      reader.note({ kept, beganAt: entry.beganAt, trueAt, until, source, tags, epochs });
       return entry;
     }
     const flight = this.#board(key, tags, epochs, fetch, limit.allowedMs);
     const value = await waitFor(flight, reader, () => this.#abandon(key, flight));
     if (!equal(await this.#store.epochs(tags), epochs)) return undefined;
-    const { beganAt } = flight;
+    const { beganAt, fill } = flight;
     const until = beganAt + freshness.trustedMs;
-    reader.note({ beganAt, trueAt: beganAt, until, source: "live", tags, epochs });
+    const kept = { key, fill };
+    reader.note({ kept, beganAt, trueAt: beganAt, until, source: "live", tags, epochs });
     return { value };
   }
 
@@ -233,11 +245,12 @@ export class ReadCache {
     this.#count("misses", { type: "miss", key });
     const controller = new AbortController();
     const beganAt = this.#now();
+    const fill = ++this.#fills;
     const promise = fetch(controller.signal).then(
       async (fetched) => {
         // The newest flight of a key is the one on record: an older one that lands later must not replace what it brought.
         if (this.#flights.get(key) === flight) {
-          await this.#keep(key, { ...fetched, beganAt, tags, epochs });
+          await this.#keep(key, { ...fetched, fill, beganAt, tags, epochs });
         }
         return fetched.value;
       },
@@ -246,7 +259,7 @@ export class ReadCache {
         throw error;
       },
     );
-    const flight: Flight = { beganAt, epochs, promise, controller, waiters: 0 };
+    const flight: Flight = { beganAt, fill, epochs, promise, controller, waiters: 0 };
     this.#flights.set(key, flight);
     const land = () => this.#land(key, flight);
     promise.then(land, land);

@@ -3,6 +3,8 @@ import { cancelled, type Reader } from "./reading.ts";
 /** A fetch under way, and how many wait for it. */
 export interface Flight {
   readonly beganAt: number;
+  /** Counts the fetches of a cache. */
+  readonly fill: number;
   readonly epochs: readonly number[];
   readonly promise: Promise<unknown>;
   readonly controller: AbortController;

@@ -15,6 +15,8 @@ export interface Freshness {
 
 /** One answer that a call has used: enough to say how old it is and whether it still holds. */
 export interface Part {
+  /** Under which memory keeps it, and which fill of that it was; absent for what is known without a read. */
+  readonly kept?: { readonly key: string; readonly fill: number };
   readonly beganAt: number;
   /** `swept`: from memory, after a sweep of this call said that nothing happened to it. */
   readonly source: "live" | "swept" | "cache";

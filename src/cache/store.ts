@@ -3,6 +3,8 @@ export type Tag = string;
 
 /** What the store keeps of one answer. */
 export interface Entry {
+  /** Tells this fill of its key from any other: two may have begun in the same millisecond. */
+  readonly fill: number;
   readonly value: unknown;
   /**
    * Time in ms at which the fetch began, by the clock of the process that reads it: what was true later is not known, so age

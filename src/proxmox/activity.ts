@@ -6,6 +6,8 @@ interface Busy {
   endedAt: number;
 }
 
+/** After a task of its, a guest's row is not believed for this long: its node publishes every 10 s, plus collection time. */
+export const rowSettlesMs = 15_000;
 /** How long a task may run of which we know nothing but that it may run, in ms. */
 export const doubtMs = 45_000;
 
@@ -43,6 +45,13 @@ export class Activity {
       const running = this.#busy.get(tag)?.running ?? new Set();
       this.#busy.set(tag, { running, endedAt: this.#now() + doubtMs });
     }
+  }
+
+  /** Rows of this may be behind the truth until then, in ms. */
+  settling(tag: Tag, until: number): void {
+    const busy = this.#busy.get(tag) ?? { running: new Set(), endedAt: 0 };
+    busy.endedAt = Math.max(busy.endedAt, until - rowSettlesMs);
+    this.#busy.set(tag, busy);
   }
 
   /** Whether a task of ours that touches this runs or ended less than `ms` ago: then rows lag behind. */

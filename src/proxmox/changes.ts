@@ -1,6 +1,7 @@
 import { Mutex } from "async-mutex";
 import type { Tag } from "../cache/store.ts";
 import { isProblem, Problem } from "../problem.ts";
+import { rowSettlesMs } from "./activity.ts";
 import type { Call } from "./call.ts";
 import { tags } from "./freshness.ts";
 import type { Identified, Identity } from "./identity.ts";
@@ -76,6 +77,7 @@ export class Changes {
       // First, so that what is read next is not from before the end of what we believe to run.
       await this.#tasks.look(tags.guest(found.row), call);
       const guest = await this.#identity.check(found, reference, call, { state });
+      this.#compare(guest);
       const plan = this.#undisturbed(guest, await change.plan(guest));
       if (options.dryRun) return { guest, changed: false, plan };
       if (plan.join) return { guest, changed: true, plan, task: plan.join };
@@ -88,6 +90,12 @@ export class Changes {
       }
       return { guest, changed: true, plan, task: await this.send(plan.request, plan, call) };
     });
+  }
+
+  /** A row that says another state than the host lags: until it has caught up, reads ask the host as well. */
+  #compare({ type, vmid, row, status }: Identified): void {
+    if (status === undefined || status.status === row.status) return;
+    this.#tasks.settling(tags.guest({ type, vmid }), this.#verbs.clock.now() + rowSettlesMs);
   }
 
   /** What we are about to change is not changed by a task of ours that still works on it. */

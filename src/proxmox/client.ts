@@ -94,7 +94,7 @@ export class ProxmoxClient {
     this.guests = new Guests(verbs, this.lookup, this.tasks);
     this.details = new GuestDetails(verbs);
     this.cluster = new Cluster(verbs);
-    this.sweep = new Sweep(verbs, this.cluster, (call) => this.lookup.liveInventory(call));
+    this.sweep = new Sweep(verbs, this.cluster, this.tasks, this.lookup);
     this.lookup.refreshBy(this.sweep);
     this.certificates = new Certificates(verbs, this.lookup);
     const recognitions = new Recognitions(verbs, this.cluster);

@@ -1,4 +1,5 @@
 import { isProblem, Problem } from "../problem.ts";
+import { rowSettlesMs } from "./activity.ts";
 import type { Call } from "./call.ts";
 import { tags } from "./freshness.ts";
 import type { GuestConfig } from "./guest-config.ts";
@@ -16,9 +17,6 @@ import { type Kept, RecentViews } from "./recent-views.ts";
 import type { SilentNode } from "./silence.ts";
 import type { Tasks } from "./tasks.ts";
 import type { Verbs } from "./verbs.ts";
-
-/** After a task of its, a guest's row is not believed for this long: its node publishes every 10 s, plus collection time. */
-export const rowSettlesMs = 15_000;
 
 /** Tasks that destroy guests. */
 const destroyTypes = ["qmdestroy", "vzdestroy"];

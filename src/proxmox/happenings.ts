@@ -6,6 +6,8 @@ export interface Happening {
   readonly touches: readonly string[];
   /** When it ended, in ms by the host's clock (whole seconds); undefined while it runs. */
   readonly endedAt: number | undefined;
+  /** Whether it may leave its guest in another state or place, so that its row lags behind for a while. */
+  readonly unsettles: boolean;
 }
 
 /** Tasks that work on guests: `qm…` on VMs, `vz…` on containers; the id is the vmid. */
@@ -17,6 +19,15 @@ const manyGuests = /^(startall|stopall|suspendall|migrateall|bulk-.*|vzdump)$/;
 /** Tasks after which a storage holds something else. */
 const storageTask =
   /^(imgcopy|imgdel|download|ociregistrypull|prunebackups|vzdump|resize|move_volume|qmmove|(qm|vz)(create|restore|clone|destroy|template|snapshot|delsnapshot|rollback|migrate)|qmigrate)$/;
+
+/** Tasks after which a guest may run, or not, or run elsewhere. */
+const unsettling =
+  /^(?:(?:qm|vz)(?:start|stop|shutdown|reboot|reset|suspend|resume|pause|create|restore|destroy|migrate|rollback)|qmigrate|ha(?:start|stop|migrate)|startall|stopall|suspendall|migrateall|bulk-.*)$/;
+
+/** Whether rows lag behind after such a task. */
+export function unsettles({ type }: Upid): boolean {
+  return unsettling.test(type);
+}
 
 /** What a task may change. PVE: the table of task types is spread over API2; a clone's id is its *source*. */
 export function touchedBy(task: Upid): readonly string[] {
@@ -48,10 +59,13 @@ export function happeningOf(message: string, atMs: number): Happening | undefine
   const [, verb, upid] = /^(starting|end) task (UPID:[^\s]{1,250}:)/.exec(message) ?? [];
   if (upid !== undefined) {
     const task = parseUpid(upid);
-    return task && { touches: touchedBy(task), endedAt: verb === "end" ? atMs : undefined };
+    if (!task) return undefined;
+    const endedAt = verb === "end" ? atMs : undefined;
+    return { touches: touchedBy(task), endedAt, unsettles: unsettles(task) };
   }
   const [, kind, vmid] = /^[a-z ]{1,40} (VM|CT|container) ([0-9]{1,9})\b/i.exec(message) ?? [];
   if (vmid === undefined) return undefined;
   const type = kind?.toUpperCase() === "VM" ? "qemu" : "lxc";
-  return { touches: [tags.guest({ type, vmid: Number(vmid) })], endedAt: atMs };
+  const touches = [tags.guest({ type, vmid: Number(vmid) })];
+  return { touches, endedAt: atMs, unsettles: false };
 }

@@ -50,6 +50,8 @@ export class Lookup {
   #sweep: Sweep | undefined;
   #last: Inventory | undefined;
   #lastMissRefresh = Number.NEGATIVE_INFINITY;
+  /** A refresh for an unknown name that is under way: whoever asks for another meanwhile joins it. */
+  #refresh: Promise<Inventory> | undefined;
 
   constructor(verbs: Verbs, names: Names, overlay: Overlay) {
     this.#verbs = verbs;
@@ -170,30 +172,40 @@ export class Lookup {
     const known = missed && missed.inventory === inventory && now - missed.at < missMs;
     if (known) throw this.#notFound(reference, kind, inventory);
     const newer = await this.#newer(inventory, call);
-    const match =
-      this.#match(reference, kind, newer) ??
-      (await this.#amongNameless(reference, kind, newer, call));
+    const shown = this.#match(reference, kind, newer);
+    if (shown) return shown;
+    const unread = await this.#learnNames(kind, newer, call);
+    const match = this.#match(reference, kind, newer);
     if (match) return match;
-    this.#misses.set(key, { at: this.#verbs.clock.now(), inventory: newer });
-    throw this.#notFound(reference, kind, newer);
+    // What could not be read may be it: that is said, and asked again the next time.
+    const miss = { at: this.#verbs.clock.now(), inventory: newer };
+    if (unread.length === 0) this.#misses.set(key, miss);
+    throw this.#notFound(reference, kind, newer, unread);
   }
 
   /** An inventory that is young enough to call a name unknown. */
   async #newer(inventory: Inventory, call: Call): Promise<Inventory> {
     const now = this.#verbs.clock.now();
+    if (this.#refresh !== undefined) return this.#refresh;
     const young = now - inventory.beganAt <= refreshMs || now - this.#lastMissRefresh < refreshMs;
-    if (young) return inventory;
-    this.#lastMissRefresh = now;
-    return this.liveInventory(call);
+    if (young) return this.#last ?? inventory;
+    this.#refresh = this.liveInventory(call);
+    try {
+      const newer = await this.#refresh;
+      // Only now: one that failed has told nothing.
+      this.#lastMissRefresh = now;
+      return newer;
+    } finally {
+      this.#refresh = undefined;
+    }
   }
 
-  /** A guest that others made a moment ago has no name in its row yet; its configuration has. */
-  async #amongNameless(
-    reference: string,
+  /** Guests that others made a moment ago have no name in their rows yet; their configurations have. Answers which could not be read. */
+  async #learnNames(
     kind: GuestKind,
     inventory: Inventory,
     call: Call,
-  ): Promise<Found | undefined> {
+  ): Promise<readonly GuestRow[]> {
     const rows = this.names
       .nameless(inventory)
       .filter((row) => kind === "any" || row.type === kind)
@@ -201,17 +213,19 @@ export class Lookup {
         (row) => !isOffline(inventory, row.node) && row.lock !== "clone" && row.lock !== "create",
       )
       .slice(0, maxNameless);
-    await Promise.all(rows.map((row) => this.#learnName(row, call)));
-    return rows.length === 0 ? undefined : this.#match(reference, kind, inventory);
+    const read = await Promise.all(rows.map((row) => this.#learnName(row, call)));
+    return rows.filter((_, index) => !read[index]);
   }
 
-  async #learnName(row: GuestRow, call: Call): Promise<void> {
+  /** Whether its name, or that it is gone, is known now. */
+  async #learnName(row: GuestRow, call: Call): Promise<boolean> {
     try {
       const config = await this.#verbs.observe(call, configQuestion(row));
       learnName(this.names, row, config);
+      return true;
     } catch (error) {
-      // It may be gone by now, or not ours to see: then it is not the guest that is looked for.
       if (!isProblem(error, "not_found", "forbidden", "unreachable", "timeout")) throw error;
+      return error.kind === "not_found";
     }
   }
 
@@ -222,10 +236,11 @@ export class Lookup {
     if (before && before.beganAt > inventory.beganAt) return before;
     if (before?.beganAt === inventory.beganAt) return inventory;
     this.#last = inventory;
+    const changed = before ? changedSince(before, inventory) : [];
+    for (const row of changed) this.overlay.replaced(row, inventory.byVmid.get(row.vmid));
     this.overlay.adopt(inventory);
     this.silence.hear(inventory);
     if (!before) return inventory;
-    const changed = changedSince(before, inventory);
     for (const row of changed) {
       const now = inventory.byVmid.get(row.vmid);
       if (now?.type === row.type) this.names.turned(row, now, inventory.beganAt);
@@ -243,12 +258,17 @@ export class Lookup {
     if (name !== undefined) this.names.learn(row, name, before.beganAt);
   }
 
-  #notFound(reference: string, kind: GuestKind, inventory: Inventory): Problem {
+  #notFound(
+    reference: string,
+    kind: GuestKind,
+    inventory: Inventory,
+    unread: readonly GuestRow[] = [],
+  ): Problem {
     const named = this.rows(inventory)
       .filter((row) => kind === "any" || row.type === kind)
       .map((row) => this.found(row, inventory));
     const silent = this.names.nameless(inventory).filter((row) => isOffline(inventory, row.node));
-    return notFound(reference, kind, named, silent);
+    return notFound(reference, kind, named, { silent, unread });
   }
 }
 

@@ -4,12 +4,15 @@ import { type GuestRow, given } from "./inventory.ts";
 import type { Found, GuestKind } from "./lookup.ts";
 import { guestWords, kindWord } from "./values.ts";
 
-/** `not_found` with the closest names, and with the rows that may be it but whose host is silent. */
+/** `not_found` with the closest names, and with the rows that may be it but whose host is silent or that could not be read. */
 export function notFound(
   reference: string,
   kind: "qemu" | "lxc" | "any",
   guests: readonly Found[],
-  silent: readonly GuestRow[],
+  {
+    silent,
+    unread,
+  }: { readonly silent: readonly GuestRow[]; readonly unread: readonly GuestRow[] },
 ): Problem {
   const kindName = kind === "qemu" ? "VM" : kind === "lxc" ? "container" : "guest";
   const what = /^[0-9]+$/.test(reference) ? `with vmid ${reference}` : `named "${reference}"`;
@@ -21,6 +24,9 @@ export function notFound(
     ...(near.length > 0 ? [`Closest: ${closestWords}.`] : []),
     ...(silent.length > 0
       ? [`Not known by name, their node is offline: ${silentWords(silent)}.`]
+      : []),
+    ...(unread.length > 0
+      ? [`Without a name yet, and not to be read at the moment: ${silentWords(unread)}.`]
       : []),
   ];
   return new Problem("not_found", [`There is no ${kindName} ${what}.`, ...hints].join(" "), {

@@ -2,7 +2,7 @@ import { path } from "../http/path.ts";
 import type { Call } from "./call.ts";
 import { type Cluster, type ListedTask, recentTasksQuestion } from "./cluster.ts";
 import { tags } from "./freshness.ts";
-import { type Happening, happeningOf, touchedBy } from "./happenings.ts";
+import { type Happening, happeningOf, touchedBy, unsettles } from "./happenings.ts";
 import { number, parseUpid, records, text } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
@@ -140,7 +140,11 @@ export class News {
       for (const task of own) {
         const parsed = parseUpid(task.upid);
         if (!parsed || known?.has(task.upid)) continue;
-        happenings.push({ touches: touchedBy(parsed), endedAt: task.endedAt });
+        happenings.push({
+          touches: touchedBy(parsed),
+          endedAt: task.endedAt,
+          unsettles: unsettles(parsed),
+        });
       }
       ended.set(node, new Set(finished.map((task) => task.upid)));
     }
@@ -151,7 +155,7 @@ export class News {
 
 /** More has happened on a node than was answered: nothing that is known of it can be vouched for. */
 function missed(node: string): Happening {
-  return { touches: [tags.onNode(node), tags.anyContent], endedAt: undefined };
+  return { touches: [tags.onNode(node), tags.anyContent], endedAt: undefined, unsettles: false };
 }
 
 function idOf({ node, uid, at }: LogLine): string {

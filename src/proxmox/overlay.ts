@@ -37,16 +37,16 @@ export class Overlay {
     this.#patches.set(key(id), { fields, since: this.#now() });
   }
 
-  /** Somebody else has changed it since: its rows, or a live read, know better. */
-  drop(id: GuestId): void {
-    this.version++;
-    this.#patches.delete(key(id));
+  /** A newer inventory shows it changed: gone, replaced, or where we have not left it. Then that knows better. */
+  replaced(before: GuestRow, after: GuestRow | undefined): void {
+    const patch = this.#patches.get(key(before));
+    const elsewhere = after?.node !== before.node && after?.node !== patch?.fields.node;
+    if (patch && (after?.type !== before.type || elsewhere)) this.#drop(before);
   }
 
   /** We have destroyed it: rows from before that are not believed. */
   bury(id: GuestId): void {
-    this.version++;
-    this.drop(id);
+    this.#drop(id);
     this.#expected.delete(id.vmid);
     this.#gone.set(key(id), this.#now());
   }
@@ -78,8 +78,13 @@ export class Overlay {
       if (since !== undefined && inventory.beganAt >= since) this.#expected.delete(vmid);
     }
     for (const [id, at] of this.#gone) if (inventory.beganAt >= at) this.#gone.delete(id);
-    for (const [id, patch] of this.#patches) {
-      if (inventory.beganAt >= patch.since + rowLagMs) this.#patches.delete(id);
+    for (const [id, { fields, since }] of this.#patches) {
+      if (inventory.beganAt >= since + rowLagMs) this.#patches.delete(id);
+      else if (fields.node !== undefined && inventory.beganAt >= since) {
+        // Where a guest is, rows know at once; only its state lags.
+        const { node: _node, ...lagging } = fields;
+        this.#patches.set(id, { fields: lagging, since });
+      }
     }
   }
 
@@ -100,6 +105,11 @@ export class Overlay {
   /** The guest of ours with this vmid that PVE has accepted, as long as rows may not show it. */
   expected(vmid: number): GuestRow | undefined {
     return this.#expected.get(vmid)?.row;
+  }
+
+  #drop(id: GuestId): void {
+    this.version++;
+    this.#patches.delete(key(id));
   }
 }
 

@@ -1,11 +1,13 @@
 import type { Reader } from "../cache/reading.ts";
 import type { Tag } from "../cache/store.ts";
 import { outcome } from "../each.ts";
+import { rowSettlesMs } from "./activity.ts";
 import { Call } from "./call.ts";
 import type { Cluster } from "./cluster.ts";
 import { ages, nodeOf } from "./freshness.ts";
 import type { Happening } from "./happenings.ts";
 import { type Kept, News, type NewsSource } from "./news.ts";
+import type { Tasks } from "./tasks.ts";
 import type { Verbs } from "./verbs.ts";
 
 /** Hosts' clocks and ours differ a little, and a task's last effects follow its end: news older than this is old. */
@@ -20,14 +22,21 @@ const maxMarks = 50_000;
 export class Sweep {
   readonly #verbs: Verbs;
   readonly #news: News;
+  readonly #tasks: Tasks;
   readonly #inventory: (call: Call) => Promise<unknown>;
   /** Tag → the host's time, in ms, of the oldest answer that carries it and may be vouched for. */
   readonly #marks = new Map<Tag, number>();
 
-  constructor(verbs: Verbs, cluster: Cluster, liveInventory: (call: Call) => Promise<unknown>) {
+  constructor(
+    verbs: Verbs,
+    cluster: Cluster,
+    tasks: Tasks,
+    rows: { liveInventory(call: Call): Promise<unknown> },
+  ) {
     this.#verbs = verbs;
+    this.#tasks = tasks;
     this.#news = new News(verbs, cluster);
-    this.#inventory = liveInventory;
+    this.#inventory = (call) => rows.liveInventory(call);
     verbs.onKept = (tags, askedAt) => this.#mark(tags, askedAt);
     verbs.cache.onInvalidate = (tags) => {
       for (const tag of tags) this.#marks.delete(tag);
@@ -72,9 +81,10 @@ export class Sweep {
     call.sent = () => payer.sent();
     const beganAt = this.#verbs.clock.now();
     // What is news is told once: it is acted on at once, or a sweep that overtakes this one would vouch for what it concerns.
-    const news = this.#news
-      .read(call, this.#kept())
-      .then((happenings) => this.#verbs.cache.invalidate([...this.#touched(happenings)]));
+    const news = this.#news.read(call, this.#kept()).then((happenings) => {
+      this.#settle(happenings);
+      return this.#verbs.cache.invalidate([...this.#touched(happenings)]);
+    });
     const [read] = await Promise.all([outcome(news), this.#inventory(call)]);
     // Without news nothing is vouched for: every answer goes by its own age, and asks for itself.
     if (!read.ok) return;
@@ -99,6 +109,18 @@ export class Sweep {
       }
     }
     return touched;
+  }
+
+  /** Rows lag behind what runs or has just ended, whoever has begun it. */
+  #settle(happenings: readonly Happening[]): void {
+    const now = this.#verbs.clock.now();
+    for (const { touches, endedAt, unsettles } of happenings) {
+      if (!unsettles) continue;
+      // The log tells whole seconds.
+      const ended = endedAt === undefined ? now : endedAt + 1_000 - this.#verbs.hostAheadMs;
+      if (ended + rowSettlesMs <= now) continue;
+      for (const tag of touches) this.#tasks.settling(tag, Math.min(ended, now) + rowSettlesMs);
+    }
   }
 
   #mark(tags: readonly Tag[], askedAt: number): void {

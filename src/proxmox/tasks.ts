@@ -76,6 +76,11 @@ export class Tasks {
     this.#activity.doubt(touches);
   }
 
+  /** Something of others' works on this, or has just ended, or its row is seen to lag: until then (in ms) rows are not believed. */
+  settling(tag: Tag, until: number): void {
+    this.#activity.settling(tag, until);
+  }
+
   /** The UPID of a task of ours, of one of these types if some are given, that touches this and still runs. */
   running(tag: Tag, ...types: readonly string[]): string | undefined {
     return this.#activity.running(tag, ...types)[0];

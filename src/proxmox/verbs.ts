@@ -49,6 +49,8 @@ const maxTries = 5;
 export class Verbs {
   /** Told of every answer that a sweep may vouch for, with the host's own time of asking, in ms (0 or less: it gave none). */
   onKept: (tags: readonly Tag[], askedAt: number) => void = () => undefined;
+  /** How far the host's clock is before ours, in ms, by the last answer that told (whole seconds). */
+  hostAheadMs = 0;
   readonly api: ApiClient;
   readonly cache: ReadCache;
   readonly clock: Clock;
@@ -112,7 +114,8 @@ export class Verbs {
   async again(call: Call, composed: Composed, still: () => boolean): Promise<boolean> {
     const { parts, until, all } = composed;
     if (call.maxAgeMs !== undefined || until < this.clock.now()) return false;
-    if (!(await this.cache.holds([all])) || !still()) return false;
+    const same = (await this.cache.holds([all])) && (await this.cache.keeps(parts));
+    if (!same || !still()) return false;
     this.cache.served(parts);
     for (const part of parts) call.note(part);
     return true;
@@ -128,6 +131,7 @@ export class Verbs {
         signal,
         onSend: () => call.sent(),
       });
+      if (reply.date !== undefined) this.hostAheadMs = reply.date - this.clock.now();
       if (question.freshness.swept) {
         // The host stamps its answer when it sends it; what it says may be as old as the request.
         const tookMs = this.clock.now() - beganAt;

@@ -129,8 +129,9 @@ describe.each([
     expect(requests).toBeLessThanOrEqual(34);
   });
 
-  test("cost one read more for each VM whose task ended within 15 s before it was read", async () => {
+  // A VM comes up every 12 s, so some are met twice in the 15 s after their task.
+  test("cost a read more for each look at a VM whose task ended within 15 s before", async () => {
     const { requests } = await minute(token, 0);
-    expect(requests).toBeLessThanOrEqual(34 + (news === "none" ? 0 : 20));
+    expect(requests).toBeLessThanOrEqual(34 + (news === "none" ? 0 : 25));
   });
 });

@@ -5,7 +5,7 @@ import { storeSuite } from "./store-suite.ts";
 storeSuite("the memory store", () => new MemoryStore());
 
 describe("the memory store's bounds", () => {
-  const entry = (bytes: number) => ({ value: 0, beganAt: 0, tags: [], epochs: [], bytes });
+  const entry = (bytes: number) => ({ value: 0, beganAt: 0, fill: 1, tags: [], epochs: [], bytes });
 
   test("the longest unused entry makes room, and is named", async () => {
     const evicted: string[] = [];

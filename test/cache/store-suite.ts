@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { CacheStore, Entry } from "../../src/cache/store.ts";
 
 function entry(value: unknown, bytes = 10): Entry {
-  return { value, beganAt: 0, tags: ["a"], epochs: [0], bytes };
+  return { value, fill: 1, beganAt: 0, tags: ["a"], epochs: [0], bytes };
 }
 
 /** What any store must do, wherever it keeps its entries. */

@@ -20,7 +20,7 @@ const excused: readonly (readonly [reason: string, pattern: RegExp])[] = [
   ],
 ];
 /** How many the whole test run has to show. */
-const enough = 1000;
+const enough = 3_000;
 
 /**
  * Before the tests: tells the workers where to write down what the product's client says and hears. After them: holds it all
