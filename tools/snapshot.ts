@@ -9,7 +9,7 @@ const input = z.object({
   guest: params.guest.optional(),
   guests: params.guests.optional(),
   name: z.string().min(1).max(100).optional().describe("default: prefix and UTC time"),
-  prefix: z.string().min(1).max(40).optional().describe("default auto-"),
+  prefix: z.string().min(1).max(100).optional().describe("default auto-"),
   keep: z.int().min(1).max(100).optional().describe("newest of the prefix that stay"),
   memory: z.boolean().optional().describe("the RAM of running VMs too"),
   description: z.string().max(4_000).optional(),

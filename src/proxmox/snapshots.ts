@@ -4,7 +4,7 @@ import type { Call } from "./call.ts";
 import { type Changed, type Changes, conflict, lockedBy, type Plan } from "./changes.ts";
 import { snapshotsQuestion } from "./guest-details.ts";
 import type { Identified } from "./identity.ts";
-import { assertName, generatedBy, nameFor } from "./snapshot-names.ts";
+import { assertName, assertPrefix, generatedBy, nameFor } from "./snapshot-names.ts";
 import { removal, touchesOf } from "./snapshot-work.ts";
 import type { TaskReport } from "./task.ts";
 import { guestWords, text } from "./values.ts";
@@ -45,10 +45,11 @@ export class Snapshots {
   }
 
   /**
-   * Throws `invalid_input` for a name that PVE would refuse and for the memory of a container, `conflict` for a name that is taken
+   * Throws `invalid_input` for a name or a prefix that PVE would refuse and for the memory of a container, `conflict` for a name that is taken
    * and for templates, `locked`, `busy` while another snapshot task of ours runs there.
    */
   async create(reference: string, call: Call, options: SnapshotOptions): Promise<SnapshotOutcome> {
+    if (options.name === undefined) assertPrefix(options.prefix);
     const removed: string[] = [];
     let made = { name: "", memory: false, surplus: [] as readonly string[] };
     const plan = async (guest: Identified) => {
