@@ -33,7 +33,7 @@ export function nameFor(prefix: string, now: number, taken: readonly string[]): 
   return name;
 }
 
-/** The names that `nameFor` has made with this prefix, the oldest first; whatever else begins alike is somebody else's. */
+/** The names that `nameFor` has made with this prefix, in the order of their stamps; whatever else begins alike is somebody else's. */
 export function generatedBy(prefix: string, names: readonly string[]): readonly string[] {
   const made = names.flatMap((name) => {
     if (!name.startsWith(prefix)) return [];
