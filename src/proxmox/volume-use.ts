@@ -40,8 +40,8 @@ export class VolumeUse {
   }
 
   /**
-   * The owner's configuration and its snapshots are read past the cache, the other guests' from memory where that is fresh, at most 200,
-   * those on the volume's own node where it is local. Throws `conflict` where the owner can't be asked, or may be there unseen.
+   * All is read past the cache: the owner's configuration and its snapshots, and the other guests' configurations, at most 200, those
+   * on the volume's own node where it is local. Throws `conflict` where the owner can't be asked, or may be there unseen.
    */
   async of(volume: Volume, siblings: readonly Volume[], call: Call): Promise<Uses> {
     const clones = siblings.filter((other) => isCloneOf(other, volume));
@@ -73,11 +73,7 @@ export class VolumeUse {
   ): Promise<readonly string[]> {
     const who = `${guestWords(row, this.#lookup.found(row, inventory).name)} on ${row.node}`;
     try {
-      const [config, present] = await Promise.all([
-        this.#verbs.live(call, configQuestion(row)),
-        this.#verbs.live(call, presentConfigQuestion(row)),
-      ]);
-      const key = keyOf(config, volume.volid) ?? keyOf(present, volume.volid);
+      const key = await this.#keyNow(row, volume.volid, true, call);
       if (key !== undefined) return [`${who} uses it as ${key}`];
       const snapshots = await this.#verbs.live(call, snapshotsQuestion(row));
       const names = snapshots.flatMap((snapshot) => text(snapshot["name"]) ?? []);
@@ -92,6 +88,13 @@ export class VolumeUse {
     }
   }
 
+  /** Under which key a guest has it, in its configuration or, where it may run, in what it really has at the moment. */
+  async #keyNow(row: GuestRow, volid: string, mayRun: boolean, call: Call) {
+    const key = keyOf(await this.#verbs.live(call, configQuestion(row)), volid);
+    if (key !== undefined || !mayRun) return key;
+    return keyOf(await this.#verbs.live(call, presentConfigQuestion(row)), volid);
+  }
+
   async #scan(
     rows: readonly GuestRow[],
     { volid }: Volume,
@@ -104,8 +107,7 @@ export class VolumeUse {
     await pooled(rows.slice(0, maxScanned), async (row) => {
       if (isOffline(inventory, row.node)) return unchecked.push(`${word(row)}: node offline`);
       try {
-        const config = await this.#verbs.observe(call, configQuestion(row));
-        const key = keyOf(config, volid);
+        const key = await this.#keyNow(row, volid, row.status !== "stopped", call);
         if (key !== undefined) by.push(`${word(row)} on ${row.node} uses it as ${key}`);
       } catch (error) {
         if (!isProblem(error) || error.kind === "cancelled") throw error;
