@@ -116,9 +116,13 @@ export class VolumeUse {
       return undefined;
     });
     const more = rows.length - maxScanned;
-    if (more > 0) unchecked.push(`${more} more guests`);
-    if (!(await this.#visibility.ofAll(call))) unchecked.push(unseenGuests);
-    return { by, unchecked };
+    const all = [
+      ...((await this.#visibility.ofAll(call)) ? [] : [unseenGuests]),
+      ...(rows.length > 0 ? ["snapshots of other guests"] : []),
+      ...(more > 0 ? [`${more} more guests`] : []),
+      ...unchecked,
+    ];
+    return { by, unchecked: all };
   }
 }
 

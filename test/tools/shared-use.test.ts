@@ -57,3 +57,35 @@ describe("what other guests use is asked now", () => {
     expect([asked(101), asked(302)]).toEqual([2, 1]);
   });
 });
+
+describe("what could not be checked is told", () => {
+  const offline = /use not checked for VM 102 .*node offline/;
+  const snapshots = "use not checked for snapshots of other guests";
+
+  test("in the plan, in the question and in the answer", async () => {
+    server.simulator.outside.nodeDown("pve2");
+    await server.clock.advance(10_001);
+    const planned = await remove(isoVolid, { dry_run: true });
+    expect(planned.sent).toEqual([]);
+    const asked = await remove(isoVolid, { confirm: undefined });
+    expect(asked.kind).toBe("confirmation_required");
+    const deleted = await remove(isoVolid);
+    expect(deleted.data["status"]).toBe("deleted");
+    for (const { text } of [planned, asked, deleted]) {
+      expect(text).toMatch(offline);
+      expect(text).toContain(snapshots);
+    }
+    for (const { data } of [planned, deleted]) {
+      expect(data["warnings"]).toEqual(
+        expect.arrayContaining([expect.stringMatching(offline), snapshots]),
+      );
+    }
+  });
+
+  test("and nothing where all was", async () => {
+    const volume = "nfs-shared:backup/vzdump-qemu-101-2025_12_31-02_10_41.vma.zst";
+    const { data, text } = await remove(volume);
+    expect(data).not.toHaveProperty("warnings");
+    expect(text).not.toContain("not checked");
+  });
+});
