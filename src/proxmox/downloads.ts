@@ -15,7 +15,7 @@ import type { Afterwards, Fetches } from "./fetches.ts";
 import { tags } from "./freshness.ts";
 import type { StorageRow } from "./inventory.ts";
 import type { Place, Storages } from "./storages.ts";
-import type { SettleOptions, Task, TaskReport } from "./task.ts";
+import type { Task } from "./task.ts";
 import type { Params } from "./verbs.ts";
 
 export interface DownloadOrder {
@@ -183,7 +183,7 @@ export class Downloads {
     const whole = { ...request, params: { url: source.url, ...params } };
     const errand = { storage, node, volid, request: whole };
     try {
-      return discreet(await this.#fetches.begin(errand, after, call), source);
+      return await this.#fetches.begin(errand, after, call);
     } catch (error) {
       throw mayNotDownload(error, node, this.#principal);
     }
@@ -227,28 +227,6 @@ function severalNodes(storage: string, rows: readonly StorageRow[]): Problem {
     `Storage ${storage} is local to each of ${nodes.slice(0, 10).join(", ")}. Nothing was sent.`,
     { next: "Name one of them as node, or use a shared storage.", facts: { storage, nodes } },
   );
-}
-
-/** PVE prints the URL into the log of its task; the query of a signed one is taken out again. */
-function discreet(task: Task, { url, shown }: Source): Task {
-  if (url === shown) return task;
-  const clean = (text: string) => text.replaceAll(url, shown);
-  const report = (found: TaskReport): TaskReport => ({
-    ...found,
-    ...(found.exitstatus !== undefined && { exitstatus: clean(found.exitstatus) }),
-    ...(found.log && { log: found.log.map(clean) }),
-  });
-  return {
-    upid: task.upid,
-    settle: async (options: SettleOptions) => {
-      const { onProgress } = options;
-      const told = onProgress && {
-        onProgress: (progress: Parameters<typeof onProgress>[0]) =>
-          onProgress({ ...progress, message: clean(progress.message) }),
-      };
-      return report(await task.settle({ ...options, ...told }));
-    },
-  };
 }
 
 /** PVE names nothing where either of two rights would do: here the lesser is named. */

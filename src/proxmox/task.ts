@@ -2,6 +2,7 @@ import type { Tag } from "../cache/store.ts";
 import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
 import type { Call, Progress } from "./call.ts";
+import { discreet } from "./task-text.ts";
 import { parseUpid, record, records, text, type Upid } from "./values.ts";
 import type { Question } from "./verbs.ts";
 
@@ -78,7 +79,7 @@ export function logQuestion(upid: Upid, start: number, limit: number) {
     freshness: { trustedMs: 0, keptMs: 0, tags: [] },
     parse: (data: unknown, { total = 0 }: { readonly total?: number }) => ({
       total,
-      lines: records(data).map((line) => text(line["t"]) ?? ""),
+      lines: records(data).map((line) => discreet(text(line["t"]) ?? "")),
     }),
   };
 }
@@ -86,7 +87,7 @@ export function logQuestion(upid: Upid, start: number, limit: number) {
 function readStatus(data: unknown, upid: Upid): TaskReport {
   const wire = record(data);
   if (text(wire["status"]) === "running") return { ...identity(upid), state: "running" };
-  const exitstatus = text(wire["exitstatus"]) ?? "unexpected status";
+  const exitstatus = discreet(text(wire["exitstatus"]) ?? "unexpected status");
   return { ...identity(upid), state: stateOf(exitstatus), exitstatus };
 }
 
