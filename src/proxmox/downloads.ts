@@ -11,9 +11,10 @@ import {
   readSource,
   type Source,
 } from "./download-source.ts";
-import type { Afterwards, Fetches } from "./fetches.ts";
+import type { Afterwards, Errand, Fetches } from "./fetches.ts";
 import { tags } from "./freshness.ts";
 import type { StorageRow } from "./inventory.ts";
+import { lookAtStorage } from "./lost-answers.ts";
 import type { Place, Storages } from "./storages.ts";
 import type { Task } from "./task.ts";
 import type { Params } from "./verbs.ts";
@@ -116,7 +117,7 @@ export class Downloads {
     const done = { storage, node, volid, existed, plan };
     if (order.dryRun || existed) return done;
     if (against[0]) throw against[0];
-    return { ...done, task: await this.#fetches.begin(found, {}, call) };
+    return { ...done, task: await this.#fetch(found, {}, call) };
   }
 
   /** The node that will do it: any that has a shared storage at hand, the only one with a local one, or the one that was named. */
@@ -183,9 +184,17 @@ export class Downloads {
     const whole = { ...request, params: { url: source.url, ...params } };
     const errand = { storage, node, volid, request: whole };
     try {
-      return await this.#fetches.begin(errand, after, call);
+      return await this.#fetch(errand, after, call);
     } catch (error) {
       throw mayNotDownload(error, node, this.#principal);
+    }
+  }
+
+  async #fetch(errand: Errand, after: Afterwards, call: Call): Promise<Task> {
+    try {
+      return await this.#fetches.begin(errand, after, call);
+    } catch (error) {
+      throw lookAtStorage(error, errand);
     }
   }
 }

@@ -74,8 +74,13 @@ export class Snapshots {
       return this.#plan(guest, options, { name, memory, names, removed });
     };
     const change = { reference, kind: "any" as const, state: options.memory, plan };
-    const changed = await this.#changes.run(change, call, { dryRun: options.dryRun });
-    return { ...changed, ...made, removed };
+    try {
+      const changed = await this.#changes.run(change, call, { dryRun: options.dryRun });
+      return { ...changed, ...made, removed };
+    } catch (error) {
+      const lost = isProblem(error, "outcome_unknown") && options.keep !== undefined;
+      throw lost ? nothingRemoved(error, made.name) : error;
+    }
   }
 
   #hasMemory(guest: Identified): boolean {
@@ -177,6 +182,15 @@ interface Pruning {
   readonly keep: number;
   readonly prefix: string;
   readonly removed: string[];
+}
+
+/** What follows the end of a task cannot follow one that nobody knows. */
+function nothingRemoved({ message, next, facts, cause }: Problem, name: string): Problem {
+  return new Problem("outcome_unknown", `${message} Nothing was removed for keep.`, {
+    next: `${next} With include: ["snapshots"] it shows whether ${name} is there; the next call with keep removes what is too many.`,
+    facts: { ...facts, snapshot: name, removed: [] },
+    cause,
+  });
 }
 
 const none: Series = { surplus: [], unfinished: [] };

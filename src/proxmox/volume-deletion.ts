@@ -5,6 +5,7 @@ import type { Call } from "./call.ts";
 import type { Plan } from "./changes.ts";
 import { tags } from "./freshness.ts";
 import type { Lookup } from "./lookup.ts";
+import { lookAtStorage } from "./lost-answers.ts";
 import type { Storages, Unasked } from "./storages.ts";
 import type { Task } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
@@ -62,15 +63,19 @@ export class VolumeDeletions {
     if (options.dryRun) return { volume, plan, unchecked, changed: false };
     if (plan.against[0]) throw plan.against[0];
     await options.confirm(volume, unchecked);
-    const task = await this.#send(plan, call);
+    const task = await this.#send(volume, plan, call);
     return { volume, plan, unchecked, changed: true, ...(task && { task }) };
   }
 
   /** Proxmox answers with a task, or with null when it was quick. */
-  async #send({ request, touches }: Plan, call: Call): Promise<Task | undefined> {
+  async #send(volume: Volume, { request, touches }: Plan, call: Call): Promise<Task | undefined> {
     if (!request) throw new TypeError("a deletion is planned with its request");
-    const answer = await this.#verbs.change(call, request, touches);
-    return answer === null ? undefined : this.#tasks.follow(answer, { touches });
+    try {
+      const answer = await this.#verbs.change(call, request, touches);
+      return answer === null ? undefined : this.#tasks.follow(answer, { touches });
+    } catch (error) {
+      throw lookAtStorage(error, volume);
+    }
   }
 }
 

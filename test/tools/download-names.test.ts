@@ -166,3 +166,16 @@ test("nor does get_tasks repeat it, in log, exit status or list, whoever began t
   expect(theirs.text).toContain("https://…@mirror.example/b.iso?… to /b.iso");
   expect(failed.text).toContain("b.iso?…");
 });
+
+test.each([
+  ["download-url", { url: `${site}a.iso` }, "local:iso/a.iso"],
+  ["aplinfo", { content: "vztmpl", url: "debian-12-standard" }, "local:vztmpl/debian-12-standard"],
+])("an answer of %s that got lost sends to the storage", async (call, args, volid) => {
+  server.simulator.faults.cutAfterWorld({ method: "POST", path: new RegExp(`${call}$`) });
+  const { kind, text } = await download(args);
+  expect(kind).toBe("outcome_unknown");
+  expect(text).toContain('get_tasks {node: "pve1"}');
+  expect(text).toMatch(/list_storage \{storage: "local", node: "pve1", max_age_s: 0\}/);
+  expect(text).toContain(volid);
+  expect(text).not.toContain("get_vm");
+});

@@ -89,3 +89,16 @@ describe("what could not be checked is told", () => {
     expect(text).not.toContain("not checked");
   });
 });
+
+test("an answer that got lost sends to where it shows, which is no guest", async () => {
+  server.simulator.faults.cutAfterWorld({ method: "DELETE" });
+  const { kind, text, facts } = await remove(isoVolid);
+  expect(kind).toBe("outcome_unknown");
+  expect(text).toContain('get_tasks {node: "pve1"}');
+  expect(text).toContain('list_storage {storage: "nfs-shared", node: "pve1", max_age_s: 0}');
+  expect(text).not.toContain("get_vm");
+  expect(facts["volid"]).toBe(isoVolid);
+  const args = { storage: "nfs-shared", node: "pve1", max_age_s: 0, content: "iso" };
+  await server.clock.advance(5_000);
+  expect((await server.call("list_storage", args)).data["total"]).toBe(0);
+});

@@ -89,3 +89,16 @@ describe("what keep removes", () => {
     expect(names()).toEqual(["auto-20250101-000000", begun.data["snapshot"]]);
   });
 });
+
+test("an answer that got lost removes nothing, and that is said", async () => {
+  put("auto-20250101-000000", 2);
+  server.simulator.faults.cutAfterWorld({ method: "POST", path: /snapshot$/ });
+  const { kind, text, facts, removals } = await keep(1);
+  expect(kind).toBe("outcome_unknown");
+  expect(text).toContain("Nothing was removed for keep");
+  expect(text).toContain('include: ["snapshots"]');
+  expect(facts["removed"]).toEqual([]);
+  await server.clock.advance(60_000);
+  expect(removals).toBe(0);
+  expect(names()).toEqual(["auto-20250101-000000", facts["snapshot"]]);
+});
