@@ -87,11 +87,11 @@ export class Downloads {
       checksum: checksum?.value,
       "checksum-algorithm": checksum?.algorithm,
     };
-    const plan = planOf({ storage, node, volid, source, params, against });
+    const plan = planOf({ storage, node, volid, source, params, against, existed });
     if (order.dryRun) return { storage, node, volid, existed, plan };
     if (against[0]) throw against[0];
     const task = await this.#begin(plan, { storage, node, volid, source, params }, after, call);
-    return { storage, node, volid, existed, plan, task };
+    return { storage, node, volid, existed, plan, task: existed ? compared(task, volid) : task };
   }
 
   /** Where a file of any origin would go; throws as `download` does. */
@@ -175,7 +175,7 @@ export class Downloads {
 
   async #begin(
     { request }: Plan,
-    target: Omit<Target, "against">,
+    target: Omit<Target, "against" | "existed">,
     after: Afterwards,
     call: Call,
   ): Promise<Task> {
@@ -213,18 +213,36 @@ interface Target {
   readonly source: Source;
   readonly params: Params;
   readonly against: readonly Problem[];
+  readonly existed: boolean;
 }
 
 /** Shows the URL without its query; that one is sent only. Certificates are verified, as PVE does unless told otherwise. */
-function planOf({ storage, node, volid, source, params, against }: Target): Plan {
+function planOf({ storage, node, volid, source, params, against, existed }: Target): Plan {
+  const address = oneLine(source.shown, 200);
   return {
-    says: `lets ${node} download ${oneLine(source.shown, 200)} as ${volid}`,
+    says: existed
+      ? `lets ${node} only compare the checksum of ${volid}, which is there already: nothing is downloaded from ${address}`
+      : `lets ${node} download ${address} as ${volid}`,
     against,
     touches: [tags.storageContent(storage), tags.tasks],
     request: {
       method: "POST",
       path: path`/nodes/${node}/storage/${storage}/download-url`,
       params: { url: source.shown, ...params },
+    },
+  };
+}
+
+/** PVE never overwrites: whoever wants the other file takes another name, or deletes this one. */
+function compared(task: Task, volid: string): Task {
+  return {
+    upid: task.upid,
+    settle: async (options) => {
+      const report = await task.settle(options);
+      const other = report.state === "failed" && /checksum mismatch/.test(report.exitstatus ?? "");
+      if (!other) return report;
+      const next = `The file that is there as ${volid} is another one and was left alone: give another name as filename, or delete it first with delete_storage_content {volume: "${volid}"}`;
+      return { ...report, next };
     },
   };
 }

@@ -19,6 +19,8 @@ export interface TaskReport {
   readonly exitstatus?: string;
   /** Warnings of a success, or the last lines of a failure. */
   readonly log?: readonly string[];
+  /** The next step after a failure, where we know better than to mend the cause. */
+  readonly next?: string;
   /** What we have to say of it: a step after it that could not be done. */
   readonly remarks?: readonly string[];
   /** Why its state could not be asked at the last look: what is said of it may be old. */
