@@ -102,3 +102,37 @@ test("an answer that got lost sends to where it shows, which is no guest", async
   await server.clock.advance(5_000);
   expect((await server.call("list_storage", args)).data["total"]).toBe(0);
 });
+
+describe("where the storage is out of reach, no other one is advised", () => {
+  const storage = "nfs-shared";
+
+  test.each(["offline", "disabled"] as const)("it is %s", async (how) => {
+    const found = world().storages.get(storage);
+    if (found) found[how] = true;
+    await server.clock.advance(how === "disabled" ? 130_000 : 0);
+    for (const args of [{}, { dry_run: true }]) {
+      const { kind, text, sent } = await remove(isoVolid, args);
+      expect(kind).toBe("conflict");
+      expect(text).toMatch(/Nothing was (?:sent|deleted)\. Try again when it answers/);
+      expect(text).toContain(`list_storage {storage: "${storage}", max_age_s: 0}`);
+      expect(text).not.toMatch(/another (?:storage|node)|is not online (?!\.)/);
+      expect(sent).toEqual([]);
+    }
+    expect(there(isoVolid)).toBe(true);
+  });
+
+  test("what Proxmox says ends with a full stop", async () => {
+    const found = world().storages.get(storage);
+    if (found) found.offline = true;
+    expect((await remove(isoVolid)).text).toContain("is not online. Nothing was deleted.");
+  });
+
+  test("its node is offline", async () => {
+    server.simulator.outside.nodeDown("pve2");
+    await server.clock.advance(10_001);
+    const { kind, text } = await remove("local-lvm:vm-102-disk-0", { node: "pve2" });
+    expect(kind).toBe("unreachable");
+    expect(text).toContain("Node pve2 is offline. Nothing was deleted.");
+    expect(text).not.toContain("another node");
+  });
+});
