@@ -9,7 +9,7 @@ const input = z.object({
   guest: params.guest.optional(),
   guests: params.guests.optional(),
   name: z.string().min(1).max(100).optional().describe("default: prefix and UTC time"),
-  prefix: z.string().min(1).max(40).optional().describe("default auto-"),
+  prefix: z.string().min(1).max(100).optional().describe("default auto-"),
   keep: z.int().min(1).max(100).optional().describe("newest of the prefix that stay"),
   memory: z.boolean().optional().describe("the RAM of running VMs too"),
   description: z.string().max(4_000).optional(),
@@ -53,7 +53,13 @@ async function take(guest: string, args: Args, context: ToolContext): Promise<Sn
   const made = await context.proxmox.snapshots.create(guest, context.call, options);
   const { status } = made.guest.status ?? made.guest.row;
   const result = await settled(made, made.guest, { before: status, after: status }, context);
-  const planned = result.plan && { plan: { ...result.plan, removes: [...made.surplus] } };
+  const planned = result.plan && {
+    plan: {
+      ...result.plan,
+      removes: [...made.surplus],
+      ...(made.leaves.length > 0 && { leaves: [...made.leaves] }),
+    },
+  };
   return {
     ...result,
     ...planned,
@@ -71,9 +77,11 @@ function showOne(result: SnapshotResult): string {
     already: "was left alone",
   });
   const removes = (plan?.["removes"] ?? []) as readonly string[];
+  const leaves = (plan?.["leaves"] ?? []) as readonly string[];
   return [
     shown,
     ...(removes.length > 0 ? [`Then it would remove ${removes.join(", ")}.`] : []),
+    ...leaves,
     ...(removed.length > 0 ? [`Removed: ${removed.join(", ")}.`] : []),
   ].join("\n");
 }

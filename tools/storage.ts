@@ -99,7 +99,7 @@ export const deleteStorageContent = defineTool({
     confirm: z.string().max(300).optional().describe("the same volid"),
     ...params.changing,
   }),
-  output,
+  output: output.extend({ warnings: z.array(z.string()).optional() }),
   async run({ volume: volid, node, confirm: given, dry_run: dryRun }, context) {
     const deleted = await context.proxmox.volumes.delete(volid, context.call, {
       node,
@@ -115,15 +115,28 @@ export const deleteStorageContent = defineTool({
     const { volume, plan, changed, task } = deleted;
     const where = { volid, storage: volume.storage, node: volume.node };
     const done = { ...where, changed, plan, ...(task && { task }) };
-    return settled(done, ["present", "being deleted", "deleted"], dryRun, context);
+    const states = ["present", "being deleted", "deleted"] as const;
+    return { ...(await settled(done, states, dryRun, context)), ...unlooked(deleted.unchecked) };
   },
   show(result) {
-    if (result.plan) return showPlan(result);
+    const more = [...warnings(result), ...warnings(result.task ?? {})];
+    if (result.plan) return [showPlan(result), ...more].join("\n");
     const who = `${result.volid} on ${result.node}`;
-    if (result.task?.["state"] === "running") return goesOn(result, `${who} is being deleted`);
-    return [`${who} is deleted.`, ...warnings(result.task ?? {})].join("\n");
+    const goes = result.task?.["state"] === "running";
+    const what = goes ? goesOn(result, `${who} is being deleted`) : `${who} is deleted.`;
+    return [what, ...more].join("\n");
   },
 });
+
+const maxUnlooked = 9;
+
+/** What could not be looked at before, in the plan and in the answer as in the question. */
+function unlooked(unchecked: readonly string[]): { warnings?: string[] } {
+  if (unchecked.length === 0) return {};
+  const rest = unchecked.length - maxUnlooked;
+  const shown = unchecked.slice(0, maxUnlooked).map((one) => `use not checked for ${one}`);
+  return { warnings: rest > 0 ? [...shown, `use not checked for ${rest} more`] : shown };
+}
 
 function lossOf({ content, sizeBytes, vmid, createdAt, notes }: Volume): string {
   const made = createdAt === undefined ? "" : new Date(createdAt).toISOString().slice(0, 16);

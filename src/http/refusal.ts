@@ -186,5 +186,5 @@ function problem(
 
 /** What others say stands in a sentence of its own, so that it is not mistaken for ours. */
 function clause(text: string): string {
-  return text === "" ? "" : ` Proxmox says: ${text}`;
+  return text === "" ? "" : ` Proxmox says: ${/[.!?…]$/.test(text) ? text : `${text}.`}`;
 }

@@ -48,6 +48,7 @@ function taskFailed({
   type,
   exitstatus = "no reason given",
   log = [],
+  next = "Mend the cause before trying again",
 }: Report): Problem {
   const lines = log.map((line) => `\n  ${oneLine(line, 200)}`).join("");
   const tail = lines === "" ? "" : `\nLast lines of its log:${lines}\n`;
@@ -55,7 +56,7 @@ function taskFailed({
     "task_failed",
     `Task ${type} on ${node} failed: ${oneLine(exitstatus, 400)}.${tail}`,
     {
-      next: `Mend the cause before trying again; get_tasks with upid: "${upid}" has the whole log.`,
+      next: `${next}; get_tasks with upid: "${upid}" has the whole log.`,
       facts: { upid, node, type, exitstatus, log },
     },
   );

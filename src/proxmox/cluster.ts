@@ -2,6 +2,7 @@ import { path } from "../http/path.ts";
 import type { Call } from "./call.ts";
 import { fresh, tags } from "./freshness.ts";
 import { given } from "./inventory.ts";
+import { discreet } from "./task-text.ts";
 import { flag, number, record, records, text, type Wire } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
@@ -217,7 +218,10 @@ function readTask(row: Wire): ListedTask {
     ...given({
       id: text(row["id"]),
       endedAt: ended === undefined ? undefined : ended * 1000,
-      exitstatus: ended === undefined || status === "RUNNING" ? undefined : status,
+      exitstatus:
+        ended === undefined || status === undefined || status === "RUNNING"
+          ? undefined
+          : discreet(status),
     }),
   };
 }

@@ -11,11 +11,12 @@ import {
   readSource,
   type Source,
 } from "./download-source.ts";
-import type { Afterwards, Fetches } from "./fetches.ts";
+import type { Afterwards, Errand, Fetches } from "./fetches.ts";
 import { tags } from "./freshness.ts";
 import type { StorageRow } from "./inventory.ts";
+import { lookAtStorage } from "./lost-answers.ts";
 import type { Place, Storages } from "./storages.ts";
-import type { SettleOptions, Task, TaskReport } from "./task.ts";
+import type { Task } from "./task.ts";
 import type { Params } from "./verbs.ts";
 
 export interface DownloadOrder {
@@ -86,11 +87,11 @@ export class Downloads {
       checksum: checksum?.value,
       "checksum-algorithm": checksum?.algorithm,
     };
-    const plan = planOf({ storage, node, volid, source, params, against });
+    const plan = planOf({ storage, node, volid, source, params, against, existed });
     if (order.dryRun) return { storage, node, volid, existed, plan };
     if (against[0]) throw against[0];
     const task = await this.#begin(plan, { storage, node, volid, source, params }, after, call);
-    return { storage, node, volid, existed, plan, task };
+    return { storage, node, volid, existed, plan, task: existed ? compared(task, volid) : task };
   }
 
   /** Where a file of any origin would go; throws as `download` does. */
@@ -116,7 +117,7 @@ export class Downloads {
     const done = { storage, node, volid, existed, plan };
     if (order.dryRun || existed) return done;
     if (against[0]) throw against[0];
-    return { ...done, task: await this.#fetches.begin(found, {}, call) };
+    return { ...done, task: await this.#fetch(found, {}, call) };
   }
 
   /** The node that will do it: any that has a shared storage at hand, the only one with a local one, or the one that was named. */
@@ -174,7 +175,7 @@ export class Downloads {
 
   async #begin(
     { request }: Plan,
-    target: Omit<Target, "against">,
+    target: Omit<Target, "against" | "existed">,
     after: Afterwards,
     call: Call,
   ): Promise<Task> {
@@ -183,9 +184,17 @@ export class Downloads {
     const whole = { ...request, params: { url: source.url, ...params } };
     const errand = { storage, node, volid, request: whole };
     try {
-      return discreet(await this.#fetches.begin(errand, after, call), source);
+      return await this.#fetch(errand, after, call);
     } catch (error) {
       throw mayNotDownload(error, node, this.#principal);
+    }
+  }
+
+  async #fetch(errand: Errand, after: Afterwards, call: Call): Promise<Task> {
+    try {
+      return await this.#fetches.begin(errand, after, call);
+    } catch (error) {
+      throw lookAtStorage(error, errand);
     }
   }
 }
@@ -204,18 +213,36 @@ interface Target {
   readonly source: Source;
   readonly params: Params;
   readonly against: readonly Problem[];
+  readonly existed: boolean;
 }
 
 /** Shows the URL without its query; that one is sent only. Certificates are verified, as PVE does unless told otherwise. */
-function planOf({ storage, node, volid, source, params, against }: Target): Plan {
+function planOf({ storage, node, volid, source, params, against, existed }: Target): Plan {
+  const address = oneLine(source.shown, 200);
   return {
-    says: `lets ${node} download ${oneLine(source.shown, 200)} as ${volid}`,
+    says: existed
+      ? `lets ${node} only compare the checksum of ${volid}, which is there already: nothing is downloaded from ${address}`
+      : `lets ${node} download ${address} as ${volid}`,
     against,
     touches: [tags.storageContent(storage), tags.tasks],
     request: {
       method: "POST",
       path: path`/nodes/${node}/storage/${storage}/download-url`,
       params: { url: source.shown, ...params },
+    },
+  };
+}
+
+/** PVE never overwrites: whoever wants the other file takes another name, or deletes this one. */
+function compared(task: Task, volid: string): Task {
+  return {
+    upid: task.upid,
+    settle: async (options) => {
+      const report = await task.settle(options);
+      const other = report.state === "failed" && /checksum mismatch/.test(report.exitstatus ?? "");
+      if (!other) return report;
+      const next = `The file that is there as ${volid} is another one and was left alone: give another name as filename, or delete it first with delete_storage_content {volume: "${volid}"}`;
+      return { ...report, next };
     },
   };
 }
@@ -227,28 +254,6 @@ function severalNodes(storage: string, rows: readonly StorageRow[]): Problem {
     `Storage ${storage} is local to each of ${nodes.slice(0, 10).join(", ")}. Nothing was sent.`,
     { next: "Name one of them as node, or use a shared storage.", facts: { storage, nodes } },
   );
-}
-
-/** PVE prints the URL into the log of its task; the query of a signed one is taken out again. */
-function discreet(task: Task, { url, shown }: Source): Task {
-  if (url === shown) return task;
-  const clean = (text: string) => text.replaceAll(url, shown);
-  const report = (found: TaskReport): TaskReport => ({
-    ...found,
-    ...(found.exitstatus !== undefined && { exitstatus: clean(found.exitstatus) }),
-    ...(found.log && { log: found.log.map(clean) }),
-  });
-  return {
-    upid: task.upid,
-    settle: async (options: SettleOptions) => {
-      const { onProgress } = options;
-      const told = onProgress && {
-        onProgress: (progress: Parameters<typeof onProgress>[0]) =>
-          onProgress({ ...progress, message: clean(progress.message) }),
-      };
-      return report(await task.settle({ ...options, ...told }));
-    },
-  };
 }
 
 /** PVE names nothing where either of two rights would do: here the lesser is named. */

@@ -13,16 +13,19 @@ const reserved: Readonly<Record<GuestType, readonly string[]>> = {
   lxc: ["current", "pending", "vzdump"],
 };
 
-/** A prefix as it stands in names: letter first, then letters, digits, `_` and `-`; at most 22 characters. */
-export function validPrefix(prefix: string): string {
-  const plain = prefix.trim().replace(/[^a-zA-Z0-9_-]/gu, "-");
-  return (/^[a-zA-Z]/.test(plain) ? plain : `s${plain}`).slice(0, maxPrefix);
+/** Throws `invalid_input` for a prefix that would not stand in names as it is: another one might come to the same. */
+export function assertPrefix(prefix: string): void {
+  if (/^[a-zA-Z][a-zA-Z0-9_-]*$/.test(prefix) && prefix.length <= maxPrefix) return;
+  throw new Problem("invalid_input", `"${prefix.slice(0, 60)}" is no prefix for snapshots.`, {
+    next: `1 to ${maxPrefix} letters, digits, _ and -, a letter first.`,
+    facts: { argument: "prefix" },
+  });
 }
 
 /** The prefix and the time in UTC: `auto-20260131-120000`, with `-2` behind it where that is taken. `now` is in ms. */
 export function nameFor(prefix: string, now: number, taken: readonly string[]): string {
   const [date = "", time = ""] = new Date(now).toISOString().slice(0, 19).split("T");
-  const name = `${validPrefix(prefix)}${date.replaceAll("-", "")}-${time.replaceAll(":", "")}`;
+  const name = `${prefix}${date.replaceAll("-", "")}-${time.replaceAll(":", "")}`;
   for (let number = 1; number < 100; number++) {
     const numbered = number === 1 ? name : `${name}-${number}`;
     if (!taken.includes(numbered)) return numbered;
@@ -30,13 +33,12 @@ export function nameFor(prefix: string, now: number, taken: readonly string[]): 
   return name;
 }
 
-/** The names that `nameFor` has made with this prefix, the oldest first; whatever else begins alike is somebody else's. */
+/** The names that `nameFor` has made with this prefix, in the order of their stamps; whatever else begins alike is somebody else's. */
 export function generatedBy(prefix: string, names: readonly string[]): readonly string[] {
-  const start = validPrefix(prefix);
   const made = names.flatMap((name) => {
-    if (!name.startsWith(start)) return [];
+    if (!name.startsWith(prefix)) return [];
     const [, stamp, number = "1"] =
-      /^([0-9]{8}-[0-9]{6})(?:-([0-9]{1,2}))?$/.exec(name.slice(start.length)) ?? [];
+      /^([0-9]{8}-[0-9]{6})(?:-([0-9]{1,2}))?$/.exec(name.slice(prefix.length)) ?? [];
     return stamp === undefined ? [] : [{ name, key: `${stamp} ${number.padStart(2, "0")}` }];
   });
   return made.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ name }) => name);

@@ -4,10 +4,17 @@ import type { Call } from "./call.ts";
 import { type Changed, type Changes, conflict, lockedBy, type Plan } from "./changes.ts";
 import { snapshotsQuestion } from "./guest-details.ts";
 import type { Identified } from "./identity.ts";
-import { assertName, generatedBy, nameFor } from "./snapshot-names.ts";
+import { assertName, assertPrefix, nameFor } from "./snapshot-names.ts";
+import {
+  readTaken,
+  type Series,
+  seriesOf,
+  type Taken,
+  unfinishedWords,
+} from "./snapshot-series.ts";
 import { removal, touchesOf } from "./snapshot-work.ts";
 import type { TaskReport } from "./task.ts";
-import { guestWords, text } from "./values.ts";
+import { guestWords } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
 
 export interface SnapshotOptions {
@@ -27,6 +34,8 @@ export interface SnapshotOutcome extends Changed<Identified> {
   readonly memory: boolean;
   /** What `keep` would remove, for a plan. */
   readonly surplus: readonly string[];
+  /** What `keep` leaves alone because it is only half there, a sentence each, for a plan. */
+  readonly leaves: readonly string[];
   /** What `keep` has removed; complete when the task has settled. */
   readonly removed: readonly string[];
 }
@@ -45,24 +54,33 @@ export class Snapshots {
   }
 
   /**
-   * Throws `invalid_input` for a name that PVE would refuse and for the memory of a container, `conflict` for a name that is taken
+   * Throws `invalid_input` for a name or a prefix that PVE would refuse and for the memory of a container, `conflict` for a name that is taken
    * and for templates, `locked`, `busy` while another snapshot task of ours runs there.
    */
   async create(reference: string, call: Call, options: SnapshotOptions): Promise<SnapshotOutcome> {
+    if (options.name === undefined) assertPrefix(options.prefix);
     const removed: string[] = [];
-    let made = { name: "", memory: false, surplus: [] as readonly string[] };
+    let made: Made = { name: "", memory: false, surplus: [], leaves: [] };
     const plan = async (guest: Identified) => {
-      const names = await this.#names(guest, call);
+      const all = await this.#taken(guest, call);
+      const names = all.map((one) => one.name);
       const name = options.name ?? nameFor(options.prefix, this.#verbs.clock.now(), names);
       assertName(name, guest.type);
       const memory = options.memory && this.#hasMemory(guest);
-      const surplus = surplusOf([...names, name], options);
-      made = { name, memory, surplus };
+      const { keep, prefix } = options;
+      const series = keep === undefined ? none : seriesOf(all, { name, prefix, keep });
+      const leaves = series.unfinished.map((one) => unfinishedWords(one, guest.vmid));
+      made = { name, memory, surplus: series.surplus, leaves };
       return this.#plan(guest, options, { name, memory, names, removed });
     };
     const change = { reference, kind: "any" as const, state: options.memory, plan };
-    const changed = await this.#changes.run(change, call, { dryRun: options.dryRun });
-    return { ...changed, ...made, removed };
+    try {
+      const changed = await this.#changes.run(change, call, { dryRun: options.dryRun });
+      return { ...changed, ...made, removed };
+    } catch (error) {
+      const lost = isProblem(error, "outcome_unknown") && options.keep !== undefined;
+      throw lost ? nothingRemoved(error, made.name) : error;
+    }
   }
 
   #hasMemory(guest: Identified): boolean {
@@ -113,9 +131,8 @@ export class Snapshots {
     };
   }
 
-  async #names(guest: Identified, call: Call): Promise<readonly string[]> {
-    const snapshots = await this.#verbs.live(call, snapshotsQuestion(guest));
-    return snapshots.flatMap((snapshot) => text(snapshot["name"]) ?? []);
+  async #taken(guest: Identified, call: Call): Promise<readonly Taken[]> {
+    return readTaken(await this.#verbs.live(call, snapshotsQuestion(guest)));
   }
 
   /** The new one is there: now the oldest of its series go, one after the other. None of it makes the snapshot fail. */
@@ -126,8 +143,10 @@ export class Snapshots {
   ): Promise<TaskReport> {
     const remarks: string[] = [];
     try {
-      const names = await this.#names(guest, call);
-      const surplus = names.includes(name) ? surplusOf(names, { keep, prefix }) : [];
+      const all = await this.#taken(guest, call);
+      const there = all.some((one) => one.name === name && one.unfinished === undefined);
+      const { surplus, unfinished } = there ? seriesOf(all, { name, prefix, keep }) : none;
+      remarks.push(...unfinished.map((one) => unfinishedWords(one, guest.vmid)));
       for (const old of surplus) await this.#remove(guest, old, { removed, remarks }, call);
     } catch (error) {
       if (!isProblem(error)) throw error;
@@ -155,6 +174,8 @@ export class Snapshots {
   }
 }
 
+type Made = Pick<SnapshotOutcome, "name" | "memory" | "surplus" | "leaves">;
+
 interface Pruning {
   readonly guest: Identified;
   readonly name: string;
@@ -163,15 +184,16 @@ interface Pruning {
   readonly removed: string[];
 }
 
-/** The oldest of the series beyond `keep`; the names carry their time, so their order is their age. */
-function surplusOf(
-  names: readonly string[],
-  { keep, prefix }: Pick<SnapshotOptions, "keep" | "prefix">,
-): readonly string[] {
-  if (keep === undefined) return [];
-  const series = generatedBy(prefix, names);
-  return series.slice(0, Math.max(0, series.length - keep));
+/** What follows the end of a task cannot follow one that nobody knows. */
+function nothingRemoved({ message, next, facts, cause }: Problem, name: string): Problem {
+  return new Problem("outcome_unknown", `${message} Nothing was removed for keep.`, {
+    next: `${next} With include: ["snapshots"] it shows whether ${name} is there; the next call with keep removes what is too many.`,
+    facts: { ...facts, snapshot: name, removed: [] },
+    cause,
+  });
 }
+
+const none: Series = { surplus: [], unfinished: [] };
 
 /** PVE: AbstractConfig.pm, snapshot_create: refused in the task only. */
 function ofTemplate(guest: Identified): Problem {

@@ -2,6 +2,7 @@ import type { Tag } from "../cache/store.ts";
 import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
 import type { Call, Progress } from "./call.ts";
+import { discreet } from "./task-text.ts";
 import { parseUpid, record, records, text, type Upid } from "./values.ts";
 import type { Question } from "./verbs.ts";
 
@@ -18,6 +19,8 @@ export interface TaskReport {
   readonly exitstatus?: string;
   /** Warnings of a success, or the last lines of a failure. */
   readonly log?: readonly string[];
+  /** The next step after a failure, where we know better than to mend the cause. */
+  readonly next?: string;
   /** What we have to say of it: a step after it that could not be done. */
   readonly remarks?: readonly string[];
   /** Why its state could not be asked at the last look: what is said of it may be old. */
@@ -78,7 +81,7 @@ export function logQuestion(upid: Upid, start: number, limit: number) {
     freshness: { trustedMs: 0, keptMs: 0, tags: [] },
     parse: (data: unknown, { total = 0 }: { readonly total?: number }) => ({
       total,
-      lines: records(data).map((line) => text(line["t"]) ?? ""),
+      lines: records(data).map((line) => discreet(text(line["t"]) ?? "")),
     }),
   };
 }
@@ -86,7 +89,7 @@ export function logQuestion(upid: Upid, start: number, limit: number) {
 function readStatus(data: unknown, upid: Upid): TaskReport {
   const wire = record(data);
   if (text(wire["status"]) === "running") return { ...identity(upid), state: "running" };
-  const exitstatus = text(wire["exitstatus"]) ?? "unexpected status";
+  const exitstatus = discreet(text(wire["exitstatus"]) ?? "unexpected status");
   return { ...identity(upid), state: stateOf(exitstatus), exitstatus };
 }
 

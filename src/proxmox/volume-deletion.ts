@@ -1,11 +1,12 @@
 import { path, rest } from "../http/path.ts";
-import { Problem } from "../problem.ts";
+import { isProblem, Problem } from "../problem.ts";
 import { closest } from "../text.ts";
 import type { Call } from "./call.ts";
 import type { Plan } from "./changes.ts";
 import { tags } from "./freshness.ts";
 import type { Lookup } from "./lookup.ts";
-import type { Storages, Unasked } from "./storages.ts";
+import { lookAtStorage } from "./lost-answers.ts";
+import type { Content, Storages, Unasked } from "./storages.ts";
 import type { Task } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import type { Verbs } from "./verbs.ts";
@@ -52,8 +53,7 @@ export class VolumeDeletions {
   async delete(volid: string, call: Call, options: VolumeDeletionOptions): Promise<VolumeDeletion> {
     const storage = storageOf(volid);
     if (storage === undefined) throw noVolid(volid);
-    const where = { node: options.node, live: true };
-    const { volumes, unasked } = await this.#storages.content(storage, where, call);
+    const { volumes, unasked } = await this.#content(storage, options.node, call);
     const volume = theOne(volid, volumes, unasked);
     const siblings = volumes.filter((other) => other.node === volume.node);
     const uses = await this.#use.of(volume, siblings, call);
@@ -62,15 +62,27 @@ export class VolumeDeletions {
     if (options.dryRun) return { volume, plan, unchecked, changed: false };
     if (plan.against[0]) throw plan.against[0];
     await options.confirm(volume, unchecked);
-    const task = await this.#send(plan, call);
+    const task = await this.#send(volume, plan, call);
     return { volume, plan, unchecked, changed: true, ...(task && { task }) };
   }
 
+  async #content(storage: string, node: string | undefined, call: Call): Promise<Content> {
+    try {
+      return await this.#storages.content(storage, { node, live: true }, call);
+    } catch (error) {
+      throw isProblem(error, "conflict", "unreachable", "timeout") ? notNow(error, storage) : error;
+    }
+  }
+
   /** Proxmox answers with a task, or with null when it was quick. */
-  async #send({ request, touches }: Plan, call: Call): Promise<Task | undefined> {
+  async #send(volume: Volume, { request, touches }: Plan, call: Call): Promise<Task | undefined> {
     if (!request) throw new TypeError("a deletion is planned with its request");
-    const answer = await this.#verbs.change(call, request, touches);
-    return answer === null ? undefined : this.#tasks.follow(answer, { touches });
+    try {
+      const answer = await this.#verbs.change(call, request, touches);
+      return answer === null ? undefined : this.#tasks.follow(answer, { touches });
+    } catch (error) {
+      throw lookAtStorage(error, volume);
+    }
   }
 }
 
@@ -127,6 +139,16 @@ function notThere(volid: string, volumes: readonly Volume[], unasked: readonly U
   return new Problem("not_found", [`No node lists ${volid}.`, ...hints].join(" "), {
     next: `See what is there with list_storage {storage: "${storageOf(volid) ?? ""}"}; what these credentials may not use is not listed.`,
     facts: { volid, closest: near, unasked: unasked.map(({ node }) => node) },
+  });
+}
+
+/** No other storage or node helps: this volume is where it is. */
+function notNow({ kind, message, facts, cause }: Problem, storage: string): Problem {
+  const said = message.endsWith("Nothing was sent.") ? message : `${message} Nothing was deleted.`;
+  return new Problem(kind, said, {
+    next: `Try again when it answers: list_storage {storage: "${storage}", max_age_s: 0} shows that; a disabled storage has to be enabled, and a node to be back (get_cluster).`,
+    facts: { ...facts, storage },
+    cause,
   });
 }
 

@@ -9,6 +9,7 @@ import { type GuestRow, type Inventory, isOffline } from "./inventory.ts";
 import { configQuestion, type Lookup } from "./lookup.ts";
 import { type GuestId, guestWords, text } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
+import { guestPath, Visibility } from "./visibility.ts";
 import type { Volume } from "./volumes.ts";
 
 /** What was found out about who uses a volume. */
@@ -30,15 +31,17 @@ const named = new Set(["images", "rootdir", "iso", "snippets"]);
 export class VolumeUse {
   readonly #verbs: Verbs;
   readonly #lookup: Lookup;
+  readonly #visibility: Visibility;
 
   constructor(verbs: Verbs, lookup: Lookup) {
     this.#verbs = verbs;
     this.#lookup = lookup;
+    this.#visibility = new Visibility(verbs);
   }
 
   /**
-   * The owner's configuration and its snapshots are read past the cache, the other guests' from memory where that is fresh, at most 200,
-   * those on the volume's own node where it is local. Throws `conflict` where the owner is there but can't be asked.
+   * All is read past the cache: the owner's configuration and its snapshots, and the other guests' configurations, at most 200, those
+   * on the volume's own node where it is local. Throws `conflict` where the owner can't be asked, or may be there unseen.
    */
   async of(volume: Volume, siblings: readonly Volume[], call: Call): Promise<Uses> {
     const clones = siblings.filter((other) => isCloneOf(other, volume));
@@ -48,10 +51,18 @@ export class VolumeUse {
     const owner = volume.vmid === undefined ? undefined : inventory.byVmid.get(volume.vmid);
     if (owner) by.push(...(await this.#owner(owner, volume, inventory, call)));
     if (by.length > 0) return { by, unchecked: [] };
+    if (!owner) await this.#assertGone(volume, call);
     const rows = inventory.guests.filter(
       (row) => row !== owner && (volume.shared || row.node === volume.node),
     );
     return this.#scan(rows, volume, inventory, call);
+  }
+
+  /** Without a row the owner is gone only where these credentials would see it. */
+  async #assertGone(volume: Volume, call: Call): Promise<void> {
+    const { vmid } = volume;
+    if (vmid === undefined || (await this.#visibility.ofGuest(vmid, call))) return;
+    throw unseenOwner(volume, vmid);
   }
 
   async #owner(
@@ -62,11 +73,7 @@ export class VolumeUse {
   ): Promise<readonly string[]> {
     const who = `${guestWords(row, this.#lookup.found(row, inventory).name)} on ${row.node}`;
     try {
-      const [config, present] = await Promise.all([
-        this.#verbs.live(call, configQuestion(row)),
-        this.#verbs.live(call, presentConfigQuestion(row)),
-      ]);
-      const key = keyOf(config, volume.volid) ?? keyOf(present, volume.volid);
+      const key = await this.#keyNow(row, volume.volid, true, call);
       if (key !== undefined) return [`${who} uses it as ${key}`];
       const snapshots = await this.#verbs.live(call, snapshotsQuestion(row));
       const names = snapshots.flatMap((snapshot) => text(snapshot["name"]) ?? []);
@@ -81,6 +88,13 @@ export class VolumeUse {
     }
   }
 
+  /** Under which key a guest has it, in its configuration or, where it may run, in what it really has at the moment. */
+  async #keyNow(row: GuestRow, volid: string, mayRun: boolean, call: Call) {
+    const key = keyOf(await this.#verbs.live(call, configQuestion(row)), volid);
+    if (key !== undefined || !mayRun) return key;
+    return keyOf(await this.#verbs.live(call, presentConfigQuestion(row)), volid);
+  }
+
   async #scan(
     rows: readonly GuestRow[],
     { volid }: Volume,
@@ -93,8 +107,7 @@ export class VolumeUse {
     await pooled(rows.slice(0, maxScanned), async (row) => {
       if (isOffline(inventory, row.node)) return unchecked.push(`${word(row)}: node offline`);
       try {
-        const config = await this.#verbs.observe(call, configQuestion(row));
-        const key = keyOf(config, volid);
+        const key = await this.#keyNow(row, volid, row.status !== "stopped", call);
         if (key !== undefined) by.push(`${word(row)} on ${row.node} uses it as ${key}`);
       } catch (error) {
         if (!isProblem(error) || error.kind === "cancelled") throw error;
@@ -103,8 +116,13 @@ export class VolumeUse {
       return undefined;
     });
     const more = rows.length - maxScanned;
-    if (more > 0) unchecked.push(`${more} more guests`);
-    return { by, unchecked };
+    const all = [
+      ...((await this.#visibility.ofAll(call)) ? [] : [unseenGuests]),
+      ...(rows.length > 0 ? ["snapshots of other guests"] : []),
+      ...(more > 0 ? [`${more} more guests`] : []),
+      ...unchecked,
+    ];
+    return { by, unchecked: all };
   }
 }
 
@@ -145,6 +163,20 @@ function isCloneOf(other: Volume, base: Volume): boolean {
   const file = inner.slice(inner.lastIndexOf("/") + 1);
   const pieces = (other.parent ?? "").split(/[/@:]/);
   return other.volid.startsWith(`${base.volid}/`) || pieces.includes(file);
+}
+
+const unseenGuests = "guests that are not visible with these credentials (VM.Audit on /vms)";
+
+function unseenOwner({ volid }: Volume, vmid: number): Problem {
+  const at = guestPath(vmid);
+  return new Problem(
+    "conflict",
+    `Whether ${volid} is in use can't be known: its owner guest ${vmid} is not visible with these credentials (VM.Audit on ${at}). Nothing was sent.`,
+    {
+      next: `Have it granted on the host: pveum acl modify ${at} --roles PVEAuditor, with --users or --tokens; get_connection_status says who asks.`,
+      facts: { volid, vmid, path: at, privileges: ["VM.Audit"] },
+    },
+  );
 }
 
 function unknownUse(volume: Volume, who: string, cause: Problem): Problem {

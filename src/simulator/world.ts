@@ -29,6 +29,8 @@ export interface Snapshot {
   parent?: string;
   /** The volume that holds the RAM, when it was saved. */
   readonly vmstate?: string;
+  /** Where taking or removing it came to no end. */
+  snapstate?: "prepare" | "delete";
   readonly config: Config;
 }
 

@@ -132,3 +132,50 @@ test("the query of a signed URL is sent and never repeated", async () => {
   expect(said).not.toContain("topsecret");
   expect(failed.text).toContain("a.iso?…");
 });
+
+test("nor does get_tasks repeat it, in log, exit status or list, whoever began the task", async () => {
+  const url = `${site}a.iso?signature=topsecret#also-secret`;
+  const { data } = await download({ url });
+  const failing = "https://me:topsecret@mirror.example/b.iso?signature=topsecret";
+  const upid = "UPID:pve1:000006F2:0001E240:6955CF0F:download:b.iso:root@pam:";
+  const exit = `download of '${failing}' failed`;
+  const path = new RegExp(`${upid}/(status|log)$`);
+  const begun = Math.floor(server.clock.now() / 1000);
+  const row = { upid, node: "pve1", type: "download", id: "b.iso", user: "root@pam" };
+  const reply = (pattern: RegExp, answer: unknown) =>
+    server.simulator.faults.reply(
+      {
+        status: 200,
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ data: answer }),
+      },
+      { method: "GET", path: pattern },
+    );
+  reply(new RegExp(`${upid}/status$`), { status: "stopped", exitstatus: exit });
+  reply(path, [{ n: 1, t: `downloading ${failing} to /b.iso` }]);
+  reply(/\/tasks$/, [{ ...row, starttime: begun, endtime: begun + 1, status: exit }]);
+  const ours = await server.call("get_tasks", { upid: data["upid"] });
+  const theirs = await server.call("get_tasks", { upid });
+  const failed = await server.call("get_tasks", { state: "failed" });
+  const recent = await server.call("get_tasks");
+  expect(theirs.data["task"]).toMatchObject({ state: "failed" });
+  for (const { text, data: shown } of [ours, theirs, failed, recent]) {
+    expect(text + JSON.stringify(shown)).not.toMatch(/topsecret|also-secret/);
+  }
+  expect(ours.text).toContain("/a.iso?… to ");
+  expect(theirs.text).toContain("https://…@mirror.example/b.iso?… to /b.iso");
+  expect(failed.text).toContain("b.iso?…");
+});
+
+test.each([
+  ["download-url", { url: `${site}a.iso` }, "local:iso/a.iso"],
+  ["aplinfo", { content: "vztmpl", url: "debian-12-standard" }, "local:vztmpl/debian-12-standard"],
+])("an answer of %s that got lost sends to the storage", async (call, args, volid) => {
+  server.simulator.faults.cutAfterWorld({ method: "POST", path: new RegExp(`${call}$`) });
+  const { kind, text } = await download(args);
+  expect(kind).toBe("outcome_unknown");
+  expect(text).toContain('get_tasks {node: "pve1"}');
+  expect(text).toMatch(/list_storage \{storage: "local", node: "pve1", max_age_s: 0\}/);
+  expect(text).toContain(volid);
+  expect(text).not.toContain("get_vm");
+});

@@ -162,11 +162,20 @@ describe("a file that is there already", () => {
     expect(stored("", volid)).toBe(before);
   });
 
+  test("with dry_run says that it would only compare", async () => {
+    const { data, text } = await download({ checksum: wrong, dry_run: true });
+    expect(data).toMatchObject({ status: "present", changed: false });
+    expect(text).toContain(`only compare the checksum of ${volid}`);
+  });
+
   test("with another checksum fails, and stays as it was", async () => {
     const before = stored("", volid);
-    const { kind, facts } = await download({ checksum: wrong });
+    const { kind, text, facts } = await download({ checksum: wrong });
     expect(kind).toBe("task_failed");
     expect(facts["exitstatus"]).toContain("aborting");
+    expect(text).toContain("another name as filename");
+    expect(text).toContain(`delete_storage_content {volume: "${volid}"}`);
+    expect(text).not.toContain("Mend the cause");
     expect(before).toBeDefined();
     expect(stored("", volid)).toBe(before);
   });

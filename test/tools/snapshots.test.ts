@@ -65,11 +65,26 @@ describe("create_snapshot", () => {
 
   test("makes a name of prefix and time", async () => {
     expect((await snapshot({ guest: "web-1" })).data["snapshot"]).toBe("auto-20260101-120015");
-    const other = await snapshot({ guest: "dns-1", prefix: "2. Nächte " });
-    expect(other.data["snapshot"]).toMatch(/^s2--N-chte20260101-\d{6}$/);
-    const long = await snapshot({ guest: "web-2", prefix: "x".repeat(40) });
-    expect(String(long.data["snapshot"]).length).toBeLessThanOrEqual(40);
+    const long = await snapshot({ guest: "web-2", prefix: "x".repeat(22) });
+    expect(long.data["snapshot"]).toMatch(/^x{22}20260101-\d{6}$/);
     expect(names(102)).toEqual([long.data["snapshot"]]);
+  });
+
+  test.each([
+    "x".repeat(23),
+    "x".repeat(41),
+    "production-web-server-blue-",
+    "team.a-",
+    "team a-",
+    " a-",
+    "1-",
+    "ü-",
+  ])("a prefix that would not stand in the name as it is: %s", async (prefix) => {
+    for (const more of [{}, { keep: 1 }, { dry_run: true }]) {
+      const { kind, text } = await refused({ guest: "web-1", prefix, ...more });
+      expect(kind).toBe("invalid_input");
+      expect(text).toContain("1 to 22 letters, digits, _ and -, a letter first");
+    }
   });
 
   test("two in one second have two names", async () => {

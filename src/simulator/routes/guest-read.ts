@@ -116,6 +116,7 @@ function snapshots(guest: Guest): unknown[] {
     description: snapshot.description,
     ...(guest.type === "qemu" ? { vmstate: snapshot.vmstate === undefined ? 0 : 1 } : {}),
     ...(snapshot.parent === undefined ? {} : { parent: snapshot.parent }),
+    ...(snapshot.snapstate === undefined ? {} : { snapstate: snapshot.snapstate }),
   }));
   const parent = guest.config["parent"];
   const current = {

@@ -1,0 +1,99 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { addToken } from "../../src/simulator/world-builder.ts";
+import { toolsets } from "../../tools/index.ts";
+import { type Lab, lab } from "../kit.ts";
+
+const keeper = { tokenId: "keeper@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
+const isoVolid = "nfs-shared:iso/virtio-win-0.1.285.iso";
+
+let server: Lab;
+
+/** Somebody who may do everything to storages, and see what these roles let them see besides. */
+async function start(roles: Readonly<Record<string, string>> = {}) {
+  server = await lab({ token: keeper, settleMs: 0, tools: Object.values(toolsets).flat() });
+  addToken(server.simulator.world, {
+    id: keeper.tokenId,
+    secret: keeper.secret,
+    roles: { "/storage": "PVEDatastoreAdmin", ...roles },
+  });
+  await server.clock.advance(15_000);
+}
+
+beforeEach(() => start());
+afterEach(() => server.close());
+
+const world = () => server.simulator.world;
+const there = (volid: string, node = "") => world().volumes.has(`${node}/${volid}`);
+
+/** Deletes with the confirmation that is asked for, and what of it was sent. */
+async function remove(volume: string, args: Record<string, unknown> = {}) {
+  const mark = server.simulator.log.mark();
+  const answer = await server.call("delete_storage_content", { volume, confirm: volume, ...args });
+  const sent = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
+  return { ...answer, sent };
+}
+
+describe("an owner that is not visible", () => {
+  test.each([
+    ["of a running VM", "local-lvm:vm-101-disk-0", "pve1", 101],
+    ["of a container", "local-lvm:vm-200-disk-0", "pve1", 200],
+    ["of a template", "nfs-shared:9000/base-9000-disk-0.qcow2", "", 9000],
+  ])("keeps the disk %s", async (_, volid, node, vmid) => {
+    for (const args of [{}, { dry_run: true }, { confirm: undefined }]) {
+      const { kind, text, facts, sent } = await remove(volid, args);
+      expect(kind, text).toBe("conflict");
+      expect(text).toContain(
+        `guest ${vmid} is not visible with these credentials (VM.Audit on /vms/${vmid})`,
+      );
+      expect(text).toContain(`pveum acl modify /vms/${vmid} --roles PVEAuditor`);
+      expect(facts).toMatchObject({ vmid, path: `/vms/${vmid}`, privileges: ["VM.Audit"] });
+      expect(sent).toEqual([]);
+    }
+    expect(there(volid, node)).toBe(true);
+  });
+
+  test("one that nobody could have overlooked is gone, and its disk may go", async () => {
+    await server.close();
+    await start({ "/vms/777": "PVEAuditor" });
+    for (const vmid of [777, 778]) {
+      const volid = `local-lvm:vm-${vmid}-disk-0`;
+      const figures = { format: "raw", sizeBytes: 1024 ** 3, ctime: 1_767_000_000, vmid };
+      world().volumes.set(`pve1/${volid}`, { volid, node: "pve1", content: "images", ...figures });
+    }
+    expect((await remove("local-lvm:vm-777-disk-0")).data["status"]).toBe("deleted");
+    expect((await remove("local-lvm:vm-778-disk-0")).kind).toBe("conflict");
+    expect(there("local-lvm:vm-778-disk-0", "pve1")).toBe(true);
+  });
+});
+
+describe("other guests that are not visible", () => {
+  const unseen = /guests that are not visible with these credentials \(VM\.Audit on \/vms\)/;
+
+  test("are told in the question", async () => {
+    const { kind, text, facts } = await remove(isoVolid, { confirm: undefined });
+    expect(kind).toBe("confirmation_required");
+    expect(JSON.stringify(facts["lost"])).toMatch(unseen);
+    expect(text).toMatch(unseen);
+  });
+
+  test("are not told where all are visible", async () => {
+    await server.close();
+    await start({ "/vms": "PVEAuditor" });
+    const { kind, facts } = await remove(isoVolid, { confirm: undefined });
+    expect(kind).toBe("confirmation_required");
+    expect(JSON.stringify(facts["lost"])).not.toMatch(unseen);
+  });
+
+  test("are told where the right does not reach below /vms", async () => {
+    const { acl } = world();
+    acl.push({
+      path: "/vms",
+      who: "keeper@pve",
+      kind: "user",
+      role: "PVEAuditor",
+      propagate: false,
+    });
+    const { facts } = await remove(isoVolid, { confirm: undefined });
+    expect(JSON.stringify(facts["lost"])).toMatch(unseen);
+  });
+});
