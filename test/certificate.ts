@@ -29,7 +29,7 @@ export async function selfSigned(name = "localhost"): Promise<Certificate> {
 }
 
 export interface CertificateOptions {
-  /** DNS names and IPv4 addresses. */
+  /** DNS names and IPv4 addresses; an empty list: no subjectAltName at all. */
   readonly names?: readonly string[];
   /** Whether it may issue others. */
   readonly authority?: boolean;
@@ -55,15 +55,19 @@ export async function certificate(
     notAfterDate: options.until ?? new Date("2028-01-01T00:00:00Z"),
     extensions: [
       { name: "basicConstraints", cA: authority, critical: true },
-      {
-        name: "subjectAltName",
-        altNames: names.map((one) =>
-          isIP(one) === 0 ? { type: 2 as const, value: one } : { type: 7 as const, ip: one },
-        ),
-      },
+      ...(names.length > 0 ? [alternatives(names)] : []),
     ],
     ...(issuer && { ca: issuer }),
     ...(passphrase !== undefined && { passphrase }),
   });
   return { key: pems.private, cert: pems.cert };
+}
+
+function alternatives(names: readonly string[]) {
+  return {
+    name: "subjectAltName" as const,
+    altNames: names.map((one) =>
+      isIP(one) === 0 ? { type: 2 as const, value: one } : { type: 7 as const, ip: one },
+    ),
+  };
 }

@@ -146,10 +146,11 @@ function assertValid(one: X509Certificate, now: number): void {
   }
 }
 
-/** Whether the certificate is one for at least one of these host names and addresses. */
+/** Whether its subjectAltName has at least one of these host names and addresses: nobody looks into the subject any more. */
 export function isFor(certificate: X509Certificate, names: readonly string[]): boolean {
+  const named = { subject: "never" } as const;
   return names.some((name) =>
-    Boolean(isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name)),
+    Boolean(isIP(name) === 0 ? certificate.checkHost(name, named) : certificate.checkIP(name)),
   );
 }
 

@@ -45,7 +45,7 @@ export class Recognitions {
     call: Call,
   ): Promise<Recognition> {
     const names = namesOf(node, before);
-    const foreign = next.bundle && this.#misnamed(next.bundle, names);
+    const foreign = next.bundle && (await this.#misnamed(next.bundle, node, names, call));
     const { trusts } = this.#verbs.api;
     const dialled = trusts.length > 0 && (await this.#dials(node, names, before, call));
     if (!dialled || next.fingerprint === undefined) {
@@ -121,10 +121,22 @@ export class Recognitions {
     return `This server would not trust that certificate and could not reach ${node} any more: set PROXMOX_FINGERPRINT=${bundle.chain[0].fingerprint256} or PROXMOX_CA_FILE accordingly.`;
   }
 
-  #misnamed({ chain: [leaf] }: Bundle, names: readonly string[]): string | undefined {
-    const dialled = this.#verbs.api.hosts.map(hostnameOf);
-    if (isFor(leaf, [...names, ...dialled])) return undefined;
-    return `The certificate (${nameOf(leaf)}) is for none of the node's names: ${names.join(", ")}.`;
+  /** The name that we dial is one of the node's where the node is the one that answers; a round robin's is for nobody to know. */
+  async #misnamed(
+    { chain: [leaf] }: Bundle,
+    node: string,
+    names: readonly string[],
+    call: Call,
+  ): Promise<string | undefined> {
+    if (isFor(leaf, names)) return undefined;
+    if (isFor(leaf, [hostnameOf(this.#verbs.api.host)]) && (await this.#answering(call)) === node) {
+      return undefined;
+    }
+    const bare =
+      leaf.subjectAltName === undefined
+        ? " It has no subjectAltName, and browsers take no name from its subject."
+        : "";
+    return `The certificate (${nameOf(leaf)}) is for none of the node's names: ${names.join(", ")}.${bare}`;
   }
 }
 

@@ -31,25 +31,26 @@ export function clusterRoutes(): Route[] {
       handle: nextId,
     },
     { method: "GET", path: "/cluster/status", permission: audit, handle: status },
-    {
-      method: "GET",
-      path: "/cluster/options",
-      permission: audit,
-      handle: options,
-    },
+    { method: "GET", path: "/cluster/options", handle: options },
     { method: "GET", path: "/cluster/backup", permission: audit, handle: backupJobs },
     { method: "GET", path: "/cluster/replication", handle: () => [] },
   ];
 }
 
-/** GET /cluster/options: datacenter.cfg, and the tags that anybody may use because some guest has them. */
-function options({ cluster: { world } }: Call): unknown {
-  const tags = [...world.guests.values()].flatMap(({ config }) =>
-    (config["tags"] ?? "").split(";"),
+/** GET /cluster/options: datacenter.cfg, less of it without Sys.Audit on /, and the tags of guests that one may see. */
+function options({ cluster: { world }, access }: Call): unknown {
+  const seen = [...world.guests.values()].filter(({ vmid }) =>
+    access.has(`/vms/${vmid}`, "VM.Audit"),
   );
+  const tags = seen.flatMap(({ config }) => (config["tags"] ?? "").split(";"));
   const allowed = [...new Set(tags)].filter((tag) => tag !== "").sort();
-  return { ...world.options, "allowed-tags": allowed };
+  const all = access.has("/", "Sys.Audit");
+  const shown = Object.entries(world.options).filter(([key]) => all || forAll.includes(key));
+  return { ...Object.fromEntries(shown), "allowed-tags": allowed };
 }
+
+/** What everybody gets to see of datacenter.cfg. */
+const forAll: readonly string[] = ["console", "tag-style"];
 
 /** GET /cluster/tasks: at most 25 a node; without Sys.Audit on / only the user's own, and a token is no user. */
 function recentTasks({ cluster, access }: Call): unknown[] {

@@ -6,7 +6,6 @@ import { refuseStorages } from "../guest-storages.ts";
 import { removeGuest, takenText } from "../guests.ts";
 import { importDisks, MissingVolume, refuseMissing } from "../import-disks.ts";
 import type { Parameters } from "../parameters.ts";
-import type { Access } from "../permissions.ts";
 import { startWork, taskPrefix } from "../power.ts";
 import { randomUuid } from "../random.ts";
 import { died, forbidden, Refusal } from "../refusal.ts";
@@ -49,19 +48,22 @@ function route(type: GuestType, parameters: Parameters): Route {
   return {
     method: "POST",
     path: `/nodes/{node}/${type}`,
-    permission: mayCreate,
     parameters,
-    handle: (call) => (isRestore(call.values, type) ? restore(call, type) : create(call, type)),
+    // Declared for everybody: who may is judged in the code, once node and parameters are in order.
+    handle: (call) => {
+      mayCreate(call);
+      return isRestore(call.values, type) ? restore(call, type) : create(call, type);
+    },
   };
 }
 
 /** VM.Allocate on the new id or on the pool: an `or`, so the refusal names nothing. */
-function mayCreate(access: Access, given: Readonly<Record<string, string>>): void {
-  if (access.has(`/vms/${given["vmid"]}`, "VM.Allocate")) return;
+function mayCreate({ access, values }: Call): void {
+  if (access.has(`/vms/${values["vmid"]}`, "VM.Allocate")) return;
   // Restores look for themselves, also whether there is a guest to write over.
-  if (isRestore(given, "qemu") || isRestore(given, "lxc")) return;
-  if (given["pool"] !== undefined && access.has(`/pool/${given["pool"]}`, "VM.Allocate")) return;
-  if (/^[1-9]\d{2,8}$/.test(given["vmid"] ?? "")) throw forbidden();
+  if (isRestore(values, "qemu") || isRestore(values, "lxc")) return;
+  if (values["pool"] !== undefined && access.has(`/pool/${values["pool"]}`, "VM.Allocate")) return;
+  throw forbidden();
 }
 
 /** Synchronous: privileges, pool, storages, the id. The config exists, locked, when the answer goes out. */

@@ -3,7 +3,7 @@ import { answerValue, configAnswer, digestOf } from "../guest-config.ts";
 import { currentStatus, listEntry } from "../guest-status.ts";
 import { guestOf } from "../guests.ts";
 import { died } from "../refusal.ts";
-import { type Call, needs, type Route } from "../route.ts";
+import { type Call, needs, needsAny, type Route } from "../route.ts";
 import type { Guest, GuestType } from "../world.ts";
 
 const flag = { type: "boolean", optional: true } as const;
@@ -25,7 +25,10 @@ export function guestReadRoutes(): Route[] {
     read(type, "pending", {}, (_, guest) => pending(guest)),
     read(type, "status/current", {}, ({ cluster }, guest) => currentStatus(cluster, guest)),
     read(type, "snapshot", {}, (_, guest) => snapshots(guest)),
-    read(type, "snapshot/{snapname}/config", {}, snapshotConfig),
+    {
+      ...read(type, "snapshot/{snapname}/config", {}, snapshotConfig),
+      permission: needsAny("/vms/{vmid}", "VM.Snapshot", "VM.Snapshot.Rollback", "VM.Audit"),
+    },
   ]);
 }
 

@@ -1,6 +1,6 @@
 import type { Values } from "../parameters.ts";
 import { Access } from "../permissions.ts";
-import { died, Refusal } from "../refusal.ts";
+import { died, forbidden, Refusal } from "../refusal.ts";
 import type { Call, Route } from "../route.ts";
 import {
   isChallenge,
@@ -40,6 +40,7 @@ export function loginRoutes(): Route[] {
       method: "PUT",
       path: "/access/password",
       ticketOnly: true,
+      permission: mayChange,
       parameters: {
         userid: { type: "string", maxLength: 64 },
         password: { type: "string", minLength: 8, maxLength: 64 },
@@ -131,12 +132,20 @@ function capabilities(access: Access): Record<string, Record<string, 1>> {
   return answer;
 }
 
+/** An `or`, so the refusal names nothing. */
+function mayChange(access: Access, { userid = "" }: Readonly<Record<string, string>>): void {
+  if (access.name === userid) return;
+  const realm = `/access/realm/${userid.split("@").at(-1)}`;
+  const both =
+    access.has(realm, "Realm.AllocateUser") && access.has("/access/groups", "User.Modify");
+  if (!both) throw forbidden();
+}
+
 /** One's own with the old one beside it; root@pam may set anybody's. */
 function changePassword({ cluster, access, values }: Call): null {
   const { userid = "", password, "confirmation-password": old } = values;
   const user = cluster.world.users.get(userid);
   if (access.name !== "root@pam") {
-    if (access.name !== userid) access.need("/access/groups", "User.Modify");
     if (access.identity.user.password !== old) throw failed();
   }
   if (!user) throw died(`no such user ('${userid}')`);

@@ -1,5 +1,5 @@
 import { died, forbidden } from "../refusal.ts";
-import { type Call, needs, needsAny, Page, type Route } from "../route.ts";
+import { type Call, needs, Page, type Route } from "../route.ts";
 
 const count = { type: "integer", optional: true, minimum: 0 } as const;
 const text = { type: "string", optional: true } as const;
@@ -14,7 +14,6 @@ export function nodeFactRoutes(): Route[] {
     {
       method: "GET",
       path: "/nodes/{node}/network",
-      permission: needsAny("/nodes/{node}", "Sys.Audit", "Sys.Modify"),
       parameters: { type: text },
       handle: network,
     },
@@ -129,7 +128,8 @@ function time({ cluster }: Call): unknown {
   return { time: now, localtime: now, timezone: "UTC" };
 }
 
-function network({ cluster, values }: Call): unknown[] {
+function network({ cluster, access, values }: Call): unknown[] {
+  access.needAny(`/nodes/${values["node"]}`, ["Sys.Audit", "Sys.Modify"]);
   const { world } = cluster;
   const ip = world.nodes.get(values["node"] ?? "")?.ip ?? "";
   const families = ["inet"];
