@@ -72,7 +72,8 @@ export async function created(
   if (made.already) return { ...base, vmid: guest.vmid, status: after, changed: false };
   if (!task) {
     const sent = requests.map(({ method, path, params = {} }) => ({ method, path, params }));
-    const plan = { says, requests: sent, against: [] };
+    const against = made.against?.map(({ kind, message }) => ({ kind, message })) ?? [];
+    const plan = { says, requests: sent, against };
     return { ...base, vmid: guest.vmid, status: "absent", changed: false, plan };
   }
   const report = await context.settle(task);

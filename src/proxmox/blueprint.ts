@@ -1,4 +1,5 @@
 import { path } from "../http/path.ts";
+import type { Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import type { Afterwards } from "./fetches.ts";
 import { Stages } from "./stages.ts";
@@ -62,6 +63,8 @@ export interface Made {
   readonly task?: Task;
   /** It is there already, as it was wished for. */
   readonly already?: true;
+  /** Why a plan would be refused. */
+  readonly against?: readonly Problem[];
 }
 
 /** A blueprint with the vmid that it has at the moment. */

@@ -5,11 +5,13 @@ import type { Cluster } from "./cluster.ts";
 import type { Creations } from "./create-guest.ts";
 import { defaultMemory, type VmCreations, type VmOrder } from "./create-vm.ts";
 import type { GuestConfig } from "./guest-config.ts";
+import { statusQuestion } from "./guest-status.ts";
 import { type ImageSource, type Images, readImage } from "./image.ts";
 import { type GuestRow, isOffline } from "./inventory.ts";
 import { configQuestion, type Lookup } from "./lookup.ts";
 import type { Placement } from "./placement.ts";
 import type { Tasks } from "./tasks.ts";
+import { isMarked, marked } from "./template-mark.ts";
 import { guestWords } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
 
@@ -52,6 +54,7 @@ interface Parts {
   readonly images: Images;
   readonly vms: VmCreations;
   readonly principal: string;
+  readonly managedTag: string;
 }
 
 /**
@@ -108,18 +111,28 @@ export class TemplateCreations {
   ): Promise<Made> {
     const { name } = order;
     const who = `${guestWords(row)} on ${row.node}`;
-    if (!config.notes?.includes(note)) throw taken(name, `is ${who} already`);
+    const ours = isMarked(config, note) && config.tags.includes(this.#base.managedTag);
+    if (!ours) throw taken(name, `is ${who} already, and not from a call like this`);
     const guest: NewGuest = { type: "qemu", vmid: row.vmid, node: row.node, name };
     if (config.template) return { guest, says: "", requests: [], already: true };
-    if (config.lock !== undefined) throw locked(who, row, config.lock);
+    const against = await this.#against(row, config, call);
+    if (against[0] && !order.dryRun) throw against[0];
     const size = config.disks.find(({ key }) => key === "scsi0")?.sizeBytes ?? 0;
     const small = order.size !== undefined && size < order.size * 1024 ** 3;
     const steps: [Step, ...Step[]] = small ? [grow("scsi0", `${order.size}G`), convert] : [convert];
     const says = `goes on with ${guestWords(guest, name)}: ${steps.map((step) => step.says).join(", then ")}`;
-    const made = { guest, says, requests: steps.map((step) => step.request(guest)) };
+    const made = { guest, says, requests: steps.map((step) => step.request(guest)), against };
     if (order.dryRun) return made;
     const task = await this.#base.creations.goOn(guest, steps, call);
     return this.#keep({ ...made, task }, note);
+  }
+
+  /** It may be ours and unfinished, and yet somebody uses it by now. */
+  async #against(row: GuestRow, { lock }: GuestConfig, call: Call): Promise<readonly Problem[]> {
+    const who = `${guestWords(row)} on ${row.node}`;
+    if (lock !== undefined) return [locked(who, row, lock)];
+    const { status } = await this.#base.verbs.live(call, statusQuestion(row));
+    return status === "stopped" ? [] : [inUse(who, row, status)];
   }
 
   /** A VM that is being created has neither name nor note yet; only the task tells that it is ours. */
@@ -231,7 +244,7 @@ function vmOrder(order: TemplateOrder, volid: string, note: string): VmOrder {
     nics,
     ips: nics.map(() => "dhcp"),
     agent: true,
-    options: { serial0: "socket", description: `Made from ${note}`, ...options },
+    options: { serial0: "socket", ...options, ...marked(note, options) },
   };
 }
 
@@ -239,6 +252,13 @@ function locked(who: string, { vmid, node }: GuestRow, lock: string): Problem {
   return new Problem("locked", `${who} is locked (${lock}): an operation on it is under way.`, {
     next: `See what runs with get_tasks {guest: "${vmid}"} and repeat this call when it has ended.`,
     facts: { vmid, type: "qemu", node, lock },
+  });
+}
+
+function inUse(who: string, { vmid, node }: GuestRow, status: string): Problem {
+  return new Problem("conflict", `${who} is ${status}: a template is made of a stopped VM only.`, {
+    next: `Stop it with stop_guest {guest: "${vmid}"} and repeat this call; or leave it, and choose another name.`,
+    facts: { vmid, type: "qemu", node, status },
   });
 }
 

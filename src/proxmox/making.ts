@@ -49,6 +49,6 @@ export class Making {
     const { vms, downloads } = this;
     const images = new Images({ ...parts, placement, downloads, fetches });
     const making = { creations, placement, images, vms };
-    this.templates = new TemplateCreations({ ...parts, ...making, principal });
+    this.templates = new TemplateCreations({ ...parts, ...making, principal, managedTag });
   }
 }

@@ -158,7 +158,7 @@ function* createWork(call: Call, guest: Guest, wanted: Config, log: TaskLog): Wo
         config[key] = key === "tags" ? value : normalValue(cluster, guest, key, value);
       }
       yield type === "qemu" ? 250 : 2500;
-      guest.config = type === "qemu" ? { ...config, ...made(call) } : config;
+      guest.config = type === "qemu" ? { ...config, ...made(call, config) } : config;
     } catch (failure) {
       guest.config = config;
       removeGuest(cluster, guest);
@@ -169,12 +169,12 @@ function* createWork(call: Call, guest: Guest, wanted: Config, log: TaskLog): Wo
   if (values["start"] === "1") yield* startWork(cluster, guest, log);
 }
 
-/** What PVE fills in by itself. */
-function made({ cluster }: Call): Config {
+/** What PVE fills in by itself: the UUIDs where none were given (`vmgenid` 1 asks for one). */
+function made({ cluster }: Call, { smbios1, vmgenid }: Config): Config {
   const ctime = Math.floor(cluster.now / 1000);
   return {
     meta: `creation-qemu=10.1.2,ctime=${ctime}`,
-    smbios1: `uuid=${randomUuid(cluster.random)}`,
-    vmgenid: randomUuid(cluster.random),
+    smbios1: smbios1 ?? `uuid=${randomUuid(cluster.random)}`,
+    vmgenid: vmgenid === undefined || vmgenid === "1" ? randomUuid(cluster.random) : vmgenid,
   };
 }
