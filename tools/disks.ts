@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { outcome } from "../src/each.ts";
+import type { Detached } from "../src/proxmox/disk-detach.ts";
 import { bytes } from "../src/text.ts";
 import { defineTool } from "../src/tool.ts";
 import { changeFields, settled, showChange, subject } from "./outcome.ts";
@@ -100,7 +101,9 @@ export const attachDisk = defineTool({
   },
   show(result) {
     const { disk: key = "" } = result;
-    const words = { did: `has it as ${key}`, doing: `is getting ${key}` };
+    const waits = result.pending?.includes(key) ?? false;
+    const did = waits ? `gets it as ${key} when it restarts` : `has it as ${key}`;
+    const words = { did, doing: `is getting ${key}` };
     const shown = showChange(result, { ...words, already: `has it as ${key} already` });
     return [shown, ...showPending(result)].join("\n");
   },
@@ -118,7 +121,7 @@ export const detachDisk = defineTool({
     confirm,
     ...params.changing,
   }),
-  output: z.object({ ...diskFields, ...pendingFields }),
+  output: z.object({ ...diskFields, ...pendingFields, data: z.string().optional() }),
   async run({ guest, disk: key, destroy, confirm: given, dry_run: dryRun }, context) {
     const { proxmox, call } = context;
     const changed = await proxmox.disks.detachment.detach(guest, call, {
@@ -133,20 +136,34 @@ export const detachDisk = defineTool({
     const { status: _, ...result } = await settled(changed, changed.guest, { after: "" }, context);
     if (changed.kept) throw changed.kept;
     const more = result.plan ? {} : await waiting(result, changed, context);
-    return { ...result, disk: changed.disk, ...more };
+    const ended = result.changed && result.task?.["state"] !== "running";
+    const data = ended ? { data: fate(changed, destroy, more.pending) } : {};
+    return { ...result, disk: changed.disk, ...data, ...more };
   },
   show(result, { destroy }) {
-    const { disk: key = "" } = result;
+    const { disk: key = "", data } = result;
+    const gone = `has ${key} no more; the volume`;
+    const later = destroy ? " and its data then" : " then; the volume is kept as an unused disk";
     const shown = showChange(result, {
-      did: destroy
-        ? `has lost ${key} and its data`
-        : `has ${key} no more; the volume is kept as an unused disk`,
+      did:
+        {
+          destroyed: `has lost ${key} and its data`,
+          waits: `has ${key} until it restarts and loses it${later}`,
+          foreign: `gives ${key} up; the volume is not its own and stays as it is`,
+        }[data ?? ""] ?? `${gone} is kept as an unused disk`,
       doing: `is losing ${key}`,
       already: `does not use ${key}; destroy: true removes its data`,
     });
     return [shown, ...showPending(result)].join("\n");
   },
 });
+
+/** What has become of the data. */
+function fate({ disk: key, own }: Detached, destroy: boolean, pending: readonly string[] = []) {
+  if (!own) return "foreign";
+  if (pending.includes(key)) return "waits";
+  return destroy ? "destroyed" : "unused";
+}
 
 export const convertToTemplate = defineTool({
   name: "convert_to_template",

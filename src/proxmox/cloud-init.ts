@@ -28,7 +28,9 @@ export function cloudInitParams(wish: CloudInit): {
   readonly secrets: Readonly<Record<string, string>>;
 } {
   const { user, password, sshKeys, ips = [], nameservers } = wish;
-  const addresses = ips.map((text, index) => [`ipconfig${index}`, ipConfig(text, index)] as const);
+  const addresses = ips.map(
+    (text, index) => [`ipconfig${index}`, ipConfig(text, `ips[${index}]`)] as const,
+  );
   return {
     params: {
       ciuser: user,
@@ -42,38 +44,37 @@ export function cloudInitParams(wish: CloudInit): {
 }
 
 /** One key a line. Throws `invalid_input` for a private key, and for what is none. */
-export function publicKeys(keys: readonly string[]): string {
+export function publicKeys(keys: readonly string[], argument = "ssh_keys"): string {
   const lines = keys.flatMap((text) => text.split(/\r?\n/)).map((line) => line.trim());
   const given = lines.filter((line) => line !== "" && !line.startsWith("#"));
   for (const line of given) {
     if (/PRIVATE KEY/.test(line)) {
-      throw invalid("ssh_keys", "that is a private key", "Give the public one (….pub).");
+      throw invalid(argument, "that is a private key", "Give the public one (….pub).");
     }
     if (publicKey.test(line)) continue;
     throw invalid(
-      "ssh_keys",
+      argument,
       `"${line.slice(0, 30)}…" is no public key`,
       "Give whole lines as in a .pub file: ssh-ed25519 AAAA… comment.",
     );
   }
   if (given.length > 0) return given.join("\n");
-  throw invalid("ssh_keys", "there is no key in it", "Give at least one, or leave it out.");
+  throw invalid(argument, "there is no key in it", "Give at least one, or leave it out.");
 }
 
 const publicKey =
   /^(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-nistp\d+|sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) AAAA[A-Za-z0-9+/]+={0,3}(?: .*)?$/;
 
-export function servers(addresses: readonly string[]): string {
+export function servers(addresses: readonly string[], argument = "nameservers"): string {
   for (const address of addresses) {
     if (isIP(address) !== 0) continue;
-    throw invalid("nameservers", `"${address.slice(0, 60)}" is no IP address`, "Give addresses.");
+    throw invalid(argument, `"${address.slice(0, 60)}" is no IP address`, "Give addresses.");
   }
   return addresses.join(" ");
 }
 
-/** What has no name is the address; `gw` belongs to it. */
-function ipConfig(text: string, index: number): string {
-  const argument = `ips[${index}]`;
+/** What has no name is the address; `gw` belongs to it. Throws `invalid_input`. PVE: pve-qm-ipconfig */
+export function ipConfig(text: string, argument: string): string {
   const { "": first, ...parts } = properties(text.trim(), "");
   const six = first?.includes(":") ?? false;
   const named = first === undefined ? {} : { [six ? "ip6" : "ip"]: first };

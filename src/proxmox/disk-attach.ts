@@ -9,7 +9,7 @@ import {
   type Plan,
 } from "./changes.ts";
 import { configChange } from "./config-request.ts";
-import { assertHolds, diskTouches, readSize, who, words } from "./guest-disks.ts";
+import { assertHolds, assertOwn, diskTouches, readSize, who, words } from "./guest-disks.ts";
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Storages } from "./storages.ts";
@@ -195,23 +195,6 @@ function isoPlace(guest: Identified, volid: string, { slot }: AttachOptions): Pl
   const empty = guest.config.disks.find((disk) => disk.volid === "none" && fits(disk.key));
   const key = empty?.key ?? slotFor(guest, slot, "ide");
   return { key, value: `${volid},media=cdrom` };
-}
-
-/** Names carry their owner; one that is not in the configuration may be left over from a restore or a rescue. */
-function assertOwn(guest: Identified, volid: string): void {
-  const { vmid } = guest;
-  if (storageOf(volid) === undefined) {
-    throw new Problem("not_found", `${words(guest)} has no unused disk ${volid.slice(0, 60)}.`, {
-      next: "get_vm and get_container show its unused disks; list_storage shows volumes and images.",
-      facts: { ...who(guest), argument: "volume" },
-    });
-  }
-  if (new RegExp(`[:/](?:vm|subvol|base)-${vmid}-`).test(volid)) return;
-  throw conflict(
-    guest,
-    `does not own ${volid.slice(0, 100)}`,
-    "Attach its own unused disks, or an ISO image; what another guest uses is left to it.",
-  );
 }
 
 /** The place that was named, or the first free one of its bus. */

@@ -10,11 +10,13 @@ import {
   lockedBy,
   type Plan,
 } from "./changes.ts";
+import type { DiskDependents } from "./disk-dependents.ts";
 import type { Disk } from "./guest-config.ts";
 import {
   assertHolds,
   diskOf,
   diskTouches,
+  pendingDisk,
   readSize,
   staleDigest,
   who,
@@ -24,6 +26,7 @@ import {
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Storages } from "./storages.ts";
+import type { Verbs } from "./verbs.ts";
 
 export interface ResizeOptions extends ChangeOptions {
   /** `scsi0`, `rootfs`, `mp0` … */
@@ -53,11 +56,21 @@ export class DiskChanges {
   readonly #changes: Changes;
   readonly #storages: Storages;
   readonly #lookup: Lookup;
+  readonly #dependents: DiskDependents;
+  readonly #verbs: Verbs;
 
-  constructor(changes: Changes, storages: Storages, lookup: Lookup) {
-    this.#changes = changes;
-    this.#storages = storages;
-    this.#lookup = lookup;
+  constructor(base: {
+    readonly verbs: Verbs;
+    readonly changes: Changes;
+    readonly storages: Storages;
+    readonly lookup: Lookup;
+    readonly dependents: DiskDependents;
+  }) {
+    this.#verbs = base.verbs;
+    this.#changes = base.changes;
+    this.#storages = base.storages;
+    this.#lookup = base.lookup;
+    this.#dependents = base.dependents;
   }
 
   /**
@@ -66,12 +79,15 @@ export class DiskChanges {
    */
   async resize(reference: string, call: Call, options: ResizeOptions): Promise<DiskChanged> {
     let known: { disk: Disk; sizeBytes: number | undefined } | undefined;
-    const plan = (guest: Identified) => {
+    const plan = async (guest: Identified) => {
       const disk = diskOf(guest, options.disk);
       refuseUnused(guest, disk, "grown");
       const wanted = wantedSize(guest, disk, options.size);
       known = { disk, sizeBytes: wanted.bytes };
-      return resizePlan(guest, disk, wanted.text, options.digest);
+      const grown = resizePlan(guest, disk, wanted.text, options.digest);
+      if (!grown.request) return grown;
+      const pending = await pendingDisk(guest, disk, this.#verbs, call);
+      return { ...grown, against: [...grown.against, ...pending] };
     };
     const changed = await this.#run(reference, call, options, plan);
     return { ...changed, ...named(known?.disk), sizeBytes: known?.sizeBytes };
@@ -87,7 +103,10 @@ export class DiskChanges {
       disk = diskOf(guest, options.disk);
       const places = { storages: this.#storages, lookup: this.#lookup };
       await assertHolds(places, options.storage, guest, call);
-      return movePlan(guest, disk, options);
+      const moved = movePlan(guest, disk, options);
+      if (!options.deleteSource || !moved.request) return moved;
+      const dependents = await this.#dependents.against(guest, disk, call);
+      return { ...moved, against: [...moved.against, ...dependents] };
     };
     const changed = await this.#run(reference, call, options, plan);
     return { ...changed, ...named(disk), sizeBytes: disk?.sizeBytes };

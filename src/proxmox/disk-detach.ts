@@ -10,8 +10,9 @@ import {
   type Plan,
 } from "./changes.ts";
 import { configChange } from "./config-request.ts";
+import type { DiskDependents } from "./disk-dependents.ts";
 import type { Disk } from "./guest-config.ts";
-import { diskOf, diskTouches, who, words } from "./guest-disks.ts";
+import { diskOf, diskTouches, isOwn, pendingDisk, who, words } from "./guest-disks.ts";
 import type { Identified } from "./identity.ts";
 import { configQuestion } from "./lookup.ts";
 import type { Verbs } from "./verbs.ts";
@@ -27,6 +28,8 @@ export interface DetachOptions extends Pick<ChangeOptions, "dryRun"> {
 export interface Detached extends Changed<Identified> {
   readonly disk: string;
   readonly volid: string;
+  /** Of another guest or of nobody otherwise: then it stays as it is. */
+  readonly own: boolean;
   /** A container's volume is destroyed by a request of its own; this one failed. */
   readonly kept?: Problem | undefined;
 }
@@ -36,20 +39,28 @@ export class DiskDetachment {
   readonly #verbs: Verbs;
   readonly #changes: Changes;
 
-  constructor(verbs: Verbs, changes: Changes) {
+  readonly #dependents: DiskDependents;
+
+  constructor(verbs: Verbs, changes: Changes, dependents: DiskDependents) {
     this.#verbs = verbs;
     this.#changes = changes;
+    this.#dependents = dependents;
   }
 
   /**
    * Takes a disk out of its guest. One that is unused already is left alone unless it is to be destroyed. Throws `not_found`,
-   * `invalid_input` for a root file system, `conflict` for a protected guest, `locked`, and what `confirm` throws.
+   * `invalid_input` for a root file system, `conflict` for a protected guest, a volume that snapshots or linked clones need and a disk
+   * that is only pending, `locked`, and what `confirm` throws.
    */
   async detach(reference: string, call: Call, options: DetachOptions): Promise<Detached> {
     let disk: Disk | undefined;
-    const plan = (guest: Identified) => {
+    const plan = async (guest: Identified) => {
       disk = diskOf(guest, options.disk);
-      return detachPlan(guest, disk, options.destroy);
+      const detached = detachPlan(guest, disk, options.destroy);
+      if (!options.destroy || !isOwn(guest, disk.volid)) return detached;
+      const needed = await this.#dependents.against(guest, disk, call);
+      const pending = await pendingDisk(guest, disk, this.#verbs, call);
+      return { ...detached, against: [...detached.against, ...needed, ...pending] };
     };
     const change = { reference, kind: "any" as const, state: true, plan };
     const changed = await this.#changes.run(change, call, {
@@ -59,9 +70,10 @@ export class DiskDetachment {
       },
     });
     const { key = "", volid = "" } = disk ?? {};
-    const second = changed.changed && needsSecond(changed.guest, key, options.destroy);
+    const own = isOwn(changed.guest, volid);
+    const second = changed.changed && own && needsSecond(changed.guest, key, options.destroy);
     const kept = second ? await this.#destroy(changed.guest, volid, call) : undefined;
-    return { ...changed, disk: key, volid, kept };
+    return { ...changed, disk: key, volid, own, kept };
   }
 
   /** The volume stands as unused now, under whichever number. */
@@ -100,7 +112,7 @@ function needsSecond(guest: Identified, key: string, destroy: boolean): boolean 
 function detachPlan(guest: Identified, disk: Disk, destroy: boolean): Plan {
   const { key, volid, storage } = disk;
   const unused = key.startsWith("unused");
-  const fate = destroy ? "destroys it with its data" : "keeps it as an unused disk";
+  const fate = fateOf(guest, volid, destroy);
   const says = `takes ${key} (${volid}) out of ${words(guest)} and ${fate}`;
   if (key === "rootfs") throw root(guest);
   if (unused && !destroy) return { says, against: [], touches: [] };
@@ -111,6 +123,12 @@ function detachPlan(guest: Identified, disk: Disk, destroy: boolean): Plan {
     touches: diskTouches(guest, storage),
     ...configChange(guest, { delete: key, force: force || undefined }),
   };
+}
+
+/** PVE destroys and keeps only what the guest owns; the rest it forgets. */
+function fateOf(guest: Identified, volid: string, destroy: boolean): string {
+  if (!isOwn(guest, volid)) return "leaves the volume as it is, since it is not its own";
+  return destroy ? "destroys it with its data" : "keeps it as an unused disk";
 }
 
 function root(guest: Identified): Problem {
@@ -139,7 +157,9 @@ function losses(guest: Identified, disk: Disk, destroy: boolean): readonly strin
   const { key, volid, sizeBytes } = disk;
   const size = sizeBytes === undefined ? "" : `, ${bytes(sizeBytes)}`;
   const boot = String(guest.config.options["boot"] ?? "").includes(key);
-  const fate = destroy ? "with all data on it" : "from the guest; its data stays as an unused disk";
+  const stays = isOwn(guest, volid) ? "stays as an unused disk" : "is not its own and stays";
+  const fate =
+    destroy && isOwn(guest, volid) ? "with all data on it" : `from the guest; its data ${stays}`;
   return [
     `disk ${key} (${volid}${size}) ${fate}`,
     ...(boot ? [`${key} is in the boot order`] : []),

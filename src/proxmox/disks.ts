@@ -1,6 +1,7 @@
 import type { Changes } from "./changes.ts";
 import { DiskAttachment } from "./disk-attach.ts";
 import { DiskChanges } from "./disk-changes.ts";
+import { DiskDependents } from "./disk-dependents.ts";
 import { DiskDetachment } from "./disk-detach.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Storages } from "./storages.ts";
@@ -23,9 +24,10 @@ export class Disks {
     readonly storages: Storages;
   }) {
     const { verbs, lookup, changes, tasks, storages } = base;
-    this.changes = new DiskChanges(changes, storages, lookup);
+    const dependents = new DiskDependents(verbs, lookup, storages);
+    this.changes = new DiskChanges({ verbs, changes, storages, lookup, dependents });
     this.attachment = new DiskAttachment(verbs, changes, storages, lookup);
-    this.detachment = new DiskDetachment(verbs, changes);
+    this.detachment = new DiskDetachment(verbs, changes, dependents);
     this.conversion = new TemplateConversion(verbs, changes, tasks);
   }
 }

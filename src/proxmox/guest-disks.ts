@@ -1,11 +1,15 @@
 import { Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
+import { conflict } from "./changes.ts";
 import { tags } from "./freshness.ts";
 import type { Disk } from "./guest-config.ts";
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Storages } from "./storages.ts";
 import { guestWords, sizeBytes } from "./values.ts";
+import type { Verbs } from "./verbs.ts";
+import { presentConfigQuestion } from "./volume-use.ts";
+import { storageOf } from "./volumes.ts";
 
 /** The disk or mount point of that key. Throws `not_found` with those that there are, `invalid_input` for CD drives. */
 export function diskOf(guest: Identified, key: string): Disk {
@@ -97,6 +101,43 @@ export function staleDigest(guest: Identified, digest: string | undefined): read
       },
     ),
   ];
+}
+
+/** A disk that a running guest does not have yet: PVE would grow or destroy it as little as what is not there. */
+export async function pendingDisk(
+  guest: Identified,
+  disk: Disk,
+  verbs: Verbs,
+  call: Call,
+): Promise<readonly Problem[]> {
+  const { status } = guest.status ?? {};
+  if (status === "stopped" || disk.key.startsWith("unused")) return [];
+  const { disks } = await verbs.live(call, presentConfigQuestion(guest));
+  if (disks.some(({ key, volid }) => key === disk.key && volid === disk.volid)) return [];
+  const next = `Apply it first: restart_guest {guest: "${guest.vmid}"}; or take it out with detach_disk {disk: "${disk.key}"}, which keeps its volume.`;
+  return [conflict(guest, `has ${disk.key} only pending: it waits for a restart`, next)];
+}
+
+/** Whether the guest owns it: names carry their owner, a linked clone's in its last part. */
+export function isOwn({ vmid }: { readonly vmid: number }, volid: string): boolean {
+  const name = volid.slice(Math.max(volid.lastIndexOf("/"), volid.indexOf(":")) + 1);
+  return new RegExp(`^(?:vm|subvol|base|basevol)-${vmid}-`).test(name);
+}
+
+/** Throws for what belongs to others. Names carry their owner; one that is not in the configuration may be left over from a restore or a rescue. */
+export function assertOwn(guest: Identified, volid: string): void {
+  if (storageOf(volid) === undefined) {
+    throw new Problem("not_found", `${words(guest)} has no unused disk ${volid.slice(0, 60)}.`, {
+      next: "get_vm and get_container show its unused disks; list_storage shows volumes and images.",
+      facts: { ...who(guest), argument: "volume" },
+    });
+  }
+  if (isOwn(guest, volid)) return;
+  throw conflict(
+    guest,
+    `does not own ${volid.slice(0, 100)}`,
+    "Attach its own unused disks, or an ISO image; what another guest uses is left to it.",
+  );
 }
 
 export function words(guest: Identified): string {

@@ -1,11 +1,19 @@
-import { isProblem, type Problem } from "../problem.ts";
+import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import { type Changed, type ChangeOptions, type Changes, lockedBy, type Plan } from "./changes.ts";
+import {
+  type Changed,
+  type ChangeOptions,
+  type Changes,
+  conflict,
+  lockedBy,
+  type Plan,
+} from "./changes.ts";
 import { configChange, pendingKeys } from "./config-request.ts";
 import { tags } from "./freshness.ts";
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
 import { type OptionChanges, optionChanges, secretOptions, type Wanted } from "./option-changes.ts";
+import { assertValues } from "./option-checks.ts";
 import { succeeded } from "./task.ts";
 import { digestConflict, explainUpdate } from "./update-refusals.ts";
 import { guestWords } from "./values.ts";
@@ -44,11 +52,15 @@ export class GuestUpdates {
    * `conflict` with the fresh digest and values where somebody else was faster, `locked`.
    */
   async update(reference: string, call: Call, options: UpdateOptions): Promise<Updated> {
+    assertAny(options);
     let known: { guest: Identified; changes: OptionChanges } | undefined;
-    const plan = (guest: Identified) => {
+    const plan = async (guest: Identified) => {
       const changes = optionChanges(guest.type, guest.config.raw, options);
+      assertValues(guest, changes.set);
       known = { guest, changes };
-      return this.#plan(guest, changes, options);
+      const updating = this.#plan(guest, changes, options);
+      const taken = await this.#taken(guest, changes, call);
+      return { ...updating, against: [...updating.against, ...taken] };
     };
     try {
       const change = { reference, kind: "any" as const, state: false, plan };
@@ -103,11 +115,30 @@ export class GuestUpdates {
     };
   }
 
+  /** Names stay unambiguous, as they do when guests are made. PVE itself takes any name twice. */
+  async #taken(guest: Identified, { set }: OptionChanges, call: Call): Promise<readonly Problem[]> {
+    const name = set["name"] ?? set["hostname"];
+    if (name === undefined) return [];
+    const inventory = await this.#lookup.inventory(call);
+    const other = this.#lookup.rowsNamed(name, inventory).find((row) => row.vmid !== guest.vmid);
+    if (!other) return [];
+    const what = `can't be called "${name.slice(0, 100)}": ${guestWords(other)} on ${other.node} is called so already`;
+    return [conflict(guest, what, "Choose another name, or rename that one first.")];
+  }
+
   /** A rename of ours is no change of identity. */
   #renamed(guest: Identified, name: string): void {
     this.#lookup.names.learn(guest, name);
     this.#lookup.names.tell(guest, name);
   }
+}
+
+function assertAny({ set, unset }: Wanted): void {
+  if (Object.keys(set).length + unset.length > 0) return;
+  throw new Problem("invalid_input", "Give set or unset: there is nothing to change.", {
+    next: 'Options to change: set: {"memory": 4096}. Options to remove: unset: ["net1"].',
+    facts: { argument: "set" },
+  });
 }
 
 /** Rows show names, tags and the template flag; volumes that come and go are content of their storage. */

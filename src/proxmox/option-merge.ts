@@ -68,7 +68,7 @@ function scalar(value: string): string {
 }
 
 /** What is no valid encoding is a plain text. */
-function decoded(value: string): string {
+export function decoded(value: string): string {
   try {
     return decodeURIComponent(value);
   } catch {

@@ -127,12 +127,12 @@ export class VolumeUse {
 }
 
 /** PVE: GET …/config?current=1: what a running guest really has; a disk whose removal waits for a restart is in use until then. */
-function presentConfigQuestion(row: GuestId & { readonly node: string }) {
+export function presentConfigQuestion(row: GuestId & { readonly node: string }) {
   return { ...configQuestion(row), params: { current: true } };
 }
 
 /** PVE: GET …/snapshot/{name}/config: what a rollback would bring back. */
-function snapshotConfigQuestion(row: GuestId & { readonly node: string }, name: string) {
+export function snapshotConfigQuestion(row: GuestId & { readonly node: string }, name: string) {
   return {
     path: path`/nodes/${row.node}/${row.type}/${row.vmid}/snapshot/${name}/config`,
     freshness: fresh("guestConfig", tags.guest(row)),
@@ -142,7 +142,7 @@ function snapshotConfigQuestion(row: GuestId & { readonly node: string }, name: 
 }
 
 /** The key under which a configuration names a volume: `scsi0`, `unused1`, `ide2`, `vmstate`, `cicustom` … */
-function keyOf(config: GuestConfig, volid: string): string | undefined {
+export function keyOf(config: GuestConfig, volid: string): string | undefined {
   const disk = config.disks.find((one) => one.volid === volid);
   if (disk) return disk.key;
   const option = Object.entries(config.options).find(([, value]) =>
@@ -157,7 +157,7 @@ function keyOf(config: GuestConfig, volid: string): string | undefined {
  * Storages write a clone's origin into its name (`store:BASE/vm-105-disk-0`) or tell it as `parent`, as a volid, a path or a
  * snapshot (`base-9000-disk-0@__base__`); LVM-thin does neither, and there the base may go.
  */
-function isCloneOf(other: Volume, base: Volume): boolean {
+export function isCloneOf(other: Volume, base: Volume): boolean {
   if (other.volid === base.volid) return false;
   const inner = base.volid.slice(base.volid.indexOf(":") + 1);
   const file = inner.slice(inner.lastIndexOf("/") + 1);
@@ -192,7 +192,7 @@ function unknownUse(volume: Volume, who: string, cause: Problem): Problem {
 }
 
 /** At most four at a time. */
-async function pooled<Item, T>(
+export async function pooled<Item, T>(
   items: readonly Item[],
   run: (item: Item) => Promise<T>,
 ): Promise<readonly T[]> {

@@ -1,10 +1,11 @@
 import type { Cluster } from "./cluster.ts";
 import { type Change, normalValue } from "./config-change.ts";
 import { disksOf, isDiskKey } from "./guest-config.ts";
-import { dropOption, keepVolume, takeOption, volidOf } from "./guests.ts";
+import { dropOption, findVolume, keepVolume, takeOption, volidOf } from "./guests.ts";
 import { takesAtOnce } from "./hotplug.ts";
 import { readProperties } from "./property-string.ts";
 import { badParameters, died } from "./refusal.ts";
+import { usedBaseText } from "./volumes.ts";
 import type { Guest } from "./world.ts";
 
 /**
@@ -12,7 +13,7 @@ import type { Guest } from "./world.ts";
  * not be hot-plugged, after the rest has taken effect.
  */
 export function applyChange(cluster: Cluster, guest: Guest, change: Change): void {
-  refuse(guest, change);
+  refuse(cluster, guest, change);
   const set: Record<string, string> = {};
   for (const [key, value] of Object.entries(change.set)) {
     set[key] = normalValue(cluster, guest, key, value);
@@ -25,8 +26,8 @@ export function applyChange(cluster: Cluster, guest: Guest, change: Change): voi
 }
 
 /** Qemu.pm update_vm_api and LXC/Config.pm update_pct_config, what they die of. */
-function refuse(guest: Guest, change: Change): void {
-  for (const key of change.remove) refuseRemoval(guest, key, change.force);
+function refuse(cluster: Cluster, guest: Guest, change: Change): void {
+  for (const key of change.remove) refuseRemoval(cluster, guest, key, change.force);
   for (const key of Object.keys(change.set)) {
     if (guest.type === "qemu") continue;
     if (key === "unprivileged") throw died(`unable to modify read-only option: '${key}'`);
@@ -38,7 +39,7 @@ function refuse(guest: Guest, change: Change): void {
   }
 }
 
-function refuseRemoval(guest: Guest, key: string, force: boolean): void {
+function refuseRemoval(cluster: Cluster, guest: Guest, key: string, force: boolean): void {
   const value = guest.config[key];
   if (value === undefined) return;
   const unused = /^unused\d+$/.test(key);
@@ -52,9 +53,14 @@ function refuseRemoval(guest: Guest, key: string, force: boolean): void {
   if (guest.type === "lxc") protectedBy(guest, `can't remove CT ${guest.vmid} drive '${key}'`);
   else if (unused) protectedBy(guest, `can't remove unused disk '${volidOf(value)}'`);
   else protectedBy(guest, `can't remove drive '${key}'`);
-  if ((unused || force) && inSnapshot(guest, volidOf(value))) {
-    throw died(`unable to delete '${volidOf(value)}' - volume is still in use (snapshot?)`);
+  if (!unused && !force) return;
+  const volid = volidOf(value);
+  if (inSnapshot(guest, volid)) {
+    throw died(`unable to delete '${volid}' - volume is still in use (snapshot?)`);
   }
+  const own = findVolume(cluster, volid, guest.node)?.vmid === guest.vmid;
+  const used = own ? usedBaseText(cluster, volid) : undefined;
+  if (used !== undefined) throw died(used);
 }
 
 /** PVE::AbstractConfig check_protection */

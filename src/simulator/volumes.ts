@@ -79,3 +79,16 @@ export function humanSize(bytes: number): string {
   }
   return `${value.toFixed(1)} ${units[unit]}`;
 }
+
+/**
+ * Why a base volume can't go: linked clones show it in their names. LVM-thin knows nothing of whose origin a volume is (PVE::Storage
+ * vdisk_free, volume_is_base_and_used).
+ */
+export function usedBaseText(cluster: Cluster, volid: string): string | undefined {
+  const { storages, volumes } = cluster.world;
+  const [id = ""] = volid.split(":");
+  if (storages.get(id)?.type === "lvmthin") return undefined;
+  const used = [...volumes.values()].some(({ parent }) => parent === volid);
+  const name = volid.slice(volid.indexOf(":") + 1);
+  return used ? `base volume '${name}' is still in use by linked cloned` : undefined;
+}

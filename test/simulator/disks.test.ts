@@ -116,3 +116,26 @@ test("a template is refused for a locked guest before the task", async () => {
   const { status, reason } = await pve.post(`${vm(302, "pve2")}/template`);
   expect([status, reason]).toEqual([500, "VM is locked (backup)"]);
 });
+
+describe("a base volume that linked clones live on", () => {
+  const volid = "nfs-shared:9000/base-9000-disk-0.qcow2";
+  const inUse = "base volume '9000/base-9000-disk-0.qcow2' is still in use by linked cloned";
+
+  test("is not freed, by force or as an unused disk, and not after a move", async () => {
+    const pve = host();
+    const template = vm(9000, "pve1");
+    const there = () => pve.simulator.world.volumes.has(`/${volid}`);
+    await pve.outcome(pve.post(`${template}/clone`, { newid: 400, full: 0 }));
+    const forced = { delete: "scsi0", force: 1 };
+    expect(await pve.outcome(pve.post(`${template}/config`, forced))).toBe(inUse);
+    const move = { disk: "scsi0", storage: "local-lvm", delete: 1 };
+    expect(await pve.outcome(pve.post(`${template}/move_disk`, move))).toBe("WARNINGS: 1");
+    const guest = pve.simulator.world.guests.get(9000);
+    expect(guest?.config["unused0"]).toBe(volid);
+    expect(await pve.outcome(pve.post(`${template}/config`, { delete: "unused0" }))).toBe(inUse);
+    expect(there()).toBe(true);
+    await pve.outcome(pve.request("DELETE", vm(400, "pve1")));
+    expect(await pve.outcome(pve.post(`${template}/config`, { delete: "unused0" }))).toBe("OK");
+    expect(there()).toBe(false);
+  });
+});

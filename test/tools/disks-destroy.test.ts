@@ -132,8 +132,9 @@ describe("detach_disk", () => {
   test("a volume that a snapshot needs is destroyed by nobody", async () => {
     const confirm = { destroy: true, confirm: "wiki" };
     const failed = await detach("wiki", "scsi0", confirm);
-    expect(failed.kind).toBe("task_failed");
-    expect(failed.text).toContain("still in use (snapshot?)");
+    expect(failed.kind).toBe("conflict");
+    expect(failed.text).toContain("still in use by snapshots clean-install, before-upgrade");
+    expect(sent()).toEqual([]);
     expect(volume("pve1/local-lvm:vm-151-disk-0")).toBeDefined();
     expect(world(151).config["scsi0"]).toBeDefined();
   });

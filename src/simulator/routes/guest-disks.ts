@@ -7,7 +7,7 @@ import { readProperties, readSize, writeProperties, writeSize } from "../propert
 import { badParameters, died, Refusal } from "../refusal.ts";
 import { type Call, needs, type Route } from "../route.ts";
 import { TaskFailure, type TaskLog, type Work } from "../tasks.ts";
-import { allocate, usableStorage } from "../volumes.ts";
+import { allocate, usableStorage, usedBaseText } from "../volumes.ts";
 import { type Guest, type GuestType, type Volume, volumeKey } from "../world.ts";
 
 const flag = { type: "boolean", optional: true } as const;
@@ -237,7 +237,11 @@ function* copyTo(call: Call, guest: Guest, disk: Disk, log: TaskLog): Work {
   delete parts["volume"];
   guest.config[disk.key] = writeProperties({ ...parts, file: copy.volid }, "file");
   const source = findVolume(cluster, disk.volid, node);
-  if (values["delete"] !== "1") keepVolume(cluster, guest, old);
+  const used = usedBaseText(cluster, disk.volid);
+  if (values["delete"] !== "1" || used !== undefined) keepVolume(cluster, guest, old);
+  if (values["delete"] !== "1") return;
+  // What is needed elsewhere stays as unused; that is no reason to fail any more.
+  if (used !== undefined) log.warn(used);
   else if (source?.vmid === vmid) {
     cluster.world.volumes.delete(volumeKey(source.volid, source.node));
     if (type === "qemu") log.print(`Logical volume "vm-${vmid}-disk" successfully removed.`);

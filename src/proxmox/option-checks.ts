@@ -1,0 +1,43 @@
+import { conflict } from "./changes.ts";
+import { assertAddress, ipConfig, publicKeys, servers } from "./cloud-init.ts";
+import { assertOwn } from "./guest-disks.ts";
+import { isDrive } from "./guest-options.ts";
+import type { Identified } from "./identity.ts";
+import { decoded, partsOf } from "./option-merge.ts";
+
+/**
+ * What can be known of values before they are sent: Proxmox takes some that the guest then can't use, and attaches the disks of other
+ * guests. Throws `invalid_input` for addresses and keys that are none, `conflict` for volumes of others.
+ */
+export function assertValues(guest: Identified, set: Readonly<Record<string, string>>): void {
+  for (const [key, value] of Object.entries(set)) {
+    const argument = `set.${key}`;
+    if (isDrive(key)) assertVolume(guest, key, value);
+    if (/^ipconfig\d+$/.test(key)) ipConfig(value, argument);
+    if (key === "nameserver") servers(value.split(/[\s,;]+/), argument);
+    if (key === "sshkeys") publicKeys([decoded(value)], argument);
+    if (guest.type === "lxc" && /^net\d+$/.test(key)) assertNic(key, value, argument);
+  }
+}
+
+function assertNic(key: string, value: string, argument: string): void {
+  const parts = partsOf("lxc", key, value);
+  for (const name of ["ip", "ip6", "gw", "gw6"] as const) {
+    assertAddress(parts[name], name, argument);
+  }
+}
+
+/** What is new to the guest: its own volume, an image, one that is to be made. Paths of the host are root's: PVE says so. */
+function assertVolume(guest: Identified, key: string, value: string): void {
+  const { file, volume, media } = partsOf(guest.type, key, value);
+  const volid = file ?? volume ?? "none";
+  const holder = guest.config.disks.find((disk) => disk.volid === volid && disk.key !== key);
+  if (holder && !holder.key.startsWith("unused") && media !== "cdrom") {
+    const next = `Take it out there first: detach_disk {guest: "${guest.vmid}", disk: "${holder.key}"}.`;
+    throw conflict(guest, `has ${volid.slice(0, 100)} as ${holder.key} already`, next);
+  }
+  const known = guest.config.disks.some((disk) => disk.volid === volid);
+  const made = /:(?:cloudinit|\d+(?:\.\d+)?)$/.test(volid);
+  if (known || made || /^(?:none|cdrom|\/.*)$/.test(volid) || /:iso\//.test(volid)) return;
+  assertOwn(guest, volid);
+}
