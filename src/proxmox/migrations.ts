@@ -1,18 +1,12 @@
 import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import {
-  type Changed,
-  type ChangeOptions,
-  type Changes,
-  conflict,
-  lockedBy,
-  type Plan,
-} from "./changes.ts";
+import { type Changed, type ChangeOptions, type Changes, lockedBy, type Plan } from "./changes.ts";
 import { tags } from "./freshness.ts";
 import type { Identified } from "./identity.ts";
 import type { Inventory } from "./inventory.ts";
 import type { Lookup } from "./lookup.ts";
+import { bound, isRunning } from "./migration-bounds.ts";
 import { type Conditions, conditionsOf } from "./migration-conditions.ts";
 import { memoryNeeded, targetFor, type Wish } from "./migration-target.ts";
 import { Slots } from "./slots.ts";
@@ -229,50 +223,6 @@ function requestFor(
           }
         : { target, restart: running, "target-storage": storage },
   };
-}
-
-/** What PVE would abort for, mostly in the task only. PVE: qemu-server src/PVE/QemuMigrate.pm (prepare, scan_local_volumes) */
-function bound(
-  guest: Identified,
-  { localDisks, localCds, devices, notLive }: Conditions,
-  inventory: Inventory,
-): readonly Problem[] {
-  const live = isRunning(guest);
-  const off = `Shut it down first: stop_guest {guest: "${guest.vmid}"}.`;
-  const found: (readonly [what: string, next: string])[] = [];
-  if (devices.length > 0) {
-    found.push([`uses devices of its host (${devices.join(", ")})`, "Take them off first."]);
-  }
-  if (live && notLive.length > 0) {
-    found.push([`uses mapped devices (${notLive.join(", ")}) that can't move live`, off]);
-  }
-  const [cd] = localCds;
-  if (cd !== undefined) {
-    const drive = guest.config.disks.find(({ volid }) => volid === cd)?.key ?? "its drive";
-    const eject = `update_guest {guest: "${guest.vmid}", set: {${drive}: "none,media=cdrom"}}`;
-    found.push([
-      `has a CD in ${drive} that lies on ${guest.node} alone (${cd})`,
-      `Take it out first: ${eject}.`,
-    ]);
-  }
-  const snapshots = guest.config.options["parent"] !== undefined;
-  const stuck = localDisks.find((volid) => live || !carriesSnapshots(volid, guest, inventory));
-  if (snapshots && stuck !== undefined) {
-    const next = `Remove its snapshots first (delete_snapshot)${live ? ", or shut it down where its storage can carry them" : ""}.`;
-    found.push([`has snapshots on local disks (${stuck}) that can't go along`, next]);
-  }
-  return found.map(([what, next]) => conflict(guest, what, next));
-}
-
-/** Snapshots go along offline, and only with ZFS, btrfs and qcow2. */
-function carriesSnapshots(volid: string, { node }: Identified, inventory: Inventory): boolean {
-  const storage = volid.split(":")[0];
-  const row = inventory.storages.find((one) => one.storage === storage && one.node === node);
-  return volid.endsWith(".qcow2") || ["zfspool", "btrfs", undefined].includes(row?.type);
-}
-
-function isRunning({ status }: Identified): boolean {
-  return status !== undefined && status.status !== "stopped";
 }
 
 function words(guest: Identified): string {

@@ -152,6 +152,25 @@ describe("what Proxmox would abort for is refused before", () => {
     expect(sent).toEqual([]);
   });
 
+  test.each([
+    ["a directory of the host", { mp0: "/srv/data,mp=/data" }, "mp0: /srv/data"],
+    ["a device of the host", { mp0: "/dev/sdb1,mp=/data" }, "mp0: /dev/sdb1"],
+    ["snapshots of a container", { parent: "one" }, "snapshots on local disks (local-lvm:vm-200"],
+  ])("%s", async (_, config, words) => {
+    server.simulator.outside.setConfig(200, config);
+    const { kind, text, sent } = await migrate({ guest: "dns-1", target: "pve2" });
+    expect(kind).toBe("conflict");
+    expect(text).toContain(words);
+    expect(sent).toEqual([]);
+    const planned = await migrate({ guest: "dns-1", target: "pve2", dry_run: true });
+    expect(planned.text).toContain(`Against it: conflict: container 200 (dns-1)`);
+  });
+
+  test("but not a directory that every node has", async () => {
+    server.simulator.outside.setConfig(200, { mp0: "/srv/data,mp=/data,shared=1" });
+    expect((await migrate({ guest: "dns-1", target: "pve2" })).data["changed"]).toBe(true);
+  });
+
   test("a storage that the target does not have, for VMs and containers", async () => {
     server.simulator.world.storages.get("local-lvm")?.nodes.push("pve1", "pve2");
     await server.clock.advance(15_000);
