@@ -34,6 +34,7 @@ export interface Migration extends Changed<Identified> {
 }
 
 interface Move extends Planned {
+  readonly storage: string | undefined;
   /** From then on the figures of its node show it, in ms. */
   until: number;
 }
@@ -113,7 +114,7 @@ export class Migrations {
     let target = "";
     let planning = "";
     const plan = async (guest: Identified): Promise<Plan> => {
-      const joined = this.#joinable(guest, options.target);
+      const joined = this.#joinable(guest, options);
       if (joined || guest.node === options.target) {
         target = this.#moves.get(joined?.upid ?? "")?.target ?? guest.node;
         return {
@@ -130,7 +131,8 @@ export class Migrations {
       const incoming = (node: string) => this.#incoming(node, options.planned);
       target = targetFor(guest, options, conditions, inventory, incoming);
       planning = `vmid ${guest.vmid}`;
-      const move = { target, bytes: memoryNeeded(guest), until: Number.POSITIVE_INFINITY };
+      const bytes = memoryNeeded(guest);
+      const move = { target, bytes, storage: options.storage, until: Number.POSITIVE_INFINITY };
       this.#moves.set(planning, move);
       return this.#plan(guest, target, options, { conditions, inventory });
     };
@@ -151,10 +153,14 @@ export class Migrations {
     else this.#moves.set(upid, move);
   }
 
-  #joinable(guest: Identified, target: string | undefined): Task | undefined {
+  /** A move of ours under way that is what this order wants; throws `busy` where it is not. */
+  #joinable(guest: Identified, { target, storage }: Wish): Task | undefined {
     const task = this.#tasks.runningTask(tags.guest(guest), ...types);
-    const wanted = target === undefined || this.#moves.get(task?.upid ?? "")?.target === target;
-    return task && wanted ? task : undefined;
+    if (!task) return undefined;
+    const move = this.#moves.get(task.upid);
+    const same = target === undefined || move?.target === target;
+    if (same && move?.storage === storage) return task;
+    throw onItsWay(guest, task.upid, move);
   }
 
   #plan(
@@ -227,6 +233,15 @@ function requestFor(
 
 function words(guest: Identified): string {
   return `${guestWords(guest, guest.name)} on ${guest.node}`;
+}
+
+function onItsWay(guest: Identified, upid: string, move: Move | undefined): Problem {
+  const { vmid, type, node } = guest;
+  const to = move ? ` to ${move.target}${move.storage ? ` (${move.storage})` : ""}` : "";
+  return new Problem("busy", `${words(guest)} is on its way${to} by another order already.`, {
+    next: `Wait for it with get_tasks {upid: "${upid}", wait_s: 60}, then try again.`,
+    facts: { vmid, type, node, upid, ...(move && { target: move.target }) },
+  });
 }
 
 function waiting(reference: string, atOnce: number): Problem {

@@ -123,6 +123,18 @@ describe("migrate_guest", () => {
     expect((await migrate({ guest: "web-1", target: "pve1", wait_s: 0 })).kind).toBe("busy");
   });
 
+  test("a call that wants its disks elsewhere does not wait for one that does not", async () => {
+    const args = { guest: "web-1", target: "pve2" };
+    const { data } = await migrate({ ...args, wait_s: 0 });
+    await server.clock.advance(2_000);
+    const other = await migrate({ ...args, storage: "nfs-shared" });
+    expect(other.kind).toBe("busy");
+    expect(other.text).toContain("VM 101 (web-1) on pve1 is on its way to pve2 by another order");
+    expect(other.facts["upid"]).toBe(data["upid"]);
+    expect(other.sent).toEqual([]);
+    expect((await migrate(args)).data).toMatchObject({ node: "pve2", upid: data["upid"] });
+  });
+
   test("HA has only taken the request, and the guest moves later", async () => {
     const { data, text } = await migrate({ guest: "gateway-1", target: "pve3" });
     expect(data).toMatchObject({ node: "pve2", target: "pve3", task: { queued: true } });
