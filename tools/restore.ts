@@ -1,6 +1,10 @@
 import * as z from "zod";
 import { outcome } from "../src/each.ts";
 import { Problem } from "../src/problem.ts";
+import type { Changed } from "../src/proxmox/changes.ts";
+import type { Identified } from "../src/proxmox/identity.ts";
+import type { Newcomer } from "../src/proxmox/newcomers.ts";
+import { afterFailure } from "../src/proxmox/restore-failure.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { type ChangeResult, changeFields, settled, showChange, subject } from "./outcome.ts";
 import * as params from "./params.ts";
@@ -34,13 +38,8 @@ export const restoreBackup = defineTool({
   effect: "destroy",
   input,
   output: z.looseObject({ vmid, name, status, changed }),
-  async run(args, context) {
-    const result =
-      args.guest === undefined ? beside(args, context) : over(args.guest, args, context);
-    const ended = await outcome(result);
-    if (ended.ok) return ended.value;
-    throw context.proxmox.explain(ended.problem);
-  },
+  run: (args, context) =>
+    args.guest === undefined ? beside(args, context) : over(args.guest, args, context),
   show: (result, { volume }) =>
     showChange(result as ChangeResult, {
       did: `is restored from ${volume} and ${result.status}`,
@@ -55,7 +54,7 @@ async function beside(args: Args, context: ToolContext): Promise<ChangeResult> {
   const options = { name, vmid, node, storage, start, dryRun };
   const begun = await proxmox.care.restores.beside(volume, call, options);
   const states = { after: start ? "running" : "stopped" };
-  const result = await settled(begun, begun.guest, states, context);
+  const result = await ended(begun, states, context, false);
   proxmox.lookup.names.tell(begun.guest, begun.guest.name);
   return result;
 }
@@ -76,10 +75,22 @@ async function over(guest: string, args: Args, context: ToolContext): Promise<Ch
     },
   });
   const states = { before: begun.guest.status?.status, after: start ? "running" : "stopped" };
-  const result = await settled(begun, begun.guest, states, context);
+  const result = await ended(begun, states, context, true);
   // The name is the backup's from now on.
   const renamed = begun.changed && result.task?.["state"] !== "running" && begun.name;
   return { ...result, ...(renamed && { name: renamed }) };
+}
+
+/** A failure is told with what it leaves behind. */
+async function ended(
+  begun: Changed<Newcomer | Identified>,
+  states: { readonly before?: string | undefined; readonly after: string },
+  context: ToolContext,
+  over: boolean,
+): Promise<ChangeResult> {
+  const end = await outcome(settled(begun, begun.guest, states, context));
+  if (end.ok) return end.value;
+  throw afterFailure(context.proxmox.explain(end.problem), begun.guest, over);
 }
 
 function onlyBeside(argument: string): Problem {

@@ -30,6 +30,8 @@ export interface BackupOutcome extends Changed<Identified> {
 /** A backup of ours under way. */
 interface Making {
   readonly storage: string;
+  /** How it is made: another call may only wait for what it would have made itself. */
+  readonly how?: string;
   volid?: string;
 }
 
@@ -62,12 +64,14 @@ export class BackupCreation {
 
   /**
    * Backs one guest up. Throws `invalid_input` where several storages may hold it and none is named, `conflict` where the named one
-   * may not, `locked`, `busy`. A backup of ours of this guest to the same storage that still runs is waited for.
+   * may not, `locked`, `busy`. A backup of ours of this guest that still runs and is the same in all is waited for.
    */
   async create(reference: string, call: Call, options: BackupOptions): Promise<BackupOutcome> {
     let made: Making = { storage: "" };
     const plan = async (guest: Identified): Promise<Plan> => {
-      made = { storage: await this.#storageFor(guest, options.storage, call) };
+      const { mode, notes, protect = false } = options;
+      const how = JSON.stringify([mode, notes, protect]);
+      made = { storage: await this.#storageFor(guest, options.storage, call), how };
       return this.#plan(guest, made, options);
     };
     const change = { reference, kind: "any" as const, state: true, plan };
@@ -87,7 +91,7 @@ export class BackupCreation {
     return {
       says: `backs ${guestWords(guest, guest.name)} on ${guest.node} up to ${storage}${how}`,
       against: lockedBy(guest),
-      join: this.#joinable(guest, storage),
+      join: this.#joinable(guest, made),
       touches: [tags.guest(guest), tags.tasks, tags.storageContent(storage), tags.anyContent],
       request: {
         method: "POST",
@@ -111,9 +115,10 @@ export class BackupCreation {
     };
   }
 
-  #joinable(guest: Identified, storage: string): Task | undefined {
+  #joinable(guest: Identified, { storage, how }: Making): Task | undefined {
     const task = this.#tasks.runningTask(tags.guest(guest), "vzdump");
-    return task && this.#running.get(task.upid)?.storage === storage ? task : undefined;
+    const other = task && this.#running.get(task.upid);
+    return other?.storage === storage && other.how === how ? task : undefined;
   }
 
   /** The log names the archive; without it the backup is no less made. */

@@ -1,18 +1,12 @@
 import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import {
-  type Changed,
-  type ChangeOptions,
-  type Changes,
-  conflict,
-  lockedBy,
-  type Plan,
-} from "./changes.ts";
+import { type Changed, type ChangeOptions, type Changes, lockedBy, type Plan } from "./changes.ts";
 import { tags } from "./freshness.ts";
 import type { Identified } from "./identity.ts";
 import type { Inventory } from "./inventory.ts";
 import type { Lookup } from "./lookup.ts";
+import { bound, isRunning } from "./migration-bounds.ts";
 import { type Conditions, conditionsOf } from "./migration-conditions.ts";
 import { memoryNeeded, targetFor, type Wish } from "./migration-target.ts";
 import { Slots } from "./slots.ts";
@@ -40,6 +34,7 @@ export interface Migration extends Changed<Identified> {
 }
 
 interface Move extends Planned {
+  readonly storage: string | undefined;
   /** From then on the figures of its node show it, in ms. */
   until: number;
 }
@@ -119,7 +114,7 @@ export class Migrations {
     let target = "";
     let planning = "";
     const plan = async (guest: Identified): Promise<Plan> => {
-      const joined = this.#joinable(guest, options.target);
+      const joined = this.#joinable(guest, options);
       if (joined || guest.node === options.target) {
         target = this.#moves.get(joined?.upid ?? "")?.target ?? guest.node;
         return {
@@ -136,7 +131,8 @@ export class Migrations {
       const incoming = (node: string) => this.#incoming(node, options.planned);
       target = targetFor(guest, options, conditions, inventory, incoming);
       planning = `vmid ${guest.vmid}`;
-      const move = { target, bytes: memoryNeeded(guest), until: Number.POSITIVE_INFINITY };
+      const bytes = memoryNeeded(guest);
+      const move = { target, bytes, storage: options.storage, until: Number.POSITIVE_INFINITY };
       this.#moves.set(planning, move);
       return this.#plan(guest, target, options, { conditions, inventory });
     };
@@ -157,10 +153,14 @@ export class Migrations {
     else this.#moves.set(upid, move);
   }
 
-  #joinable(guest: Identified, target: string | undefined): Task | undefined {
+  /** A move of ours under way that is what this order wants; throws `busy` where it is not. */
+  #joinable(guest: Identified, { target, storage }: Wish): Task | undefined {
     const task = this.#tasks.runningTask(tags.guest(guest), ...types);
-    const wanted = target === undefined || this.#moves.get(task?.upid ?? "")?.target === target;
-    return task && wanted ? task : undefined;
+    if (!task) return undefined;
+    const move = this.#moves.get(task.upid);
+    const same = target === undefined || move?.target === target;
+    if (same && move?.storage === storage) return task;
+    throw onItsWay(guest, task.upid, move);
   }
 
   #plan(
@@ -231,52 +231,17 @@ function requestFor(
   };
 }
 
-/** What PVE would abort for, mostly in the task only. PVE: qemu-server src/PVE/QemuMigrate.pm (prepare, scan_local_volumes) */
-function bound(
-  guest: Identified,
-  { localDisks, localCds, devices, notLive }: Conditions,
-  inventory: Inventory,
-): readonly Problem[] {
-  const live = isRunning(guest);
-  const off = `Shut it down first: stop_guest {guest: "${guest.vmid}"}.`;
-  const found: (readonly [what: string, next: string])[] = [];
-  if (devices.length > 0) {
-    found.push([`uses devices of its host (${devices.join(", ")})`, "Take them off first."]);
-  }
-  if (live && notLive.length > 0) {
-    found.push([`uses mapped devices (${notLive.join(", ")}) that can't move live`, off]);
-  }
-  const [cd] = localCds;
-  if (cd !== undefined) {
-    const drive = guest.config.disks.find(({ volid }) => volid === cd)?.key ?? "its drive";
-    const eject = `update_guest {guest: "${guest.vmid}", set: {${drive}: "none,media=cdrom"}}`;
-    found.push([
-      `has a CD in ${drive} that lies on ${guest.node} alone (${cd})`,
-      `Take it out first: ${eject}.`,
-    ]);
-  }
-  const snapshots = guest.config.options["parent"] !== undefined;
-  const stuck = localDisks.find((volid) => live || !carriesSnapshots(volid, guest, inventory));
-  if (snapshots && stuck !== undefined) {
-    const next = `Remove its snapshots first (delete_snapshot)${live ? ", or shut it down where its storage can carry them" : ""}.`;
-    found.push([`has snapshots on local disks (${stuck}) that can't go along`, next]);
-  }
-  return found.map(([what, next]) => conflict(guest, what, next));
-}
-
-/** Snapshots go along offline, and only with ZFS, btrfs and qcow2. */
-function carriesSnapshots(volid: string, { node }: Identified, inventory: Inventory): boolean {
-  const storage = volid.split(":")[0];
-  const row = inventory.storages.find((one) => one.storage === storage && one.node === node);
-  return volid.endsWith(".qcow2") || ["zfspool", "btrfs", undefined].includes(row?.type);
-}
-
-function isRunning({ status }: Identified): boolean {
-  return status !== undefined && status.status !== "stopped";
-}
-
 function words(guest: Identified): string {
   return `${guestWords(guest, guest.name)} on ${guest.node}`;
+}
+
+function onItsWay(guest: Identified, upid: string, move: Move | undefined): Problem {
+  const { vmid, type, node } = guest;
+  const to = move ? ` to ${move.target}${move.storage ? ` (${move.storage})` : ""}` : "";
+  return new Problem("busy", `${words(guest)} is on its way${to} by another order already.`, {
+    next: `Wait for it with get_tasks {upid: "${upid}", wait_s: 60}, then try again.`,
+    facts: { vmid, type, node, upid, ...(move && { target: move.target }) },
+  });
 }
 
 function waiting(reference: string, atOnce: number): Problem {

@@ -122,11 +122,12 @@ export class Restores {
         followUp: (report, call) => this.#started(report, guest, order.start, call),
         onEnd: (report) => {
           const { overlay, names } = this.#base.lookup;
-          overlay.arrived(
-            vmid,
-            succeeded(report) ? (order.start ? "running" : "stopped") : undefined,
-          );
-          if (!succeeded(report)) names.bury(guest);
+          const well = succeeded(report);
+          // Proxmox takes a container away again that came to nothing, and leaves a VM.
+          const there = well || guest.type === "qemu";
+          const state = well && order.start ? "running" : "stopped";
+          overlay.arrived(vmid, there ? state : undefined);
+          if (!well) names.bury(guest);
           this.#base.vmids.free(vmid);
           return [tags.inventory];
         },

@@ -92,7 +92,11 @@ function guestTags(id: string | undefined): readonly Tag[] {
 /** The first that fits the type of the task counts. */
 const leavings: readonly (readonly [RegExp, string])[] = [
   [
-    /^(?:qm|vz)(?:create|clone|restore)$/,
+    /^(?:qm|vz)restore$/,
+    "A guest that it was to write over is still there, but its old disks and snapshots may be gone: repeat the restore. A new guest may be there half made, under no name: look with list_guests, and delete only that.",
+  ],
+  [
+    /^(?:qm|vz)(?:create|clone)$/,
     "The new guest may be there half made, locked, with some of its disks: look with list_guests, and delete it.",
   ],
   [

@@ -1,6 +1,12 @@
 import type { Cluster } from "./cluster.ts";
 import { kindWord, switchOff, switchOn } from "./guests.ts";
-import { carryDisks, localDisks, refuseImmovable } from "./migration.ts";
+import {
+  carryDisks,
+  localDisks,
+  refuseHostMounts,
+  refuseImmovable,
+  refuseSnapshots,
+} from "./migration.ts";
 import { refuseLocked } from "./power.ts";
 import { TaskFailure, type TaskLog, type Work } from "./tasks.ts";
 import { type Guest, serviceId } from "./world.ts";
@@ -62,14 +68,21 @@ function* move(
     throw new TaskFailure("Can't connect to destination address using public key");
   }
   if (guest.type === "qemu") refuseImmovable(cluster, guest, { running, withLocalDisks });
+  else refuseHostMounts(guest);
   const ip = cluster.world.nodes.get(to)?.ip;
   say(`starting migration of ${kindWord(guest.type)} ${guest.vmid} to node '${to}' (${ip})`);
   guest.config["lock"] = "migrate";
   try {
     yield* copy(cluster, guest, say);
-  } finally {
+  } catch (failure) {
     delete guest.config["lock"];
+    if (guest.type === "lxc" && running) {
+      say("start container on source node");
+      switchOn(cluster, guest);
+    }
+    throw failure;
   }
+  delete guest.config["lock"];
   if (cluster.world.guests.get(guest.vmid) !== guest) return;
   carryDisks(cluster, guest, to, storageFor);
   guest.node = to;
@@ -87,6 +100,7 @@ function* copy(cluster: Cluster, guest: Guest, say: (line: string) => void): Wor
     yield 2000;
     switchOff(guest);
   }
+  if (guest.type === "lxc") refuseSnapshots(cluster, guest, say);
   for (const { volid, volume, cdrom } of localDisks(cluster, guest)) {
     if (cdrom) continue;
     say(`copying local disk image: '${volid}'`);

@@ -112,6 +112,29 @@ export function refuseImmovable(
   }
 }
 
+/** Ends the worker for directories and devices of the host that are not said to be everywhere (PVE::LXC::Migrate prepare). */
+export function refuseHostMounts({ type, config }: Guest): void {
+  for (const { key, volid } of disksOf(type, config)) {
+    if (!volid.startsWith("/") || readProperties(config[key] ?? "", "volume")["shared"] === "1") {
+      continue;
+    }
+    const kind = volid.startsWith("/dev/") ? "device" : "bind";
+    throw new TaskFailure(`cannot migrate local ${kind} mount point '${key}'`);
+  }
+}
+
+/** Ends the worker for a container's snapshots on local storage; it is off by then (PVE::LXC::Migrate phase1). */
+export function refuseSnapshots(cluster: Cluster, guest: Guest, say: (line: string) => void): void {
+  const stuck = localDisks(cluster, guest).filter(({ volid, inSnapshot }) => {
+    const type = cluster.world.storages.get(volid.split(":")[0] ?? "")?.type;
+    return inSnapshot && type !== "zfspool" && type !== "btrfs";
+  });
+  for (const { volid } of stuck) {
+    say(`ERROR: can't migrate local volume '${volid}': non-migratable snapshot exists`);
+  }
+  if (stuck.length > 0) throw new TaskFailure("can't migrate CT - check log");
+}
+
 function immovable(
   cluster: Cluster,
   guest: Guest,

@@ -84,3 +84,43 @@ test("disks get the next free name where theirs is taken, also in snapshots, and
   expect(await pve.outcome(pve.post("/nodes/pve1/qemu/302/migrate", pairs))).toBe("OK");
   expect((await pve.get("/nodes/pve3/qemu/302/config")).data.scsi0).toContain("nfs-shared:302/");
 });
+
+const ct = "/nodes/pve1/lxc/200/migrate";
+
+test("a container's mounts of the host stop its migration before it is off, unless they are everywhere", async () => {
+  const pve = host();
+  const { outside, world } = pve.simulator;
+  const form = { target: "pve2", restart: 1 };
+  const since = world.guests.get(200)?.run.since;
+  for (const [value, kind] of [
+    ["/srv/data,mp=/data", "bind"],
+    ["/dev/sdb1,mp=/data", "device"],
+  ]) {
+    outside.setConfig(200, { mp0: value ?? "" });
+    const { data: upid } = await pve.post(ct, form);
+    expect(await pve.settle(upid)).toBe("migration aborted");
+    expect((await pve.lines(upid)).join("\n")).toContain(
+      `cannot migrate local ${kind} mount point 'mp0'`,
+    );
+  }
+  expect(world.guests.get(200)).toMatchObject({ node: "pve1", run: { since } });
+  outside.setConfig(200, { mp0: "/srv/data,mp=/data,shared=1" });
+  expect(await pve.outcome(pve.post(ct, form))).toBe("OK");
+});
+
+test("a container's snapshots on local storage stop it after the shutdown, and it is started again", async () => {
+  const pve = host();
+  const guest = pve.simulator.world.guests.get(200);
+  const since = guest?.run.since ?? 0;
+  expect(await pve.outcome(pve.post("/nodes/pve1/lxc/200/snapshot", { snapname: "one" }))).toBe(
+    "OK",
+  );
+  const { data: upid } = await pve.post(ct, { target: "pve2", restart: 1 });
+  expect(await pve.settle(upid)).toBe("migration aborted");
+  const log = (await pve.lines(upid)).join("\n");
+  expect(log).toContain("non-migratable snapshot exists");
+  expect(log).toContain("can't migrate CT - check log");
+  expect(guest).toMatchObject({ node: "pve1", run: { status: "running" } });
+  expect(guest?.config["lock"]).toBeUndefined();
+  expect(guest?.run.since).toBeGreaterThan(since);
+});

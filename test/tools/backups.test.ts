@@ -213,6 +213,19 @@ describe("create_backup", () => {
     expect((await create({ ...args, wait_s: 120 })).data["status"]).toBe("running");
   });
 
+  test.each([
+    ["protection", { protected: true }],
+    ["mode", { mode: "stop" }],
+    ["notes", { notes: "before the upgrade" }],
+  ])("one of another %s is not taken for the one under way", async (_, more) => {
+    const args = { guest: "web-1", storage: "nfs-shared" };
+    const { data } = await create({ ...args, wait_s: 0 });
+    const other = await create({ ...args, ...more, wait_s: 120 });
+    expect(other).toMatchObject({ kind: "busy", sent: [], facts: { upid: data["upid"] } });
+    const same = await create({ ...args, wait_s: 120 });
+    expect(same.data["upid"]).toBe(data["upid"]);
+  });
+
   test("goes on where nobody waits", async () => {
     const { data, text } = await create({ guest: "dns-1", storage: "local", wait_s: 0 });
     expect(data).toMatchObject({ changed: true, task: { state: "running" } });

@@ -123,6 +123,18 @@ describe("migrate_guest", () => {
     expect((await migrate({ guest: "web-1", target: "pve1", wait_s: 0 })).kind).toBe("busy");
   });
 
+  test("a call that wants its disks elsewhere does not wait for one that does not", async () => {
+    const args = { guest: "web-1", target: "pve2" };
+    const { data } = await migrate({ ...args, wait_s: 0 });
+    await server.clock.advance(2_000);
+    const other = await migrate({ ...args, storage: "nfs-shared" });
+    expect(other.kind).toBe("busy");
+    expect(other.text).toContain("VM 101 (web-1) on pve1 is on its way to pve2 by another order");
+    expect(other.facts["upid"]).toBe(data["upid"]);
+    expect(other.sent).toEqual([]);
+    expect((await migrate(args)).data).toMatchObject({ node: "pve2", upid: data["upid"] });
+  });
+
   test("HA has only taken the request, and the guest moves later", async () => {
     const { data, text } = await migrate({ guest: "gateway-1", target: "pve3" });
     expect(data).toMatchObject({ node: "pve2", target: "pve3", task: { queued: true } });
@@ -150,6 +162,25 @@ describe("what Proxmox would abort for is refused before", () => {
     expect(kind).toBe("conflict");
     expect(text).toContain(words);
     expect(sent).toEqual([]);
+  });
+
+  test.each([
+    ["a directory of the host", { mp0: "/srv/data,mp=/data" }, "mp0: /srv/data"],
+    ["a device of the host", { mp0: "/dev/sdb1,mp=/data" }, "mp0: /dev/sdb1"],
+    ["snapshots of a container", { parent: "one" }, "snapshots on local disks (local-lvm:vm-200"],
+  ])("%s", async (_, config, words) => {
+    server.simulator.outside.setConfig(200, config);
+    const { kind, text, sent } = await migrate({ guest: "dns-1", target: "pve2" });
+    expect(kind).toBe("conflict");
+    expect(text).toContain(words);
+    expect(sent).toEqual([]);
+    const planned = await migrate({ guest: "dns-1", target: "pve2", dry_run: true });
+    expect(planned.text).toContain(`Against it: conflict: container 200 (dns-1)`);
+  });
+
+  test("but not a directory that every node has", async () => {
+    server.simulator.outside.setConfig(200, { mp0: "/srv/data,mp=/data,shared=1" });
+    expect((await migrate({ guest: "dns-1", target: "pve2" })).data["changed"]).toBe(true);
   });
 
   test("a storage that the target does not have, for VMs and containers", async () => {

@@ -100,20 +100,6 @@ describe("beside what there is", () => {
     expect(data).toMatchObject({ name: "web-1-restored", changed: true });
   });
 
-  test("what fails in the task leaves no guest, and the storage is free for another try", async () => {
-    await server.call("list_guests", { max_age_s: 0 });
-    const lvm = server.simulator.world.storages.get("local-lvm");
-    if (lvm) lvm.disabled = true;
-    const { kind, text } = await restore({ volume: web });
-    expect(kind).toBe("task_failed");
-    expect(text).toContain("storage 'local-lvm' is disabled");
-    expect(found(100)).toBeUndefined();
-    expect((await server.call("get_vm", { vm: "web-1-restored" })).kind).toBe("not_found");
-    if (lvm) lvm.disabled = false;
-    await server.clock.advance(15_000);
-    expect((await restore({ volume: web })).data).toMatchObject({ vmid: 100, changed: true });
-  });
-
   test("a storage of then that its node does not have is told before anything is sent", async () => {
     const config = server.simulator.world.volumes.get(`/${web}`)?.archive?.config ?? {};
     config["scsi0"] = "old-lvm:vm-101-disk-0,size=20G";

@@ -157,13 +157,18 @@ function* restoreWork(call: Call, guest: Guest, order: Order, log: TaskLog): Wor
     try {
       yield* unpack(call, guest, order, log);
     } catch (failure) {
-      // Disks that were there before are gone by then, if it came that far.
       delete guest.config["lock"];
-      if (fresh) removeGuest(cluster, guest);
+      if (guest.type === "qemu") log.print(notCleanedUp(guest));
+      else if (fresh) removeGuest(cluster, guest);
       throw failure instanceof Refusal ? failed(failure.message) : failure;
     }
   });
   if (values["start"] === "1") yield* autostart(cluster, guest, access.name, log);
+}
+
+/** PVE::API2::Qemu leaves a VM as the failure left it, a new one too; disks that were there before are gone, if it came that far. */
+function notCleanedUp({ vmid }: Guest): string {
+  return `error before or during data restore, some or all disks were not completely restored. VM ${vmid} state is NOT cleaned up.`;
 }
 
 function* unpack(call: Call, guest: Guest, { volid, volume, given }: Order, log: TaskLog): Work {
@@ -182,19 +187,9 @@ function* unpack(call: Call, guest: Guest, { volid, volume, given }: Order, log:
   for (const old of volumesOf(cluster, guest)) {
     cluster.world.volumes.delete(volumeKey(old.volid, old.node));
   }
-  guest.snapshots = [];
   const config: Config = { ...archive.config };
-  for (const { key, storage, sizeBytes } of ownDisks(archive)) {
-    const home = usableFor(call, guest, storage);
-    const made = allocate(cluster, { ...guest, storage: home, sizeBytes, format: "qcow2" });
-    log.print(`new volume ID is '${made.volid}'`);
-    yield* write(sizeBytes, log);
-    const parts = readProperties(archive.config[key] ?? "", "file");
-    config[key] = writeProperties(
-      { ...parts, file: made.volid, size: writeSize(sizeBytes) },
-      "file",
-    );
-  }
+  yield* makeDisks(call, guest, archive, config, log);
+  guest.snapshots = [];
   if (values["unique"] === "1") makeUnique(cluster, guest, config);
   for (const [key, value] of Object.entries(given)) {
     config[key] = normalValue(cluster, guest, key, value);
@@ -202,6 +197,33 @@ function* unpack(call: Call, guest: Guest, { volid, volume, given }: Order, log:
   guest.config = config;
   guest.pending = {};
   guest.pendingDelete = [];
+}
+
+/** What a failure finds half written is removed again. */
+function* makeDisks(
+  call: Call,
+  guest: Guest,
+  archive: Archive,
+  config: Config,
+  log: TaskLog,
+): Work {
+  const { cluster } = call;
+  const fresh: Volume[] = [];
+  try {
+    for (const { key, storage, sizeBytes } of ownDisks(archive)) {
+      const home = usableFor(call, guest, storage);
+      const made = allocate(cluster, { ...guest, storage: home, sizeBytes, format: "qcow2" });
+      fresh.push(made);
+      log.print(`new volume ID is '${made.volid}'`);
+      yield* write(sizeBytes, log);
+      const parts = readProperties(archive.config[key] ?? "", "file");
+      const written = { ...parts, file: made.volid, size: writeSize(sizeBytes) };
+      config[key] = writeProperties(written, "file");
+    }
+  } catch (failure) {
+    for (const { volid, node } of fresh) cluster.world.volumes.delete(volumeKey(volid, node));
+    throw failure;
+  }
 }
 
 function ownDisks({ type, config }: Archive) {
