@@ -3,6 +3,7 @@ import { type Disk, disksOf, isCloudinit } from "./guest-config.ts";
 import { findVolume, removeGuest, takenText } from "./guests.ts";
 import { readProperties, writeProperties } from "./property-string.ts";
 import { randomMac, randomUuid } from "./random.ts";
+import { Refusal } from "./refusal.ts";
 import { Interrupted, TaskFailure, type TaskLog, type Work } from "./tasks.ts";
 import { allocate, humanSize, usableStorage } from "./volumes.ts";
 import {
@@ -91,6 +92,7 @@ function* copyInto(cluster: Cluster, order: CloneOrder, guest: Guest, log: TaskL
         if (order.target !== undefined) guest.node = order.target;
       } catch (failure) {
         removeGuest(cluster, guest);
+        if (failure instanceof Refusal) throw new TaskFailure(`clone failed: ${failure.message}`);
         if (!(failure instanceof Interrupted)) throw failure;
         throw new TaskFailure("clone failed: copy failed: interrupted by signal");
       }

@@ -1,5 +1,6 @@
 import type { ClusterLog } from "./cluster-log.ts";
 import type { Events } from "./events.ts";
+import { Refusal } from "./refusal.ts";
 import type { Node } from "./world.ts";
 
 /** A worker: yields the milliseconds until it goes on, returns when done, throws TaskFailure when it fails. */
@@ -152,7 +153,7 @@ export class Tasks {
       if (!step.done) this.#schedule(upid, step.value);
       else this.#finish(upid, count > 0 ? `WARNINGS: ${count}` : "OK");
     } catch (failure) {
-      if (!(failure instanceof TaskFailure || failure instanceof Interrupted)) throw failure;
+      if (!endsTask(failure)) throw failure;
       this.#finish(upid, failure.message, `TASK ERROR: ${failure.message}`);
     }
   }
@@ -187,6 +188,11 @@ export class Tasks {
       append: (text) => void lines.push(`${lines.pop() ?? ""}${text}`),
     };
   }
+}
+
+/** Also what a handler would refuse: in a worker it is a `die` like any other. */
+function endsTask(failure: unknown): failure is Error {
+  return [TaskFailure, Interrupted, Refusal].some((kind) => failure instanceof kind);
 }
 
 function hex8(value: number): string {

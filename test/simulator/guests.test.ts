@@ -74,6 +74,18 @@ describe("clone", () => {
     expect(pve.simulator.world.volumes.size).toBe(volumes);
   });
 
+  test("onto a storage that is disabled meanwhile: fails in its task", async () => {
+    const pve = host();
+    const volumes = pve.simulator.world.volumes.size;
+    const form = { newid: 500, full: 1, storage: "local-lvm" };
+    const { data: upid } = await pve.post(`${template}/clone`, form);
+    const storage = pve.simulator.world.storages.get("local-lvm");
+    if (storage) storage.disabled = true;
+    expect(await pve.settle(upid)).toBe("clone failed: storage 'local-lvm' is disabled");
+    expect(await pve.row(500)).toBeUndefined();
+    expect(pve.simulator.world.volumes.size).toBe(volumes);
+  });
+
   test("two at once for one id: the loser fails in its task", async () => {
     const pve = host();
     const first = await pve.post(`${template}/clone`, { newid: 500 });
