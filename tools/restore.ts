@@ -4,7 +4,6 @@ import { Problem } from "../src/problem.ts";
 import type { Changed } from "../src/proxmox/changes.ts";
 import type { Identified } from "../src/proxmox/identity.ts";
 import type { Newcomer } from "../src/proxmox/newcomers.ts";
-import { afterFailure } from "../src/proxmox/restore-failure.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { type ChangeResult, changeFields, settled, showChange, subject } from "./outcome.ts";
 import * as params from "./params.ts";
@@ -90,7 +89,8 @@ async function ended(
 ): Promise<ChangeResult> {
   const end = await outcome(settled(begun, begun.guest, states, context));
   if (end.ok) return end.value;
-  throw afterFailure(context.proxmox.explain(end.problem), begun.guest, over);
+  const { care } = context.proxmox;
+  throw care.restores.failed(context.proxmox.explain(end.problem), begun.guest, over);
 }
 
 function onlyBeside(argument: string): Problem {

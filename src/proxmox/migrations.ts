@@ -117,12 +117,8 @@ export class Migrations {
       const joined = this.#joinable(guest, options);
       if (joined || guest.node === options.target) {
         target = this.#moves.get(joined?.upid ?? "")?.target ?? guest.node;
-        return {
-          says: `moves ${words(guest)} to ${target}`,
-          against: [],
-          touches: [],
-          join: joined,
-        };
+        const says = `moves ${words(guest)} to ${target}`;
+        return { says, against: [], touches: [], join: joined };
       }
       const [locked] = lockedBy(guest);
       if (locked) throw locked;

@@ -16,6 +16,7 @@ import { statusQuestion } from "./guest-status.ts";
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Newcomer, Newcomers } from "./newcomers.ts";
+import { afterFailure } from "./restore-failure.ts";
 import { type Archive, type RestoreOrder, restoreRequest, storageFor } from "./restore-plan.ts";
 import type { Storages } from "./storages.ts";
 import { succeeded, type TaskReport } from "./task.ts";
@@ -58,6 +59,11 @@ export class Restores {
   constructor(base: Base, managedTag: string) {
     this.#base = base;
     this.#managedTag = managedTag;
+  }
+
+  /** The problem of a restore that failed in its task, with what it leaves. */
+  failed(problem: Problem, guest: Newcomer | Identified, over: boolean): Problem {
+    return afterFailure(problem, guest, over);
   }
 
   /**

@@ -79,9 +79,9 @@ export const guestChangeRoutes: Readonly<Record<string, readonly string[]>> = {
   restart_guest: [`POST ${guest}/status/(?:reboot|reset)`],
   update_guest: config,
   resize_disk: [`PUT ${guest}/resize`],
-  move_disk: ["GET /storage", `POST ${guest}/move_(?:disk|volume)`],
+  move_disk: ["GET /storage", `GET ${guest}/snapshot`, `POST ${guest}/move_(?:disk|volume)`],
   attach_disk: ["GET /storage", ...config],
-  detach_disk: config,
+  detach_disk: [`GET ${guest}/snapshot`, ...config],
   convert_to_template: [
     `GET ${guest}/snapshot`,
     `POST ${guest}/template`,

@@ -65,7 +65,12 @@ export const backups: Matrix = {
       meanwhile: ({ world }) => {
         storage(world, "local-lvm").disabled = true;
       },
-      after: nothingNew,
+      // PVE cleans nothing up: the VM stays, without its disks, and the answer says so.
+      after: ({ answer, world, before }) => {
+        const left = [...world.guests.keys()].filter((vmid) => !before.guests.has(vmid));
+        expect(left).toHaveLength(1);
+        expect(answer.text).toContain(`delete_guest {guest: "${left[0]}"}`);
+      },
     },
   },
 };

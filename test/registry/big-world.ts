@@ -26,6 +26,7 @@ export function plainCall({ name, input }: Tool, upid = ""): Record<string, unkn
     ...(name === "clone_container" && { container: "114" }),
     ...(name === "update_guest" && { guest: "103", set: { cores: 4, tags: ["web"] } }),
     ...(name === "resize_disk" && { guest: "103", disk: "scsi0", size: "+1G" }),
+    ...(name === "migrate_guest" && { guest: "119" }),
     ...(name === "move_disk" && { guest: "106", disk: "scsi0", storage: "nfs-shared" }),
     ...(name === "attach_disk" && { guest: "107", size: "1G", storage: "local-lvm" }),
     ...(name === "detach_disk" && { guest: "108", disk: "scsi0", confirm: "app-8.example.net" }),
