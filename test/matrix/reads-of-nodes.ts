@@ -19,7 +19,7 @@ export const readsOfNodes: Matrix = {
   get_cluster: {
     success: { args: {}, after: shows({ name: "lab", quorate: true }) },
     not_found: nothingToName,
-    forbidden: { never: "what one may not see is left out, and attention says so" },
+    forbidden: { never: "what one may not see is left out" },
     ...idle,
   },
   get_node: {
