@@ -35,10 +35,10 @@ export const listCertificates = defineTool({
       .map((one) => certificateFields(one, now, issuer))
       .toSorted((a, b) => rank(a) - rank(b));
     const keyOf = (one: CertificateFields) => `${one.node} ${one.file}`;
-    const options = { limit, cursor, args: { node } };
-    const { items, total, left, next } = page(fields, keyOf, options);
+    const options = { limit, cursor, args: { node }, fields: (one: CertificateFields) => one };
+    const { shown, total, left, next } = page(fields, keyOf, options);
     return {
-      certificates: [...items],
+      certificates: [...shown],
       ...(degraded.length > 0 && { degraded: [...degraded] }),
       total,
       left,
@@ -75,12 +75,18 @@ function oncePerCluster(all: readonly Certificate[]): readonly Certificate[] {
   });
 }
 
+/** A certificate may be for hundreds of names. */
+const maxNames = 10;
+const maxNameChars = 100;
+
 /** Names that every host has say nothing. */
 const everywhere = /^(?:localhost|127\.0\.0\.1|(?:0+:)*:?0*1)$/;
 
 /** `clusterIssuer`: the subject of the cluster's own authority, which is long and always the same. `now`: ms since the epoch. */
 export function certificateFields(one: Certificate, now: number, clusterIssuer?: string) {
   const { node, file: name, use, served, subject, issuer, names, fingerprint, notAfter } = one;
+  const telling = names.filter((name) => !everywhere.test(name));
+  const more = telling.length - maxNames;
   const days = notAfter === undefined ? undefined : Math.floor((notAfter - now) / dayMs);
   const expires =
     days === undefined || days >= soonDays ? undefined : days < 0 ? "expired" : "soon";
@@ -92,7 +98,8 @@ export function certificateFields(one: Certificate, now: number, clusterIssuer?:
     ...(expires && { expires }),
     ...(days !== undefined && { days_left: days }),
     ...(notAfter !== undefined && { not_after: new Date(notAfter).toISOString() }),
-    names: names.filter((name) => !everywhere.test(name)),
+    names: telling.slice(0, maxNames).map((name) => oneLine(name, maxNameChars)),
+    ...(more > 0 && { more_names: more }),
     subject,
     ...(issuer !== subject && { issuer: issuer === clusterIssuer ? "cluster authority" : issuer }),
     ...(fingerprint !== undefined && { fingerprint }),
@@ -118,5 +125,15 @@ const columns = [
       `${row.not_after.slice(0, 10)} (${row.expires === "expired" ? "EXPIRED" : `${row.days_left} d${row.expires ? ", SOON" : ""}`})`,
   },
   { head: "issuer", cell: (row: CertificateFields) => row.issuer ?? "itself" },
-  { head: "names", cell: (row: CertificateFields) => row.names.join(" ") },
+  { head: "names", cell: namesCell },
 ];
+
+/** As many as a cell of a table holds, and how many more there are. */
+function namesCell({ names, more_names: unlisted = 0 }: CertificateFields): string {
+  const all = names.join(" ");
+  if (all.length <= 60 && unlisted === 0) return all;
+  const fit = names.filter((_, index) => names.slice(0, index + 1).join(" ").length <= 60);
+  const shown = fit.length === 0 ? [oneLine(names[0] ?? "", 60)] : fit;
+  const more = names.length - shown.length + unlisted;
+  return more > 0 ? `${shown.join(" ")} and ${more} more` : shown.join(" ");
+}

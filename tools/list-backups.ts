@@ -49,10 +49,11 @@ async function survey(args: Args, { proxmox, call }: ToolContext): Promise<Resul
   const now = proxmox.clock.now();
   const filter = { storage, node, olderThanMs: spanMs(olderThan) };
   const { guests, unasked } = await proxmox.care.backups.survey(filter, now, call);
-  const options = { limit, cursor, args: { storage, node, olderThan } };
+  const fields = (guest: BackedUp) => guestFields(guest, now);
+  const options = { limit, cursor, args: { storage, node, olderThan }, fields };
   const paged = page(guests, ({ type, vmid }) => `${type}/${vmid}`, options);
   return {
-    guests: paged.items.map((guest) => guestFields(guest, now)),
+    guests: [...paged.shown],
     without: guests.filter(({ backups }) => backups.length === 0).length,
     ...rest(paged, unasked),
   };
@@ -62,20 +63,19 @@ async function ofGuest(reference: string, args: Args, { proxmox, call }: ToolCon
   const { storage, limit, cursor } = args;
   const { guest, unasked } = await proxmox.care.backups.ofGuest(reference, storage, call);
   const { vmid, name, node, type } = guest;
-  const options = { limit, cursor, args: { reference, storage } };
+  const options = { limit, cursor, args: { reference, storage }, fields: backupFields };
   const paged = page(guest.backups, (one) => `${one.volid} ${one.node}`, options);
-  const backups = paged.items.map(backupFields);
   return {
     vmid,
     ...(name !== undefined && { name }),
     node,
     type,
-    backups,
+    backups: [...paged.shown],
     ...rest(paged, unasked),
   };
 }
 
-function rest({ total, left, next }: Page<unknown>, unasked: readonly UnaskedStorage[]) {
+function rest({ total, left, next }: Page<unknown, unknown>, unasked: readonly UnaskedStorage[]) {
   return {
     total,
     left,

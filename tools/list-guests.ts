@@ -51,11 +51,13 @@ export const listGuests = defineTool({
     );
     const figure = sort && figures[sort];
     const sorted = figure ? wanted.toSorted((a, b) => figure(b) - figure(a)) : wanted;
-    const options = { limit, cursor, args: { ...filter, sort, managed } };
-    const { items, total, left, next } = page(sorted, ({ row }) => String(row.vmid), options);
+    const show = (guest: ListedGuest) => fields(guest, sort);
+    const options = { limit, cursor, args: { ...filter, sort, managed }, fields: show };
+    const { items, shown, ...rest } = page(sorted, ({ row }) => String(row.vmid), options);
+    const { total, left, next } = rest;
     proxmox.guests.tell(items);
     return {
-      guests: items.map((guest) => fields(guest, sort)),
+      guests: [...shown],
       ...degradedBy(proxmox.guests.silent(wanted)),
       total,
       left,

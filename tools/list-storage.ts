@@ -50,9 +50,9 @@ async function storages(args: Args, { proxmox, call }: ToolContext): Promise<Res
   const { limit, cursor, node, content } = args;
   const all = await proxmox.storages.list({ node, content }, call);
   const keyOf = ({ row }: ListedStorage) => `${row.storage} ${row.node}`;
-  const options = { limit, cursor, args: { node, content } };
-  const { items, total, left, next } = page(all, keyOf, options);
-  return { storages: items.map(storageFields), total, left, ...(next && { cursor: next }) };
+  const options = { limit, cursor, args: { node, content }, fields: storageFields };
+  const { shown, total, left, next } = page(all, keyOf, options);
+  return { storages: [...shown], total, left, ...(next && { cursor: next }) };
 }
 
 async function content(storage: string, args: Args, context: ToolContext): Promise<Result> {
@@ -90,11 +90,11 @@ function held(
       (content === undefined || volume.content === content) &&
       (vmid === undefined || volume.vmid === vmid),
   );
-  const options = { limit, cursor, args: { storage, node, content, guest } };
+  const options = { limit, cursor, args: { storage, node, content, guest }, fields: volumeFields };
   const keyOf = (volume: Volume) => `${volume.volid} ${volume.node}`;
-  const { items, total, left, next } = page(wanted, keyOf, options);
+  const { shown, total, left, next } = page(wanted, keyOf, options);
   return {
-    volumes: items.map(volumeFields),
+    volumes: [...shown],
     ...(unavailable.length > 0 && { unavailable: [...unavailable] }),
     total,
     left,
