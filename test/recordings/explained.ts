@@ -1,7 +1,8 @@
 const extjs = "only the json format is simulated; nothing of ours asks for another";
 const qmp =
   "the recorded host's QEMU was asked without an answer; hosts at work answer these fields";
-const upload = "uploads are not simulated: the wire of tests carries no multipart bodies";
+const upload =
+  "the recording has a placeholder for the multipart body: there is no upload to send again";
 
 /** What still differs from the recorded host, and why that is harmless or what remains to be done; keys: `n` of the recording. */
 export const explained: Readonly<Record<number, string>> = {
