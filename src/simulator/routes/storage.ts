@@ -171,7 +171,7 @@ async function remove(call: Call): Promise<string | null> {
   const volid = volumeId(storage, name);
   const node = values["node"] ?? "";
   const volume = volumesOn(call, storage).find((other) => other.volid === volid);
-  mayRemove(access, storage, volume);
+  mayRemove(access, storage, volid);
   const owner = volume?.vmid ?? ownerInName(volid);
   const id = owner === undefined ? storage.id : `${owner}@${storage.id}`;
   const upid = cluster.tasks.start({
@@ -192,11 +192,19 @@ function volumeId(storage: Storage, name: string): string {
   throw badParameters({ volume: `storage ID mismatch (${id} != ${storage.id})\n` });
 }
 
-/** One's own guest's backups need less. */
-function mayRemove(access: Call["access"], storage: Storage, volume: Volume | undefined): void {
-  const backup = volume?.content === "backup" && volume.vmid !== undefined;
-  access.need(`/storage/${storage.id}`, backup ? "Datastore.AllocateSpace" : "Datastore.Allocate");
-  if (backup) access.need(`/vms/${volume.vmid}`, "VM.Backup");
+/** One's own guest's backups need less; what it is says the name alone, whether it is there or not. */
+function mayRemove(access: Call["access"], storage: Storage, volid: string): void {
+  const owner = backupOwner(volid.slice(volid.indexOf(":") + 1));
+  if (owner === undefined) return access.need(`/storage/${storage.id}`, "Datastore.Allocate");
+  access.need(`/storage/${storage.id}`, "Datastore.AllocateSpace");
+  access.need(`/vms/${owner}`, "VM.Backup");
+}
+
+/** PVE::Storage::Plugin parse_volname, PVE::Storage::PBSPlugin parse_volname: a backup, and whose. */
+function backupOwner(name: string): string | undefined {
+  const file =
+    /^backup\/vzdump-(?:openvz|lxc|qemu)-(\d+)-[^/]+\.(?:tgz|(?:tar|vma)(?:\.(?:gz|lzo|zst|bz2))?)$/;
+  return (file.exec(name) ?? /^backup\/(?:vm|ct)\/(\d+)\/[^/]+$/.exec(name))?.[1];
 }
 
 interface Removal {
