@@ -113,6 +113,11 @@ export class ApiClient {
     return this.#hosts.trusts;
   }
 
+  /** How the certificate of that host is judged; undefined where it has none. */
+  trustOf(host: string): HostTrust | undefined {
+    return this.#hosts.trustOf(host);
+  }
+
   /** From sending to the whole answer, of the last answer that came. */
   get lastLatencyMs(): number | undefined {
     return this.#lastLatencyMs;

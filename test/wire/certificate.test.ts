@@ -35,8 +35,15 @@ async function start() {
   const files = server.simulator.world.nodes.get("pve1")?.certificates;
   if (!listener || !files) throw new Error("no node pve1");
   const upload = { node: "pve1", certificate: next.cert, key: next.key };
+  const sent = (mark: number) =>
+    server.simulator.log.paths(mark).filter((line) => !line.startsWith("GET"));
   const create = (more: Record<string, unknown> = {}) =>
     server.call("create_certificate", { ...upload, ...more });
+  const shown = async () => {
+    const { data } = await server.call("list_certificates", { node: "pve1", max_age_s: 0 });
+    const all = data["certificates"] as { served: boolean; use: string }[];
+    return all.filter(({ served }) => served).map(({ use }) => use);
+  };
   /** A read over a connection that has to be made first. */
   const readAnew = async () => {
     const before = listener.connections;
@@ -47,7 +54,7 @@ async function start() {
     if (!answer.isError) expect(listener.connections).toBeGreaterThan(before);
     return answer;
   };
-  return { server, files, create, readAnew };
+  return { server, files, sent, create, shown, readAnew };
 }
 
 test("a pinned node is reached while old and new certificate alternate, and after; a third one is refused", async () => {
@@ -79,4 +86,26 @@ test("a pinned node is reached while old and new certificate alternate, and afte
   const removed = await server.call("delete_certificate", { node: "pve1" });
   expect(removed.data, removed.text).toMatchObject({ changed: true });
   for (let round = 0; round < rounds; round++) expect((await readAnew()).isError).toBe(false);
+});
+
+test("what the node shows proves that a certificate is there, and that it is not", async () => {
+  const { server, files, sent, create, shown, readAnew } = await start();
+  await create({ restart: false });
+  expect(await shown()).toEqual(["own"]);
+  await server.clock.advance(120_000);
+  const again = await create();
+  expect(again.data, again.text).toMatchObject({ changed: true });
+  expect(files.restarts).toBe(1);
+
+  await server.clock.advance(120_000);
+  await readAnew();
+  expect(await shown()).toEqual(["custom"]);
+  const mark = server.simulator.log.mark();
+  const third = await create();
+  expect(third.data, third.text).toMatchObject({ changed: false });
+  expect(sent(mark)).toEqual([]);
+
+  files.loaded = files.own; // the key that was stored did not fit, say
+  const fourth = await create();
+  expect(fourth.data, fourth.text).toMatchObject({ changed: true });
 });
