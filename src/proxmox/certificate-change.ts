@@ -89,7 +89,10 @@ export class CertificateChanges {
     });
   }
 
-  /** Takes the custom certificate away, after which the node shows its own; nothing is sent where there is none. */
+  /**
+   * Takes the custom certificate away, after which the node shows its own. Where no list shows one there may be a file that nobody
+   * can read, so it is sent all the same unless that was done a moment ago: Proxmox takes away what is not there as well.
+   */
   async delete(name: string, options: CertificateOptions, call: Call): Promise<CertificateChange> {
     const { node } = await this.#certificates.node(name, call);
     return this.#mutex.runExclusive(async () => {
@@ -152,7 +155,8 @@ export class CertificateChanges {
     const recognition = await this.#recognitions.of(node, before, next, call);
     const outcome = { restarted: restart };
     const common = { node, says, recognition, before, outcome, against: [] };
-    if (!before.some(({ use }) => use === "custom")) {
+    const listed = before.some(({ use }) => use === "custom");
+    if (!listed && this.#isLast(node, outcome)) {
       return { ...common, warnings: [], certificate: own };
     }
     const request: ChangeRequest = {
@@ -160,7 +164,7 @@ export class CertificateChanges {
       path: path`/nodes/${node}/certificates/custom`,
       params: { ...(restart && { restart: true }) },
     };
-    const said = warnings(recognition, restart, node);
+    const said = [...(listed ? [] : [unseen(node)]), ...warnings(recognition, restart, node)];
     return { ...common, warnings: said, pin: recognition.pin, request, shown: request };
   }
 
@@ -237,6 +241,10 @@ export class CertificateChanges {
     const answer = await this.#verbs.change(call, request, [tags.certificates(node)]);
     return { ...readCertificate(answer, node), served: restarted };
   }
+}
+
+function unseen(node: string): string {
+  return `No list shows a custom certificate of ${node}; a file that cannot be read, as a failed upload leaves it, goes as well.`;
 }
 
 /** Tells two uploads apart without keeping a key. */

@@ -257,19 +257,3 @@ describe("the same certificate again", () => {
     expect(filesOf("pve2").custom?.cert.match(/BEGIN CERTIFICATE/g)).toHaveLength(3);
   });
 });
-
-describe("delete_certificate", () => {
-  test("takes the custom one away; where there is none nothing is sent", async () => {
-    await start();
-    await server.call("create_certificate", upload());
-    const plan = await server.call("delete_certificate", { node: "pve2", dry_run: true });
-    expect(plan.data).toMatchObject({ changed: false, plan: { requests: [{ method: "DELETE" }] } });
-    const answer = await server.call("delete_certificate", { node: "pve2" });
-    expect(answer.data).toMatchObject({ changed: true, certificate: { use: "own" } });
-    expect(filesOf("pve2")).toMatchObject({ custom: undefined, restarts: 2 });
-    const mark = server.simulator.log.mark();
-    const again = await server.call("delete_certificate", { node: "pve2" });
-    expect(again.data).toMatchObject({ changed: false });
-    expect(sent(mark)).toEqual([]);
-  });
-});
