@@ -173,6 +173,19 @@ describe("a ticket that the host takes no more", () => {
     await server.close();
   });
 
+  test("again and again costs a login each time, and no read fails", async () => {
+    const server = await lab({ login: adminLogin });
+    await server.call("list_guests");
+    for (let n = 0; n < 12; n++) {
+      server.simulator.outside.voidTickets();
+      const answer = await server.call("get_vm", { vm: "web-1", max_age_s: 0 });
+      expect(answer.isError, answer.text).toBe(false);
+      await server.clock.advance(15_000);
+    }
+    expect(loginsOf(server)).toHaveLength(13);
+    await server.close();
+  });
+
   test("for its user was disabled ends in unauthorized, with one login more", async () => {
     const server = await lab({ login: adminLogin });
     await server.call("list_guests");

@@ -30,6 +30,10 @@ export interface Authenticator {
   current?(headers: Readonly<Record<string, string>>): boolean;
   /** PVE answered 401 to these headers. True: new ones are to be had, and the request may be sent once more with them. */
   rejected?(headers: Readonly<Record<string, string>>): boolean;
+  /** PVE has served a request with these headers. */
+  accepted?(headers: Readonly<Record<string, string>>): void;
+  /** For a 401 that new headers have not mended: what to do, where that is more than to check the credentials. */
+  advice?(): string;
   /** For messages: `API token user@realm!name`. Never the secret. */
   describe(): string;
   /** The text without the secret, should somebody have echoed it. */

@@ -113,6 +113,11 @@ export class ApiClient {
     return this.#hosts.trusts;
   }
 
+  /** How the certificate of that host is judged; undefined where it has none. */
+  trustOf(host: string): HostTrust | undefined {
+    return this.#hosts.trustOf(host);
+  }
+
   /** From sending to the whole answer, of the last answer that came. */
   get lastLatencyMs(): number | undefined {
     return this.#lastLatencyMs;
@@ -189,6 +194,7 @@ export class ApiClient {
           // Before its place goes to the next, which would take the same credentials.
           const renewed = isUnauthorized(one) && !progress.renewed && auth?.rejected?.(credentials);
           progress.renewed ||= renewed === true;
+          if (one.kind === "answer") auth?.accepted?.(credentials);
           return renewed ? undefined : one;
         });
         if (outcome) return outcome;
@@ -245,7 +251,7 @@ export class ApiClient {
     };
   }
 
-  #failed(request: ApiRequest, { like }: Manner): Failed {
+  #failed(request: ApiRequest, { like, auth: used }: Manner): Failed {
     const { auth } = this.#options;
     return {
       method: like,
@@ -254,6 +260,7 @@ export class ApiClient {
       host: this.#hosts.name,
       hosts: this.#hosts.names,
       principal: auth.principal,
+      advice: () => used?.advice?.(),
       scrub: (text) => withoutPieces(auth.scrub(text), request.secrets ?? []),
     };
   }

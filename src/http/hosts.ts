@@ -40,6 +40,11 @@ export class Hosts {
     return this.#hosts.flatMap(({ transport }) => transport.trust ?? []);
   }
 
+  /** How the host of that name is judged. */
+  trustOf(name: string): HostTrust | undefined {
+    return this.#hosts.find((host) => host.name === name)?.transport.trust;
+  }
+
   /**
    * Sends through the host in use; if the request provably did not leave, through the next, each host once at most.
    * Throws what the last one threw. A certificate that is not trusted ends it at once.

@@ -19,6 +19,8 @@ export interface Refused {
   readonly principal: string;
   /** Takes secrets out of what PVE echoes. */
   readonly scrub: (text: string) => string;
+  /** What to do about a 401, where the credentials know better than this floor. */
+  readonly advice?: () => string | undefined;
 }
 
 /** What a refusal or a failed task's exit text means; undefined for texts that no row knows. */
@@ -120,13 +122,13 @@ function parameterErrors(reply: WireReply, refused: Refused): Record<string, str
 
 /** PVE says the same for a wrong secret, an expired token and a disabled user. PVE: pve-access-control src/PVE/AccessControl.pm */
 function unauthorized(text: string, refused: Refused): Problem {
-  const next = refused.principal.includes("!")
+  const plain = refused.principal.includes("!")
     ? "Check that the token id and its secret are right, that the token has not expired and that its user is enabled (pveum user token list)."
     : "Check user name, realm and password, and that the user is enabled and has not expired.";
   return new Problem(
     "unauthorized",
     `Proxmox does not accept ${refused.principal}.${clause(text)}`,
-    { next, facts: { principal: refused.principal } },
+    { next: refused.advice?.() ?? plain, facts: { principal: refused.principal } },
   );
 }
 

@@ -26,14 +26,17 @@ const minute = 60_000;
 const renewAfterMs = 100 * minute;
 /** From this age on a ticket is not trusted to outlast the request that carries it. */
 const worthlessAfterMs = 118 * minute;
-/** A refused login, a renewal that failed and a re-login are not repeated within this time. */
+/** A refused login, a renewal that failed and a re-login that did not help are not repeated within this time. */
 const pauseMs = minute;
+/** So many tickets that had served may be replaced within `pauseMs`, should PVE take them no more. */
+const replacements = 5;
 const loginDeadlineMs = 30_000;
 const loginPath = path`/access/ticket`;
 
 /**
  * User and password: a ticket in a cookie, and a CSRF token beside every request that is no GET. It logs in before the first
- * request, renews the ticket while it is valid, and logs in once more where PVE refuses a ticket that should be good.
+ * request, renews the ticket while it is valid, and logs in once more where PVE refuses a ticket that should be good: at most five times a
+ * minute while new tickets serve, once a minute where they do not.
  * Throws `invalid_input` for a user without realm. Logging in ends in `unauthorized` where PVE refuses or wants a second factor
  * (said again for a minute without asking, so that neither a lock-out nor its 3 s a refusal add up), or as any request does.
  * PVE: pve-access-control src/PVE/API2/AccessControl.pm (create_ticket), src/PVE/AccessControl.pm (verify_ticket)
@@ -53,7 +56,10 @@ class TicketLogin implements Authenticator {
   #flight: Promise<Session> | undefined;
   #refusal: { readonly at: number; readonly problem: Problem } | undefined;
   #renewalFailedAt = Number.NEGATIVE_INFINITY;
-  #rejectedAt = Number.NEGATIVE_INFINITY;
+  /** Whether the session has been good for anything yet. */
+  #served = false;
+  /** When tickets were given up for a 401, within the last minute; the oldest first. */
+  #rejections: readonly number[] = [];
 
   constructor({ username, password, clock }: TicketLoginOptions) {
     if (!/^[^\s:/!]+@[A-Za-z][\w.-]+$/.test(username)) {
@@ -93,11 +99,31 @@ class TicketLogin implements Authenticator {
   /** True: with new headers the request may be sent once more. A ticket that was replaced meanwhile costs no login. */
   rejected(headers: Readonly<Record<string, string>>): boolean {
     if (!this.current(headers)) return true;
+    if (this.#untilReplaced() > 0) return false;
     const now = this.#clock.now();
-    if (isWithin(now, this.#rejectedAt, pauseMs)) return false;
-    this.#rejectedAt = now;
+    this.#rejections = [...this.#rejections.filter((at) => isWithin(now, at, pauseMs)), now];
     this.#session = undefined;
     return true;
+  }
+
+  accepted(headers: Readonly<Record<string, string>>): void {
+    if (this.current(headers)) this.#served = true;
+  }
+
+  /** A ticket is only there where the login was good, so name and password are. */
+  advice(): string {
+    const seconds = Math.ceil(this.#untilReplaced() / 1000);
+    const retry =
+      seconds > 0 ? `the next login is tried in ${seconds} s` : "the next call logs in once more";
+    return `Its login is good, but Proxmox does not take the ticket: ${retry}. If that goes on, compare the clocks of the hosts, and see whether a proxy stands before them.`;
+  }
+
+  /** ms until a ticket that PVE does not take is worth another login. */
+  #untilReplaced(): number {
+    const now = this.#clock.now();
+    const recent = this.#rejections.filter((at) => isWithin(now, at, pauseMs));
+    const blocking = this.#served ? recent.at(-replacements) : recent.at(-1);
+    return blocking === undefined ? 0 : pauseMs - (now - blocking);
   }
 
   /** The session that a request can go with now. One that grows old is renewed behind it. */
@@ -136,6 +162,7 @@ class TicketLogin implements Authenticator {
       (renewable ? await this.#logInWith(old.ticket).catch(unlessRefused) : undefined) ??
       (await this.#logInWith(this.#password).catch((cause: unknown) => this.#remember(cause)));
     this.#session = session;
+    this.#served = false;
     this.#refusal = undefined;
     return session;
   }

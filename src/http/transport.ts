@@ -21,6 +21,10 @@ export interface HostTrust {
   readonly insecure: boolean;
   /** Takes another fingerprint besides, where they are pinned, for the life of this process; the answer takes it back. */
   accept(fingerprint: string): () => void;
+  /** What the host showed when the last connection was made. */
+  readonly seen?: string | undefined;
+  /** What it shows to a connection of its own now, the leaf first and what is sent along; undefined where nobody answers. */
+  look?(): Promise<readonly string[] | undefined>;
 }
 
 export type Method = "GET" | "POST" | "PUT" | "DELETE";

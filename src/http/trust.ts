@@ -1,6 +1,11 @@
 import { createHash } from "node:crypto";
 import { isIP } from "node:net";
-import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
+import {
+  type ConnectionOptions,
+  connect,
+  type DetailedPeerCertificate,
+  type TLSSocket,
+} from "node:tls";
 import { Problem } from "../problem.ts";
 import { isTrustFault } from "./retry.ts";
 import { type HostTrust, WireFault } from "./transport.ts";
@@ -19,11 +24,17 @@ export interface Trust {
 export class LearningTrust implements HostTrust, Trust {
   readonly ca?: string;
   readonly insecure: boolean;
+  seen: string | undefined;
   readonly #pinned: readonly string[];
+  readonly #look: () => Promise<readonly string[] | undefined>;
   #accepted: readonly string[] = [];
 
-  /** Throws `invalid_input` for a fingerprint that is none. */
-  constructor({ ca, fingerprints = [], insecure = false }: Trust) {
+  /** `look`: at the host. Throws `invalid_input` for a fingerprint that is none. */
+  constructor(
+    { ca, fingerprints = [], insecure = false }: Trust,
+    look: () => Promise<readonly string[] | undefined>,
+  ) {
+    this.#look = look;
     if (ca !== undefined) this.ca = ca;
     this.insecure = insecure;
     this.#pinned = fingerprints.map(normalizeFingerprint);
@@ -31,6 +42,10 @@ export class LearningTrust implements HostTrust, Trust {
 
   get fingerprints(): readonly string[] {
     return [...this.#pinned, ...this.#accepted];
+  }
+
+  look(): Promise<readonly string[] | undefined> {
+    return this.#look();
   }
 
   accept(fingerprint: string): () => void {
@@ -103,19 +118,40 @@ async function untrusted(
   cause: WireFault,
   timeoutMs: number,
 ): Promise<WireFault> {
-  const shown = await open(address, { rejectUnauthorized: false }, timeoutMs).then(
-    (socket) => {
-      const fingerprint = fingerprintOf(socket);
-      socket.destroy();
-      return fingerprint;
-    },
-    () => undefined, // the message then does without it
-  );
+  const [shown] = (await shownBy(address, timeoutMs)) ?? []; // the message can do without it
   return new WireFault(
     "CERT_NOT_TRUSTED",
     `The certificate of ${name(address)} is not trusted (${cause.code}). Nothing was sent. If it is the host's own, ${compare(shown)} Or name its CA with PROXMOX_CA_FILE.`,
     { sent: false, cause },
   );
+}
+
+/** The fingerprints of what the host shows to anybody, its own certificate first; undefined where nobody answers. */
+export async function shownBy(
+  address: Address,
+  timeoutMs: number,
+): Promise<readonly string[] | undefined> {
+  try {
+    const socket = await open(address, { rejectUnauthorized: false }, timeoutMs);
+    const chain = chainOf(socket);
+    socket.destroy();
+    return chain;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Some runtimes tell the first one only; what signs itself is named as its own issuer. */
+function chainOf(socket: TLSSocket): readonly string[] {
+  const found: string[] = [];
+  let one: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+  while (one?.raw) {
+    const fingerprint = digest(one.raw);
+    if (found.includes(fingerprint)) break;
+    found.push(fingerprint);
+    one = one.issuerCertificate;
+  }
+  return found;
 }
 
 function compare(shown: string | undefined): string {
@@ -127,10 +163,14 @@ function name({ hostname, port }: Address): string {
   return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
-function fingerprintOf(socket: TLSSocket): string | undefined {
+/** Of what the host at the other end has shown. */
+export function fingerprintOf(socket: TLSSocket): string | undefined {
   const { raw } = socket.getPeerCertificate();
-  if (!raw) return undefined;
-  return normalizeFingerprint(createHash("sha256").update(raw).digest("hex"));
+  return raw ? digest(raw) : undefined;
+}
+
+function digest(certificate: Buffer): string {
+  return normalizeFingerprint(createHash("sha256").update(certificate).digest("hex"));
 }
 
 function open(

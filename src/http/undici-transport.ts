@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import { type Dispatcher, Pool } from "undici/index.js";
 import { decodeBody } from "./decode.ts";
 import { type Transport, WireFault, type WireReply, type WireRequest } from "./transport.ts";
-import { connectTrusted, LearningTrust, type Trust } from "./trust.ts";
+import { connectTrusted, fingerprintOf, LearningTrust, shownBy, type Trust } from "./trust.ts";
 
 export interface UndiciTransportOptions {
   /** `https://host:port`; what follows the port is ignored. */
@@ -25,8 +25,10 @@ const maxBodyBytes = 64 * 1024 * 1024;
  */
 export function undiciTransport(options: UndiciTransportOptions): Transport {
   const { tls, connectTimeoutMs = 5_000, keepAliveMs = 4_000 } = options;
-  const trust = new LearningTrust(tls);
   const url = new URL(options.url);
+  const addressOf = (hostname: string, port: string) => ({ hostname, port: Number(port || 443) });
+  const own = addressOf(url.hostname.replace(/^\[|\]$/g, ""), url.port);
+  const trust = new LearningTrust(tls, () => shownBy(own, connectTimeoutMs));
   const pool = new Pool(url.origin, {
     connections: 8,
     pipelining: 1,
@@ -35,8 +37,11 @@ export function undiciTransport(options: UndiciTransportOptions): Transport {
     headersTimeout: 0,
     bodyTimeout: 0,
     connect: ({ hostname, port }, callback) => {
-      connectTrusted({ hostname, port: Number(port || 443) }, trust, connectTimeoutMs).then(
-        (socket) => callback(null, socket),
+      connectTrusted(addressOf(hostname, port), trust, connectTimeoutMs).then(
+        (socket) => {
+          trust.seen = fingerprintOf(socket);
+          callback(null, socket);
+        },
         (error: Error) => callback(error, null),
       );
     },

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { Mutex } from "async-mutex";
 import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
@@ -45,7 +46,19 @@ interface Plan extends Omit<CertificateChange, "changed" | "request"> {
   readonly request?: ChangeRequest;
   readonly shown?: ChangeRequest;
   readonly recognition: Recognition;
+  readonly before: readonly Certificate[];
+  readonly outcome: Outcome;
 }
+
+/** What a node has after a change of ours. */
+interface Outcome {
+  /** Of chain and key; undefined: no custom file at all. */
+  readonly digest?: string;
+  readonly restarted: boolean;
+}
+
+/** How long nobody else is expected to have changed what we did: that is for calls that are repeated. */
+const rememberedMs = 60_000;
 
 /** Puts certificates on nodes and takes them away. PVE: POST, DELETE /nodes/{node}/certificates/custom */
 export class CertificateChanges {
@@ -53,6 +66,7 @@ export class CertificateChanges {
   readonly #certificates: Certificates;
   readonly #recognitions: Recognitions;
   readonly #mutex = new Mutex();
+  readonly #last = new Map<string, Outcome & { readonly at: number }>();
 
   constructor(verbs: Verbs, certificates: Certificates, recognitions: Recognitions) {
     this.#verbs = verbs;
@@ -62,27 +76,34 @@ export class CertificateChanges {
 
   /**
    * Throws `invalid_input` for what would not work, `conflict` where a custom certificate is there and `force` is not given.
-   * A file left over by a failed upload, which no list shows, is overwritten.
+   * A file left over by a failed upload, which no list shows, is overwritten. A certificate that is there already is sent again
+   * unless it is known that its key fits and that it is shown: Proxmox takes any key, and restarts nothing unasked.
    */
   async create(name: string, upload: CertificateUpload, call: Call): Promise<CertificateChange> {
     const bundle = readBundle(upload.certificate, upload.key, this.#verbs.clock.now());
     const { node } = await this.#certificates.node(name, call);
     return this.#mutex.runExclusive(async () => {
-      const before = await this.#certificates.live(node, call);
+      const before = this.#certificates.asShown(await this.#certificates.live(node, call));
       const plan = await this.#createPlan(node, bundle, upload, before, call);
       return this.#carryOut(plan, upload, () => this.#upload(node, plan, call));
     });
   }
 
-  /** Takes the custom certificate away, after which the node shows its own; nothing is sent where there is none. */
+  /**
+   * Takes the custom certificate away, after which the node shows its own. Where no list shows one there may be a file that nobody
+   * can read, so it is sent all the same unless that was done a moment ago: Proxmox takes away what is not there as well.
+   */
   async delete(name: string, options: CertificateOptions, call: Call): Promise<CertificateChange> {
     const { node } = await this.#certificates.node(name, call);
     return this.#mutex.runExclusive(async () => {
-      const before = await this.#certificates.live(node, call);
+      const before = this.#certificates.asShown(await this.#certificates.live(node, call));
       const plan = await this.#deletePlan(node, options, before, call);
       const send = async () => {
-        if (plan.request) await this.#send(node, plan.request, call);
-        return before.find(({ use }) => use === "own");
+        if (plan.request) {
+          await this.#verbs.change(call, plan.request, [tags.certificates(node)]);
+        }
+        const own = before.find(({ use }) => use === "own");
+        return own && { ...own, served: own.served || options.restart };
       };
       return this.#carryOut(plan, options, send);
     });
@@ -100,11 +121,14 @@ export class CertificateChanges {
     const says = `replaces the certificate that ${node} shows${restartWords(restart)}`;
     const next = { fingerprint, bundle, restart };
     const recognition = await this.#recognitions.of(node, before, next, call);
-    const common = { node, says, recognition, warnings: warnings(recognition, restart, node) };
-    if (there?.fingerprint === fingerprint && !force) {
-      return { ...common, warnings: [], against: [], certificate: there };
-    }
-    const flags = { ...(force && { force: true }), ...(restart && { restart: true }) };
+    const outcome = { digest: digestOf(bundle), restarted: restart };
+    const said = warnings(recognition, restart, node);
+    const common = { node, says, recognition, before, outcome, warnings: said };
+    const same = there?.fingerprint === fingerprint;
+    const done = same && !force && (await this.#settled(there, bundle, outcome, before, call));
+    if (done) return { ...common, warnings: [], against: [], certificate: done };
+    const replaces = force || same;
+    const flags = { ...(replaces && { force: true }), ...(restart && { restart: true }) };
     const target = {
       method: "POST",
       path: path`/nodes/${node}/certificates/custom`,
@@ -113,7 +137,7 @@ export class CertificateChanges {
     return {
       ...common,
       pin: recognition.pin,
-      against: there && !force ? [exists(there)] : [],
+      against: there && !replaces ? [exists(there)] : [],
       request: { ...target, params: { certificates, key, ...flags }, secrets: [key] },
       shown: { ...target, params: { certificates: chainWords(bundle), key: "(secret)", ...flags } },
     };
@@ -129,8 +153,10 @@ export class CertificateChanges {
     const says = `takes the custom certificate of ${node} away, which then shows its own${restartWords(restart)}`;
     const next = { fingerprint: own?.fingerprint, restart };
     const recognition = await this.#recognitions.of(node, before, next, call);
-    const common = { node, says, recognition, against: [] };
-    if (!before.some(({ use }) => use === "custom")) {
+    const outcome = { restarted: restart };
+    const common = { node, says, recognition, before, outcome, against: [] };
+    const listed = before.some(({ use }) => use === "custom");
+    if (!listed && this.#isLast(node, outcome)) {
       return { ...common, warnings: [], certificate: own };
     }
     const request: ChangeRequest = {
@@ -138,8 +164,29 @@ export class CertificateChanges {
       path: path`/nodes/${node}/certificates/custom`,
       params: { ...(restart && { restart: true }) },
     };
-    const said = warnings(recognition, restart, node);
+    const said = [...(listed ? [] : [unseen(node)]), ...warnings(recognition, restart, node)];
     return { ...common, warnings: said, pin: recognition.pin, request, shown: request };
+  }
+
+  /** Whether our last change has brought that about a moment ago. */
+  #isLast(node: string, { digest, restarted }: Outcome): boolean {
+    const last = this.#last.get(node);
+    if (!last || this.#verbs.clock.now() - last.at >= rememberedMs) return false;
+    return last.digest === digest && (last.restarted || !restarted);
+  }
+
+  /** The certificate that is there, where nothing is left to do: by our last change, or as pveproxy shows this very chain. */
+  async #settled(
+    there: Certificate,
+    { chain }: Bundle,
+    outcome: Outcome,
+    before: readonly Certificate[],
+    call: Call,
+  ): Promise<Certificate | undefined> {
+    if (this.#isLast(there.node, outcome)) return there;
+    const shown = await this.#recognitions.shownBy(there.node, before, call);
+    const isShown = chain.every((one, at) => shown?.[at] === one.fingerprint256);
+    return isShown ? { ...there, served: true } : undefined;
   }
 
   /** The new certificate is accepted before it can be met, and not any more when PVE has refused it. */
@@ -148,13 +195,18 @@ export class CertificateChanges {
     { dryRun }: CertificateOptions,
     send: () => Promise<Certificate | undefined>,
   ): Promise<CertificateChange> {
-    const { recognition, request, shown, ...rest } = plan;
+    const { recognition, request, shown, before, outcome, ...rest } = plan;
     if (dryRun) return { ...rest, changed: false, ...(shown && { request: shown }) };
     if (plan.against[0]) throw plan.against[0];
     if (!request) return { ...rest, changed: false };
     const takeBack = recognition.accept();
+    this.#last.delete(plan.node);
     try {
-      return { ...rest, changed: true, certificate: await send() };
+      const certificate = await send();
+      const stored = outcome.digest && certificate?.fingerprint;
+      this.#certificates.changed(before, plan.node, { stored, restarted: outcome.restarted });
+      this.#last.set(plan.node, { ...outcome, at: this.#verbs.clock.now() });
+      return { ...rest, changed: true, certificate };
     } catch (error) {
       if (!isProblem(error, "outcome_unknown")) takeBack();
       throw isProblem(error, "outcome_unknown") ? lookAgain(error, plan) : error;
@@ -162,24 +214,42 @@ export class CertificateChanges {
   }
 
   /** PVE keeps a file that it could not read and refuses the next one for it: that refusal proves that nothing was done. */
-  async #upload(node: string, { request }: Plan, call: Call): Promise<Certificate | undefined> {
+  async #upload(
+    node: string,
+    { request, outcome }: Plan,
+    call: Call,
+  ): Promise<Certificate | undefined> {
     if (!request) return undefined;
     try {
-      return await this.#send(node, request, call);
+      return await this.#send(node, request, outcome, call);
     } catch (error) {
       if (!isProblem(error, "conflict") || error.facts["certificate"] !== "exists") throw error;
       const now = await this.#certificates.live(node, call);
       const there = now.find(({ use }) => use === "custom");
       if (there) throw exists(there);
       const forced = { ...request, params: { ...request.params, force: true } };
-      return this.#send(node, forced, call);
+      return this.#send(node, forced, outcome, call);
     }
   }
 
-  async #send(node: string, request: ChangeRequest, call: Call): Promise<Certificate> {
+  async #send(
+    node: string,
+    request: ChangeRequest,
+    { restarted }: Outcome,
+    call: Call,
+  ): Promise<Certificate> {
     const answer = await this.#verbs.change(call, request, [tags.certificates(node)]);
-    return { ...readCertificate(answer, node), served: true };
+    return { ...readCertificate(answer, node), served: restarted };
   }
+}
+
+function unseen(node: string): string {
+  return `No list shows a custom certificate of ${node}; a file that cannot be read, as a failed upload leaves it, goes as well.`;
+}
+
+/** Tells two uploads apart without keeping a key. */
+function digestOf({ certificates, key }: Bundle): string {
+  return createHash("sha256").update(certificates).update(key).digest("hex");
 }
 
 function restartWords(restart: boolean): string {

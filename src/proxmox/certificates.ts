@@ -8,6 +8,9 @@ import type { Lookup } from "./lookup.ts";
 import { number, record, records, text } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
+/** Names that every host has. */
+const loopback = /^(?:localhost|127\..*|::1|(?:0+:)+0*1)$/;
+
 /** What a certificate file is to its node. */
 export type CertificateUse = "custom" | "own" | "authority";
 
@@ -16,7 +19,7 @@ export interface Certificate {
   /** `pveproxy-ssl.pem`, `pve-ssl.pem`, `pve-root-ca.pem` */
   readonly file: string;
   readonly use: CertificateUse;
-  /** Whether pveproxy shows it, once it was restarted after the last change. */
+  /** Whether pveproxy shows it: as this server sees it, else once it was restarted after the last change. */
   readonly served: boolean;
   /** `/O=…/CN=…` as Proxmox writes it. */
   readonly subject: string;
@@ -39,6 +42,8 @@ export interface CertificateList {
 export class Certificates {
   readonly #verbs: Verbs;
   readonly #lookup: Lookup;
+  /** By node: what was stored by a change of ours without a restart, and what pveproxy went on showing. */
+  readonly #unshown = new Map<string, { readonly stored?: string; readonly shown?: string }>();
 
   constructor(verbs: Verbs, lookup: Lookup) {
     this.#verbs = verbs;
@@ -53,6 +58,48 @@ export class Certificates {
   /** The same, as it is now. */
   live(node: string, call: Call): Promise<readonly Certificate[]> {
     return this.#verbs.live(call, infoQuestion(node));
+  }
+
+  /** The same certificates, `served` by what is known of what pveproxy shows: it reads its files only when it starts. */
+  asShown(all: readonly Certificate[]): readonly Certificate[] {
+    const [one] = all;
+    const shown = one && (this.#seen(one.node, all) ?? this.#leftShown(one.node, all));
+    if (shown === undefined) return all;
+    return all.map((row) => ({
+      ...row,
+      served: row.use !== "authority" && row.fingerprint === shown,
+    }));
+  }
+
+  /** A change of ours: `before` it pveproxy had the certificates as shown there. `stored`: of the custom one that is there now. */
+  changed(
+    before: readonly Certificate[],
+    node: string,
+    { stored, restarted }: { readonly stored?: string | undefined; readonly restarted: boolean },
+  ): void {
+    if (restarted) {
+      this.#unshown.delete(node);
+      return;
+    }
+    const known = this.#unshown.get(node);
+    const shown = known?.shown ?? before.find(({ served }) => served)?.fingerprint;
+    this.#unshown.set(node, given({ stored, shown }));
+  }
+
+  /** What the connection to that very node was made with. Its own certificate tells the node also where its name is none of ours. */
+  #seen(node: string, all: readonly Certificate[]): string | undefined {
+    const { api } = this.#verbs;
+    const own = all.find(({ use }) => use === "own")?.fingerprint;
+    const names = namesOf(node, all);
+    return api.hosts
+      .map((host) => ({ host, seen: api.trustOf(host)?.seen }))
+      .find(({ host, seen }) => seen && (seen === own || names.includes(hostnameOf(host))))?.seen;
+  }
+
+  #leftShown(node: string, all: readonly Certificate[]): string | undefined {
+    const left = this.#unshown.get(node);
+    const custom = all.find(({ use }) => use === "custom")?.fingerprint;
+    return left && left.stored === custom ? left.shown : undefined;
   }
 
   /** Of one node or of all: a node that does not answer keeps nobody else's certificates back. Throws `not_found`. */
@@ -89,7 +136,7 @@ export class Certificates {
   async #ask(row: NodeRow, call: Call): Promise<readonly Certificate[] | string> {
     if (row.status === "offline") return "offline";
     try {
-      return await this.of(row.node, call);
+      return this.asShown(await this.of(row.node, call));
     } catch (error) {
       if (isProblem(error) && !["cancelled", "unauthorized"].includes(error.kind)) {
         return `${error.kind}: ${error.message}`;
@@ -141,4 +188,16 @@ export function readCertificate(data: unknown, node: string): Certificate {
       notAfter: ms(row["notafter"]),
     }),
   };
+}
+
+/** What the node is called, by itself and in its own certificate; without what every host is called. */
+export function namesOf(node: string, before: readonly Certificate[]): readonly string[] {
+  const own = before.find(({ use }) => use === "own")?.names ?? [];
+  return [...new Set([node, ...own])].filter((name) => !loopback.test(name));
+}
+
+/** `pve1.example` of `pve1.example:8006`, the address without brackets of `[::1]:8006`. */
+export function hostnameOf(host: string): string {
+  const url = `https://${host}`;
+  return URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, "") : host;
 }

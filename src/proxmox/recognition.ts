@@ -1,7 +1,7 @@
 import type { HostTrust } from "../http/transport.ts";
 import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import type { Certificate } from "./certificates.ts";
+import { type Certificate, hostnameOf, namesOf } from "./certificates.ts";
 import type { Cluster } from "./cluster.ts";
 import { type Bundle, isFor, isTrustedBy, nameOf } from "./pem.ts";
 import type { Verbs } from "./verbs.ts";
@@ -22,9 +22,6 @@ export interface Recognition {
   /** Takes the next certificate besides the present one; the answer takes that back. */
   accept(): () => void;
 }
-
-/** Names that every host has. */
-const loopback = /^(?:localhost|127\..*|::1|(?:0+:)+0*1)$/;
 
 /** How this server itself will recognise a node whose certificate it changes. */
 export class Recognitions {
@@ -59,6 +56,23 @@ export class Recognitions {
       ...(pin !== undefined && { pin }),
       accept: () => this.#accept(fingerprint, before),
     };
+  }
+
+  /**
+   * The fingerprints of what the node shows to a new connection, its own certificate first and what it sends along. Undefined where
+   * no connection of ours leads to that node, or nobody answers: then it is not known.
+   */
+  async shownBy(
+    node: string,
+    before: readonly Certificate[],
+    call: Call,
+  ): Promise<readonly string[] | undefined> {
+    const { api } = this.#verbs;
+    if (api.trusts.length === 0) return undefined;
+    const names = namesOf(node, before);
+    const named = api.hosts.find((host) => names.includes(hostnameOf(host)));
+    const host = named ?? ((await this.#answering(call)) === node ? api.host : undefined);
+    return host === undefined ? undefined : api.trustOf(host)?.look?.();
   }
 
   /** Whether this server's own connection leads to the node, as far as that can be known. */
@@ -149,15 +163,4 @@ function accepts({ ca }: HostTrust, { chain }: Bundle): boolean {
 
 function pinWords(node: string): string {
   return `This server recognises ${node} by its fingerprint: it accepts the new one besides the old one as long as it runs; put the new PROXMOX_FINGERPRINT into its configuration.`;
-}
-
-/** The node's own certificate names it fully. */
-function namesOf(node: string, before: readonly Certificate[]): readonly string[] {
-  const own = before.find(({ use }) => use === "own")?.names ?? [];
-  return [...new Set([node, ...own])].filter((name) => !loopback.test(name));
-}
-
-function hostnameOf(host: string): string {
-  const url = `https://${host}`;
-  return URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, "") : host;
 }

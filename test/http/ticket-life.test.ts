@@ -112,6 +112,38 @@ describe("a ticket", () => {
     expect((await ask(write)).data).toBe("yes");
   });
 
+  test("that serves and is refused by turns costs five logins a minute and no more", async () => {
+    const { api, ask, clock, logins, voidAll } = lab();
+    await ask();
+    const fate = () =>
+      clock.run(api.request(read)).then(
+        () => "served",
+        (error) => error,
+      );
+    const outcomes: unknown[] = [];
+    for (let n = 0; n < 8; n++) {
+      voidAll();
+      outcomes.push(await fate());
+      await clock.advance(5_000);
+    }
+    expect(outcomes.slice(0, 5)).toEqual(Array.from({ length: 5 }, () => "served"));
+    expect(outcomes[5]).toMatchObject({ kind: "unauthorized" });
+    expect(logins()).toHaveLength(6);
+    await clock.advance(20_000);
+    expect(await fate()).toBe("served");
+    expect(logins()).toHaveLength(7);
+  });
+
+  test("that is refused though the login is good blames no password, and tells the next try", async () => {
+    const never = says(401, "Authentication failed!");
+    const { fails, clock } = lab({ calls: Array.from({ length: 3 }, () => never) });
+    const first = await fails();
+    expect(first.next).not.toContain("Check user name");
+    expect(first.next).toMatch(/its login is good.*next login is tried in 60 s/i);
+    await clock.advance(45_000);
+    expect((await fails()).next).toContain("in 15 s");
+  });
+
   test("is not given up for a 403", async () => {
     const { fails, logins, calls } = lab({
       calls: [says(403, "Permission check failed (/, Sys.Audit)")],

@@ -209,18 +209,51 @@ describe("create_certificate", () => {
   });
 });
 
-describe("delete_certificate", () => {
-  test("takes the custom one away; where there is none nothing is sent", async () => {
+describe("the same certificate again", () => {
+  test("is sent where it was stored without a restart, and restarts pveproxy then", async () => {
+    await start();
+    const first = await server.call("create_certificate", upload({ restart: false }));
+    expect(first.data).toMatchObject({ certificate: { served: false } });
+    const list = await server.call("list_certificates", { node: "pve2" });
+    expect(list.data["certificates"]).toMatchObject([
+      { use: "custom", served: false },
+      { use: "own", served: true },
+      { use: "authority", served: false },
+    ]);
+    const still = await server.call("create_certificate", upload({ restart: false }));
+    expect(still.data).toMatchObject({ changed: false, certificate: { served: false } });
+    const again = await server.call("create_certificate", upload());
+    expect(again.data, again.text).toMatchObject({ changed: true, certificate: { served: true } });
+    expect(filesOf("pve2").restarts).toBe(1);
+    const after = await server.call("list_certificates", { node: "pve2" });
+    expect(after.data["certificates"]).toMatchObject([
+      { use: "custom", served: true },
+      { use: "own", served: false },
+      {},
+    ]);
+  });
+
+  test("is sent where it lies beside a wrong key", async () => {
     await start();
     await server.call("create_certificate", upload());
-    const plan = await server.call("delete_certificate", { node: "pve2", dry_run: true });
-    expect(plan.data).toMatchObject({ changed: false, plan: { requests: [{ method: "DELETE" }] } });
-    const answer = await server.call("delete_certificate", { node: "pve2" });
-    expect(answer.data).toMatchObject({ changed: true, certificate: { use: "own" } });
-    expect(filesOf("pve2")).toMatchObject({ custom: undefined, restarts: 2 });
-    const mark = server.simulator.log.mark();
-    const again = await server.call("delete_certificate", { node: "pve2" });
-    expect(again.data).toMatchObject({ changed: false });
-    expect(sent(mark)).toEqual([]);
+    const { custom } = filesOf("pve2");
+    if (custom) filesOf("pve2").custom = { ...custom, key: other.key };
+    await server.clock.advance(120_000);
+    const plan = await server.call("create_certificate", upload({ dry_run: true }));
+    expect(plan.data["plan"]).toMatchObject({
+      requests: [{ params: { force: true, restart: true } }],
+      against: [],
+    });
+    const answer = await server.call("create_certificate", upload());
+    expect(answer.data, answer.text).toMatchObject({ changed: true });
+    expect(filesOf("pve2").custom?.key.trim()).toBe(leaf.key.trim().replaceAll("\r", ""));
+  });
+
+  test("is sent where its chain is another than the one sent before", async () => {
+    await start();
+    await server.call("create_certificate", upload({ certificate: leaf.cert }));
+    const answer = await server.call("create_certificate", upload());
+    expect(answer.data, answer.text).toMatchObject({ changed: true });
+    expect(filesOf("pve2").custom?.cert.match(/BEGIN CERTIFICATE/g)).toHaveLength(3);
   });
 });

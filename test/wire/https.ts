@@ -1,4 +1,4 @@
-import type { Transport } from "../../src/http/transport.ts";
+import type { HostTrust, Transport } from "../../src/http/transport.ts";
 import { undiciTransport } from "../../src/http/undici-transport.ts";
 import type { VirtualClock } from "../../src/simulator/clock.ts";
 import { type Listener, listen } from "../../src/simulator/listen.ts";
@@ -42,16 +42,35 @@ export async function httpsLab({ listening = plainly, ...options }: HttpsOptions
 
 /** The clock stands still while bytes travel: they take real time, and no virtual second may pass meanwhile. */
 function holding(transport: Transport, clock: VirtualClock): Transport {
+  const held: Held = async (work) => {
+    const release = clock.hold();
+    try {
+      return await work();
+    } finally {
+      release();
+    }
+  };
+  const { trust } = transport;
   return {
-    send: async (request) => {
-      const release = clock.hold();
-      try {
-        return await transport.send(request);
-      } finally {
-        release();
-      }
-    },
+    send: (request) => held(() => transport.send(request)),
     close: () => transport.close(),
-    ...(transport.trust && { trust: transport.trust }),
+    ...(trust && { trust: holdingTrust(trust, held) }),
+  };
+}
+
+type Held = <T>(work: () => Promise<T>) => Promise<T>;
+
+function holdingTrust(trust: HostTrust, held: Held): HostTrust {
+  return {
+    ...(trust.ca !== undefined && { ca: trust.ca }),
+    insecure: trust.insecure,
+    get fingerprints() {
+      return trust.fingerprints;
+    },
+    get seen() {
+      return trust.seen;
+    },
+    accept: (fingerprint) => trust.accept(fingerprint),
+    look: () => held(async () => trust.look?.()),
   };
 }

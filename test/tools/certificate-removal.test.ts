@@ -1,0 +1,70 @@
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { type Certificate, certificate } from "../certificate.ts";
+import { type Lab, lab } from "../kit.ts";
+
+let leaf: Certificate;
+let server: Lab;
+
+beforeAll(async () => {
+  leaf = await certificate("pve2.lab.example");
+});
+
+afterEach(() => server.close());
+
+async function start() {
+  server = await lab();
+}
+
+const upload = () => ({ node: "pve2", certificate: leaf.cert, key: leaf.key });
+const filesOf = (node: string) => {
+  const found = server.simulator.world.nodes.get(node)?.certificates;
+  if (!found) throw new Error(`no node ${node}`);
+  return found;
+};
+const sent = (mark: number) =>
+  server.simulator.log.paths(mark).filter((line) => !line.startsWith("GET"));
+
+describe("delete_certificate", () => {
+  test("takes the custom one away; where there is none nothing is sent", async () => {
+    await start();
+    await server.call("create_certificate", upload());
+    const plan = await server.call("delete_certificate", { node: "pve2", dry_run: true });
+    expect(plan.data).toMatchObject({ changed: false, plan: { requests: [{ method: "DELETE" }] } });
+    const answer = await server.call("delete_certificate", { node: "pve2" });
+    expect(answer.data).toMatchObject({ changed: true, certificate: { use: "own" } });
+    expect(filesOf("pve2")).toMatchObject({ custom: undefined, restarts: 2 });
+    const mark = server.simulator.log.mark();
+    const again = await server.call("delete_certificate", { node: "pve2" });
+    expect(again.data).toMatchObject({ changed: false });
+    expect(sent(mark)).toEqual([]);
+  });
+
+  test("takes a file away that nobody can read and no list shows", async () => {
+    await start();
+    filesOf("pve2").custom = { cert: "garbage", key: "garbage" };
+    const plan = await server.call("delete_certificate", { node: "pve2", dry_run: true });
+    expect(plan.data).toMatchObject({ changed: false, plan: { requests: [{ method: "DELETE" }] } });
+    const answer = await server.call("delete_certificate", { node: "pve2" });
+    expect(answer.data, answer.text).toMatchObject({ changed: true, certificate: { use: "own" } });
+    expect(answer.text).toContain("a file that cannot be read");
+    expect(filesOf("pve2").custom).toBeUndefined();
+  });
+
+  test("is sent where it may not be done yet: without a restart, and a while after", async () => {
+    await start();
+    await server.call("create_certificate", upload());
+    const without = { node: "pve2", restart: false };
+    expect((await server.call("delete_certificate", without)).data).toMatchObject({
+      changed: true,
+      certificate: { served: false },
+    });
+    expect((await server.call("delete_certificate", without)).data["changed"]).toBe(false);
+    const restarted = await server.call("delete_certificate", { node: "pve2" });
+    expect(restarted.data).toMatchObject({ changed: true, certificate: { served: true } });
+    expect(filesOf("pve2").restarts).toBe(2);
+    await server.clock.advance(120_000);
+    filesOf("pve2").custom = { cert: "garbage", key: "garbage" };
+    expect((await server.call("delete_certificate", without)).data["changed"]).toBe(true);
+    expect(filesOf("pve2").custom).toBeUndefined();
+  });
+});
