@@ -105,12 +105,21 @@ function failures({ facts }: Problem): Readonly<Record<string, string>> {
 /** PVE keeps what reaches into the host for root itself; for devices there are mappings. */
 function rootOnly(problem: Problem): Problem {
   if (problem.facts["rootOnly"] !== true) return problem;
+  if (/mount point type/.test(problem.message)) return hostPath(problem);
   const [, key = ""] = /only root can set '(\w+)' config/.exec(problem.message) ?? [];
   const kind = /^(hostpci|usb)/.exec(key)?.[1];
   if (kind === undefined) return problem;
   return new Problem("forbidden", problem.message, {
     next: `Devices of a host are root@pam's; others use a mapped one: ${key}: "mapping=NAME", made under Datacenter, Resource Mappings.`,
     facts: { ...problem.facts, key },
+    cause: problem,
+  });
+}
+
+function hostPath(problem: Problem): Problem {
+  return new Problem("forbidden", problem.message, {
+    next: "Directories and devices of a host are root@pam's to mount; give the container a volume instead, with attach_disk {size, storage, mountpoint}.",
+    facts: problem.facts,
     cause: problem,
   });
 }
