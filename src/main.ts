@@ -22,6 +22,7 @@ import { Call } from "./proxmox/call.ts";
 import type { ProxmoxClient } from "./proxmox/client.ts";
 import { adminToken } from "./simulator/demo-credentials.ts";
 import { Simulator } from "./simulator/simulator.ts";
+import { followedBy } from "./text.ts";
 import { version } from "./version.ts";
 
 /** How long the first look at the host may hold up the start: an unreachable one must not. */
@@ -30,9 +31,7 @@ const probeMs = 2_000;
 keepSmall();
 await main().catch((error: unknown) => {
   if (!isProblem(error)) throw error;
-  const next =
-    error.next === undefined ? "" : `${error.message.endsWith("\n") ? "" : " "}${error.next}`;
-  process.stderr.write(`mcp-server-proxmox: ${error.message}${next}\n`);
+  process.stderr.write(`mcp-server-proxmox: ${followedBy(error.message, error.next)}\n`);
   process.exitCode = 1;
 });
 

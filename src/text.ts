@@ -99,6 +99,13 @@ export function oneLine(text: string, max: number): string {
   return points.length <= max ? flat : `${points.slice(0, Math.max(0, max - 1)).join("")}…`;
 }
 
+/** One sentence after another; what others say often ends without a full stop. */
+export function followedBy(sentence: string, next: string | undefined): string {
+  if (next === undefined || next === "") return sentence;
+  if (sentence.endsWith("\n")) return sentence + next;
+  return `${sentence}${/[.!?:;…]["')\]]*$/.test(sentence) ? "" : "."} ${next}`;
+}
+
 /** The words of a list as people write it: separated by commas, white space or both. */
 export function list(text: string): string[] {
   return text.split(/[\s,]+/u).filter((word) => word !== "");

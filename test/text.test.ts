@@ -5,6 +5,7 @@ import {
   closest,
   count,
   duration,
+  followedBy,
   list,
   oneLine,
   percent,
@@ -87,4 +88,14 @@ test("the closest words come first and strangers not at all", () => {
   expect(closest("ndoe", ["node", "storage"], 1)).toEqual(["node"]);
   expect(closest("", ["a", "bcd"], 3)).toEqual(["a"]);
   expect(closest("x".repeat(100_000), ["y".repeat(100_000)], 1)).toEqual([]);
+});
+
+test.each([
+  ["Proxmox says: VM is locked", "Wait.", "Proxmox says: VM is locked. Wait."],
+  ["It ended.", "Wait.", "It ended. Wait."],
+  ['He said "no."', "Wait.", 'He said "no." Wait.'],
+  ["a line\n", "Wait.", "a line\nWait."],
+  ["alone", undefined, "alone"],
+])("followedBy puts a full stop between %j and %j", (sentence, next, whole) => {
+  expect(followedBy(sentence, next)).toBe(whole);
 });

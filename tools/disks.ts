@@ -28,7 +28,9 @@ export const resizeDisk = defineTool({
     const { proxmox, call } = context;
     const options = { disk: key, size, digest, dryRun };
     const changed = await proxmox.disks.changes.resize(guest, call, options);
-    const { status: _, ...result } = await settled(changed, changed.guest, { after: "" }, context);
+    const ended = await outcome(settled(changed, changed.guest, { after: "" }, context));
+    if (!ended.ok) throw await proxmox.disks.changes.explain(ended.problem, changed, call);
+    const { status: _, ...result } = ended.value;
     const { sizeBytes } = changed;
     return { ...result, ...(sizeBytes !== undefined && { size_bytes: sizeBytes }) };
   },
@@ -60,7 +62,9 @@ export const moveDisk = defineTool({
     const { proxmox, call } = context;
     const options = { disk: key, storage, deleteSource, dryRun };
     const changed = await proxmox.disks.changes.move(guest, call, options);
-    const { status: _, ...result } = await settled(changed, changed.guest, { after: "" }, context);
+    const ended = await outcome(settled(changed, changed.guest, { after: "" }, context));
+    if (!ended.ok) throw await proxmox.disks.changes.explain(ended.problem, changed, call);
+    const { status: _, ...result } = ended.value;
     return { ...result, disk: changed.disk };
   },
   show(result, { storage, delete_source: gone }) {

@@ -3,7 +3,7 @@ import type { Outcome } from "../src/each.ts";
 import type { Problem } from "../src/problem.ts";
 import type { Changed, Plan } from "../src/proxmox/changes.ts";
 import type { TaskReport } from "../src/proxmox/task.ts";
-import { oneLine } from "../src/text.ts";
+import { followedBy, oneLine } from "../src/text.ts";
 import type { ToolContext } from "../src/tool.ts";
 
 /** Who was changed, in every result of a changing tool. */
@@ -77,12 +77,20 @@ export function planFields({ request, after = [], says, against }: Plan) {
   return { says, requests, against: against.map(({ kind, message }) => ({ kind, message })) };
 }
 
-/** Passwords among the parameters are not repeated. */
+/** Characters of a value that a plan repeats. */
+const maxValue = 200;
+/** Guests of several whose requests are shown too. */
+const maxSent = 5;
+
+/** Passwords among the parameters are not repeated, long values by their beginning only. */
 function shown({ params = {}, secrets = [] }: NonNullable<Plan["request"]>) {
-  const hidden = (value: unknown) => typeof value === "string" && secrets.includes(value);
-  return Object.fromEntries(
-    Object.entries(params).map(([key, value]) => [key, hidden(value) ? "<hidden>" : value]),
-  );
+  const told = (value: unknown) => {
+    if (typeof value !== "string") return value;
+    if (secrets.includes(value)) return "<hidden>";
+    if (value.length <= maxValue) return value;
+    return `${value.slice(0, maxValue)}… (${value.length} characters)`;
+  };
+  return Object.fromEntries(Object.entries(params).map(([key, value]) => [key, told(value)]));
 }
 
 function identity({ vmid, name, node, type }: Subject) {
@@ -107,7 +115,7 @@ export function taskFields(report: TaskReport) {
 
 /** Why nobody can say at the moment how far it is. */
 function unseen({ kind, message, next = "" }: Problem): string {
-  return `its state can't be asked at the moment (${kind}: ${message}${next === "" ? "" : ` ${next}`})`;
+  return `its state can't be asked at the moment (${kind}: ${followedBy(message, next)})`;
 }
 
 /** One of several: its result, or its error with the guest as it was named. */
@@ -116,13 +124,32 @@ export function results(
   outcomes: readonly Outcome<ChangeResult>[],
 ): readonly Readonly<Record<string, unknown>>[] {
   return outcomes.map((outcome, index) => {
-    if (outcome.ok) return outcome.value;
+    if (outcome.ok) return outcomes.length > 1 ? brief(outcome.value, index) : outcome.value;
     const { kind, message, next, retryable, facts } = outcome.problem;
     return {
       guest: names[index],
       error: { kind, message, ...(next && { next }), retryable, facts },
     };
   });
+}
+
+/** A plan of several: what it does, for the first ones what it would send, and what speaks against it. */
+function brief(result: ChangeResult, index: number): ChangeResult {
+  if (!result.plan) return result;
+  const { says, requests, against } = result.plan as unknown as ShownPlan;
+  const plan = {
+    says,
+    ...(index < maxSent && { sends: requests.map((one) => oneLine(requestLine(one), maxValue)) }),
+    ...(against.length > 0 && { against }),
+  };
+  if (index < maxSent) return { ...result, plan };
+  const { type: _, status: __, name: ___, node: ____, ...rest } = result;
+  return { ...rest, plan };
+}
+
+function requestLine({ method, path, params }: ShownPlan["requests"][number]): string {
+  const values = Object.keys(params).length === 0 ? "" : ` ${JSON.stringify(params)}`;
+  return `${method} ${path}${values}`;
 }
 
 /** The words for one result: `did` is what a success did, `already` what makes a change needless. */
@@ -167,17 +194,28 @@ export function showResults(
     .join("\n");
 }
 
+/** As planFields makes it; the short one of several has `sends` instead. */
+interface ShownPlan {
+  readonly says: string;
+  readonly requests: readonly {
+    readonly method: string;
+    readonly path: string;
+    readonly params: Readonly<Record<string, unknown>>;
+  }[];
+  readonly sends?: readonly string[];
+  readonly against: readonly { readonly kind: string; readonly message: string }[];
+}
+
 export function showPlan(result: Pick<ChangeResult, "plan">): string {
-  const plan = result.plan as {
-    says: string;
-    requests: { method: string; path: string; params: Record<string, unknown> }[];
-    against: { kind: string; message: string }[];
-  };
-  const requests = plan.requests.map(
-    ({ method, path, params }) => `${method} ${path} ${oneLine(JSON.stringify(params), 500)}`,
-  );
-  const against = plan.against.map(({ kind, message }) => `Against it: ${kind}: ${message}`);
-  return [`Nothing was sent. The call ${plan.says}:`, ...requests, ...against].join("\n");
+  const plan = result.plan as unknown as Partial<ShownPlan>;
+  const { says = "", requests, sends = [], against = [] } = plan;
+  const reasons = against.map(({ kind, message }) => `Against it: ${kind}: ${message}`);
+  if (!requests) {
+    const lines = sends.length === 0 ? "" : `: ${sends.join(", ")}`;
+    return [`Not sent: ${says}${lines}`, ...reasons].join("\n");
+  }
+  const lines = requests.map((request) => oneLine(requestLine(request), 500));
+  return [`Nothing was sent. The call ${says}:`, ...lines, ...reasons].join("\n");
 }
 
 export function warnings(task: Readonly<Record<string, unknown>>): readonly string[] {

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { isProblem, Problem } from "../problem.ts";
+import { followedBy } from "../text.ts";
 import type { Ask, Authenticator } from "./auth.ts";
 import { isObject } from "./envelope.ts";
 import { path } from "./path.ts";
@@ -253,7 +254,7 @@ function again(problem: Problem, leftMs: number): Problem {
   const seconds = Math.ceil(leftMs / 1000);
   return new Problem(
     problem.kind,
-    `${problem.message} It was not asked again: the next try is in ${seconds} s.`,
+    followedBy(problem.message, `It was not asked again: the next try is in ${seconds} s.`),
     { ...(problem.next && { next: problem.next }), facts: problem.facts, cause: problem },
   );
 }

@@ -3,7 +3,7 @@ import * as z from "zod";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import { isProblem, Problem } from "../problem.ts";
-import { ago, closest } from "../text.ts";
+import { ago, closest, followedBy } from "../text.ts";
 import type { Tool, ToolContext } from "../tool.ts";
 import { annotations, toolMeta } from "./annotations.ts";
 import { type ArgumentParser, argumentParser } from "./arguments.ts";
@@ -223,8 +223,7 @@ function ageNote({ ageMs, checkedAgeMs }: Arguments): string | undefined {
 
 function failure(problem: Problem, freshness: Arguments, presenter: Presenter): CallResult {
   const { kind, message, next, retryable, facts } = problem;
-  const gap = message.endsWith("\n") ? "" : " ";
-  const text = presenter.answer(`${kind}: ${message}${next === undefined ? "" : gap + next}`);
+  const text = presenter.answer(followedBy(`${kind}: ${message}`, next));
   const error = presenter.value({ kind, retryable, facts });
   return { isError: true, content: [{ type: "text", text }], _meta: { error, ...freshness } };
 }

@@ -9,6 +9,7 @@ import {
   type Plan,
 } from "./changes.ts";
 import { configChange } from "./config-request.ts";
+import type { Disk } from "./guest-config.ts";
 import { assertHolds, assertOwn, diskTouches, readSize, who, words } from "./guest-disks.ts";
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
@@ -165,7 +166,7 @@ function sameDisk(guest: Identified, options: AttachOptions, bytes: number): str
   );
   if (!disk) return undefined;
   if (disk.storage === storage && disk.sizeBytes === bytes) return disk.key;
-  throw taken(guest, disk.key, disk.volid);
+  throw taken(guest, disk);
 }
 
 /** A volume that the guest owns, or a CD image. */
@@ -193,12 +194,17 @@ function isoPlace(guest: Identified, volid: string, { slot }: AttachOptions): Pl
   }
   const fits = (key: string) => slot === undefined || key.startsWith(slot);
   const empty = guest.config.disks.find((disk) => disk.volid === "none" && fits(disk.key));
-  const key = empty?.key ?? slotFor(guest, slot, "ide");
+  const key = empty?.key ?? slotFor(guest, slot, "ide", volid);
   return { key, value: `${volid},media=cdrom` };
 }
 
 /** The place that was named, or the first free one of its bus. */
-function slotFor(guest: Identified, slot: string | undefined, usual: string): string {
+function slotFor(
+  guest: Identified,
+  slot: string | undefined,
+  usual: string,
+  image?: string,
+): string {
   const wanted = (slot ?? (guest.type === "lxc" ? "mp" : usual)).trim().toLowerCase();
   const [, bus = "", index = ""] = /^([a-z]+)(\d{0,3})$/.exec(wanted) ?? [];
   const last = (guest.type === "lxc") === (bus === "mp") ? greatest[bus] : undefined;
@@ -206,7 +212,7 @@ function slotFor(guest: Identified, slot: string | undefined, usual: string): st
   const used = new Set(guest.config.disks.map((disk) => disk.key));
   if (index !== "") {
     const holder = guest.config.disks.find((disk) => disk.key === wanted);
-    if (holder) throw taken(guest, holder.key, holder.volid);
+    if (holder) throw taken(guest, holder, image);
     return wanted;
   }
   for (let free = bus === "ide" ? 2 : 0, tries = 0; tries <= last; tries++) {
@@ -220,11 +226,15 @@ function slotFor(guest: Identified, slot: string | undefined, usual: string): st
   );
 }
 
-function taken(guest: Identified, key: string, volid: string): Problem {
+/** A disc is changed, a disk is taken out. */
+function taken(guest: Identified, { key, volid, cdrom }: Disk, image?: string): Problem {
+  const subject = `guest: "${guest.vmid}"`;
+  const change = `${image === undefined ? "empty the drive" : "put this one in instead"} with update_guest {${subject}, set: {"${key}": "${image ?? "none"},media=cdrom"}}`;
+  const out = `take that one out with detach_disk {${subject}, disk: "${key}"}`;
   return conflict(
     guest,
     `has ${volid} at ${key} already`,
-    `Leave the place out, name another, or take that one out with detach_disk {disk: "${key}"}.`,
+    `Leave the place out, name another, or ${cdrom ? change : out}.`,
   );
 }
 

@@ -26,6 +26,7 @@ import {
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Storages } from "./storages.ts";
+import { explainUpdate } from "./update-refusals.ts";
 import type { Verbs } from "./verbs.ts";
 
 export interface ResizeOptions extends ChangeOptions {
@@ -110,6 +111,11 @@ export class DiskChanges {
     };
     const changed = await this.#run(reference, call, options, plan);
     return { ...changed, ...named(disk), sizeBytes: disk?.sizeBytes };
+  }
+
+  /** What a failed task means: somebody else was faster, or what PVE says. */
+  explain(problem: Problem, { guest }: Pick<DiskChanged, "guest">, call: Call): Promise<Problem> {
+    return explainUpdate(problem, { guest, changes: { set: {}, remove: [] } }, this.#verbs, call);
   }
 
   #run(

@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { isProblem, Problem } from "../problem.ts";
+import { followedBy } from "../text.ts";
 import { doubtMs } from "./activity.ts";
 import type { Call } from "./call.ts";
 import type { Lookup } from "./lookup.ts";
@@ -75,11 +76,15 @@ export class Newcomers {
     this.#lookup.names.learn(guest, name);
     const who = guestWords(guest, name);
     const tool = type === "qemu" ? "get_vm {vm" : "get_container {container";
-    return new Problem("outcome_unknown", `${error.message} It was to make ${who} on ${node}.`, {
-      next: `Look in a few seconds with ${tool}: "${vmid}"}: if it is there, it was made, and only its tag and its start are missing. If it is not there after ${doubtMs / 1000} s, repeat the call; until then that is refused.`,
-      facts: { ...error.facts, vmid, name, type, node },
-      cause: error,
-    });
+    return new Problem(
+      "outcome_unknown",
+      followedBy(error.message, `It was to make ${who} on ${node}.`),
+      {
+        next: `Look in a few seconds with ${tool}: "${vmid}"}: if it is there, it was made, and only its tag and its start are missing. If it is not there after ${doubtMs / 1000} s, repeat the call; until then that is refused.`,
+        facts: { ...error.facts, vmid, name, type, node },
+        cause: error,
+      },
+    );
   }
 
   async #attempts<T>(wish: Wish, call: Call, attempt: Attempt<T>): Promise<T> {

@@ -1,9 +1,11 @@
+import { Problem } from "../problem.ts";
 import { conflict } from "./changes.ts";
 import { assertAddress, ipConfig, publicKeys, servers } from "./cloud-init.ts";
 import { assertOwn } from "./guest-disks.ts";
 import { isDrive } from "./guest-options.ts";
 import type { Identified } from "./identity.ts";
 import { decoded, partsOf } from "./option-merge.ts";
+import { guestWords } from "./values.ts";
 
 /**
  * What can be known of values before they are sent: Proxmox takes some that the guest then can't use, and attaches the disks of other
@@ -16,8 +18,29 @@ export function assertValues(guest: Identified, set: Readonly<Record<string, str
     if (/^ipconfig\d+$/.test(key)) ipConfig(value, argument);
     if (key === "nameserver") servers(value.split(/[\s,;]+/), argument);
     if (key === "sshkeys") publicKeys([decoded(value)], argument);
+    if (key === "boot") assertBoot(guest, set, value);
     if (guest.type === "lxc" && /^net\d+$/.test(key)) assertNic(key, value, argument);
   }
+}
+
+/** Devices that the guest has, or gets by the same call. Old ways of writing it are PVE's to judge. */
+function assertBoot(guest: Identified, set: Readonly<Record<string, string>>, value: string): void {
+  const devices = (partsOf("qemu", "boot", value)["order"] ?? "").split(/[;\s]+/).filter(Boolean);
+  const strangers = devices.filter(
+    (device) => (guest.config.raw[device] ?? set[device]) === undefined,
+  );
+  if (strangers.length === 0) return;
+  const has = Object.keys(guest.config.raw).filter((key) =>
+    /^(?:net\d|(?:scsi|virtio|sata|ide)\d)/.test(key),
+  );
+  throw new Problem(
+    "invalid_input",
+    `boot names what ${guestWords(guest, guest.name)} does not have: ${strangers.slice(0, 5).join(", ")}. Nothing was sent.`,
+    {
+      next: `Use its devices: ${has.sort().join(", ")}.`,
+      facts: { vmid: guest.vmid, argument: "set.boot", devices: has },
+    },
+  );
 }
 
 function assertNic(key: string, value: string, argument: string): void {

@@ -1,5 +1,6 @@
 import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
+import { followedBy } from "../text.ts";
 import type { Call } from "./call.ts";
 import { type Changed, type Changes, conflict, lockedBy, type Plan } from "./changes.ts";
 import { snapshotsQuestion } from "./guest-details.ts";
@@ -186,7 +187,7 @@ interface Pruning {
 
 /** What follows the end of a task cannot follow one that nobody knows. */
 function nothingRemoved({ message, next, facts, cause }: Problem, name: string): Problem {
-  return new Problem("outcome_unknown", `${message} Nothing was removed for keep.`, {
+  return new Problem("outcome_unknown", followedBy(message, "Nothing was removed for keep."), {
     next: `${next} With include: ["snapshots"] it shows whether ${name} is there; the next call with keep removes what is too many.`,
     facts: { ...facts, snapshot: name, removed: [] },
     cause,

@@ -14,16 +14,19 @@ interface Update {
   readonly changes: OptionChanges;
 }
 
-/** Somebody has changed the configuration since the caller looked: with its digest and the values in question as they are now. */
+/**
+ * Somebody has changed the configuration since the caller looked: with its digest and the values in question as they are now, in the
+ * facts only. What people wrote is no part of our sentences.
+ */
 export function digestConflict(
   guest: Identified,
   { set, remove }: OptionChanges,
   now: GuestConfig,
 ): Problem {
   const keys = [...Object.keys(set), ...remove].filter((key) => !secretOptions.includes(key));
-  const current = Object.fromEntries(keys.map((key) => [key, now.raw[key]?.slice(0, 1_000)]));
-  const shown = keys.map((key) => `${key}: ${oneLine(now.raw[key] ?? "not set", 120)}`);
-  const values = shown.length === 0 ? "" : ` Now ${shown.join("; ")}.`;
+  const current = Object.fromEntries(keys.map((key) => [key, now.raw[key]?.slice(0, 200)]));
+  const values =
+    keys.length === 0 ? "" : ` The facts have its values (${keys.join(", ")}) as they are now.`;
   return new Problem(
     "conflict",
     `The configuration of ${words(guest)} was changed by somebody else meanwhile; nothing of this was done.${values}`,
@@ -47,7 +50,18 @@ export async function explainUpdate(
     return digestConflict(update.guest, update.changes, now);
   }
   if (/hotplug problem/.test(said)) return unplugged(problem, update, verbs, call);
+  const volume = /volume '([^']+)' does not exist/.exec(said)?.[1];
+  if (volume !== undefined) return missing(problem, volume);
   return isProblem(problem, "forbidden") ? rootOnly(problem) : problem;
+}
+
+/** A volume that is not there: the task says so, where a request would have been refused as not_found. */
+function missing(problem: Problem, volume: string): Problem {
+  return new Problem("not_found", problem.message, {
+    next: "See with list_storage, with the storage named, what it holds.",
+    facts: { ...problem.facts, volume },
+    cause: problem,
+  });
 }
 
 /** PVE writes all options, plugs one after the other, and tells which it could not; the others are in effect. */
@@ -91,12 +105,21 @@ function failures({ facts }: Problem): Readonly<Record<string, string>> {
 /** PVE keeps what reaches into the host for root itself; for devices there are mappings. */
 function rootOnly(problem: Problem): Problem {
   if (problem.facts["rootOnly"] !== true) return problem;
+  if (/mount point type/.test(problem.message)) return hostPath(problem);
   const [, key = ""] = /only root can set '(\w+)' config/.exec(problem.message) ?? [];
   const kind = /^(hostpci|usb)/.exec(key)?.[1];
   if (kind === undefined) return problem;
   return new Problem("forbidden", problem.message, {
     next: `Devices of a host are root@pam's; others use a mapped one: ${key}: "mapping=NAME", made under Datacenter, Resource Mappings.`,
     facts: { ...problem.facts, key },
+    cause: problem,
+  });
+}
+
+function hostPath(problem: Problem): Problem {
+  return new Problem("forbidden", problem.message, {
+    next: "Directories and devices of a host are root@pam's to mount; give the container a volume instead, with attach_disk {size, storage, mountpoint}.",
+    facts: problem.facts,
     cause: problem,
   });
 }

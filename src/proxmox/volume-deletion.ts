@@ -1,6 +1,6 @@
 import { path, rest } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
-import { closest } from "../text.ts";
+import { closest, followedBy } from "../text.ts";
 import type { Call } from "./call.ts";
 import type { Plan } from "./changes.ts";
 import { tags } from "./freshness.ts";
@@ -144,7 +144,9 @@ function notThere(volid: string, volumes: readonly Volume[], unasked: readonly U
 
 /** No other storage or node helps: this volume is where it is. */
 function notNow({ kind, message, facts, cause }: Problem, storage: string): Problem {
-  const said = message.endsWith("Nothing was sent.") ? message : `${message} Nothing was deleted.`;
+  const said = message.endsWith("Nothing was sent.")
+    ? message
+    : followedBy(message, "Nothing was deleted.");
   return new Problem(kind, said, {
     next: `Try again when it answers: list_storage {storage: "${storage}", max_age_s: 0} shows that; a disabled storage has to be enabled, and a node to be back (get_cluster).`,
     facts: { ...facts, storage },

@@ -1,5 +1,6 @@
 import type { Cluster } from "./cluster.ts";
 import { type Change, normalValue } from "./config-change.ts";
+import { splitList } from "./formats.ts";
 import { disksOf, isDiskKey } from "./guest-config.ts";
 import { dropOption, findVolume, keepVolume, takeOption, volidOf } from "./guests.ts";
 import { takesAtOnce } from "./hotplug.ts";
@@ -33,9 +34,20 @@ function refuse(cluster: Cluster, guest: Guest, change: Change): void {
     if (key === "unprivileged") throw died(`unable to modify read-only option: '${key}'`);
     if (isDiskKey("lxc", key)) protectedBy(guest, `can't update CT ${guest.vmid} drive '${key}'`);
   }
+  if (guest.type === "qemu") refuseBoot(guest, change);
   const memory = readProperties(change.set["memory"] ?? guest.config["memory"] ?? "512", "current");
   if (Number(change.set["balloon"] ?? 0) > Number(memory["current"])) {
     throw died("balloon value too large (must be smaller than assigned memory)");
+  }
+}
+
+/** A device of the boot order has to be there when all is done. */
+function refuseBoot({ config, pending }: Guest, { set, remove }: Change): void {
+  const order = readProperties(set["boot"] ?? "", "legacy")["order"] ?? "";
+  for (const device of splitList(order)) {
+    const there = config[device] ?? pending[device] ?? set[device];
+    if (there !== undefined && !remove.includes(device)) continue;
+    throw died(`invalid bootorder: device '${device}' does not exist'`);
   }
 }
 

@@ -1,89 +1,38 @@
 import {
+  agent,
+  boot,
+  cicustom,
+  containerNet,
+  cpu,
+  drive,
+  ipConfig,
+  machine,
+  memory,
+  mountPoint,
+  numaNode,
+  subKeys,
+  vga,
+  vmNet,
+  watchdog,
+} from "./config-strings.ts";
+import {
+  addressFormat,
   configIdFormat,
   dnsNameFormat,
+  hotplugFormat,
+  ipFormat,
   listOf,
   storageIdFormat,
   tagFormat,
   urlencodedFormat,
   volumeIdFormat,
 } from "./formats.ts";
-import type { Parameter, Parameters, Properties } from "./parameters.ts";
+import type { Parameters } from "./parameters.ts";
 
 const flag = { type: "boolean", optional: true } as const;
 const text = { type: "string", optional: true } as const;
 const positive = { type: "integer", optional: true, minimum: 1 } as const;
 const count = { type: "integer", optional: true, minimum: 0 } as const;
-
-/** Sub-keys that are all optional: `boolean` names, then `string` ones. */
-function subKeys(flags: string, texts: string, counts = ""): Record<string, Parameter> {
-  const keys: Record<string, Parameter> = {};
-  for (const name of flags.split(" ")) keys[name] = flag;
-  for (const name of texts.split(" ")) keys[name] = text;
-  for (const name of counts.split(" ")) keys[name] = { type: "integer", optional: true };
-  delete keys[""];
-  return keys;
-}
-
-const netModels =
-  "e1000 e1000-82540em e1000-82544gc e1000-82545em e1000e i82551 i82557b i82559er ne2k_isa ne2k_pci pcnet rtl8139 virtio vmxnet3".split(
-    " ",
-  );
-
-const vmNet: Properties = {
-  defaultKey: "model",
-  keyAlias: { of: "model", values: netModels, valueTo: "macaddr" },
-  keys: {
-    model: { type: "string", enum: netModels },
-    macaddr: {
-      ...text,
-      format: (value) =>
-        /^[a-f0-9][02468ace](?::[a-f0-9]{2}){5}$/i.test(value)
-          ? undefined
-          : "value does not look like a valid unicast MAC address\n",
-    },
-    ...subKeys("firewall link_down", "bridge rate trunks host_mtu"),
-    tag: { type: "integer", optional: true, minimum: 1, maximum: 4094 },
-    mtu: { type: "integer", optional: true, minimum: 1, maximum: 65_520 },
-    queues: { type: "integer", optional: true, minimum: 0, maximum: 64 },
-  },
-};
-
-const drive: Properties = {
-  defaultKey: "file",
-  keys: {
-    file: { type: "string", format: volumeIdFormat },
-    media: { ...text, enum: ["cdrom", "disk"] },
-    format: { ...text, enum: ["raw", "qcow", "qed", "qcow2", "vmdk", "cloop"] },
-    size: { ...text, pattern: /^\d+(?:\.\d+)?[KMGT]?$/ },
-    cache: { ...text, enum: ["none", "writethrough", "writeback", "unsafe", "directsync"] },
-    discard: { ...text, enum: ["ignore", "on"] },
-    aio: { ...text, enum: ["native", "threads", "io_uring"] },
-    ...subKeys(
-      "backup replicate shared snapshot ssd iothread ro scsiblock detect_zeroes pre-enrolled-keys",
-      "serial model wwn vendor product import-from efitype version werror rerror mbps mbps_rd mbps_wr trans",
-      "iops iops_rd iops_wr queues cyls heads secs",
-    ),
-  },
-};
-
-const ipConfig: Properties = { keys: subKeys("", "ip gw ip6 gw6") };
-const agent: Properties = {
-  defaultKey: "enabled",
-  keys: {
-    enabled: { type: "boolean" },
-    ...subKeys("fstrim_cloned_disks freeze-fs-on-backup guest-fsfreeze", ""),
-    type: { ...text, enum: ["virtio", "isa"] },
-  },
-};
-const cpu: Properties = {
-  defaultKey: "cputype",
-  keys: subKeys("hidden", "cputype flags hv-vendor-id phys-bits reported-model guest-phys-bits"),
-};
-const memory: Properties = {
-  defaultKey: "current",
-  keys: { current: { type: "integer", minimum: 16 } },
-};
-const boot: Properties = { defaultKey: "legacy", keys: subKeys("", "legacy order") };
 
 const common: Parameters = {
   description: { ...text, maxLength: 8192 },
@@ -98,7 +47,6 @@ const common: Parameters = {
     ...text,
     pattern: /^(?:\d+|order=\d+|up=\d+|down=\d+)(?:,(?:order=\d+|up=\d+|down=\d+))*$/,
   },
-  nameserver: { ...text, list: true },
   searchdomain: text,
   hookscript: { ...text, format: volumeIdFormat },
 };
@@ -106,6 +54,7 @@ const common: Parameters = {
 /** PVE::QemuServer json_config_properties: what PUT and POST config, and create, take. */
 export const vmConfigParameters: Parameters = {
   ...common,
+  nameserver: { ...text, list: true, format: listOf(addressFormat) },
   name: { ...text, format: dnsNameFormat },
   cores: positive,
   sockets: positive,
@@ -126,11 +75,16 @@ export const vmConfigParameters: Parameters = {
       .map((name) => [name, flag]),
   ),
   ...Object.fromEntries(
-    "args smbios1 watchdog audio0 rng0 ivshmem spice_enhancements machine vga cicustom cipassword ciuser hotplug amd-sev keyboard startdate"
+    "args smbios1 audio0 rng0 ivshmem spice_enhancements cipassword ciuser amd-sev keyboard startdate"
       .split(" ")
       .map((name) => [name, text]),
   ),
   agent: { ...text, properties: agent },
+  machine: { ...text, properties: machine },
+  vga: { ...text, properties: vga },
+  watchdog: { ...text, properties: watchdog },
+  cicustom: { ...text, properties: cicustom },
+  hotplug: { ...text, format: hotplugFormat },
   boot: { ...text, properties: boot },
   bootdisk: { ...text, pattern: /^(?:ide|sata|scsi|virtio)\d+$/ },
   bios: { ...text, enum: ["seabios", "ovmf"] },
@@ -168,25 +122,15 @@ export const vmConfigParameters: Parameters = {
   "serial[n]": { ...text, pattern: /^(?:\/dev\/.+|socket)$/, maxIndex: 3 },
   "usb[n]": { ...text, maxIndex: 13 },
   "hostpci[n]": { ...text, maxIndex: 15 },
-  "numa[n]": { ...text, maxIndex: 7 },
+  "numa[n]": { ...text, properties: numaNode, maxIndex: 7 },
   "parallel[n]": { ...text, maxIndex: 2 },
   "virtiofs[n]": { ...text, maxIndex: 9 },
-};
-
-const mountPoint = subKeys("acl backup quota ro replicate shared", "mountoptions size");
-const containerNet: Properties = {
-  keys: {
-    name: { type: "string", pattern: /^[-_.\w\d]{2,15}$/ },
-    type: { ...text, enum: ["veth"] },
-    ...subKeys("firewall link_down host-managed", "bridge hwaddr ip gw ip6 gw6 trunks rate"),
-    tag: { type: "integer", optional: true, minimum: 1, maximum: 4094 },
-    mtu: { type: "integer", optional: true, minimum: 64, maximum: 65_535 },
-  },
 };
 
 /** PVE::LXC::Config json_config_properties. */
 export const containerConfigParameters: Parameters = {
   ...common,
+  nameserver: { ...text, list: true, format: listOf(ipFormat) },
   hostname: { ...text, format: dnsNameFormat, maxLength: 255 },
   arch: { ...text, enum: ["amd64", "i386", "arm64", "armhf", "riscv32", "riscv64"] },
   cmode: { ...text, enum: ["shell", "console", "tty"] },

@@ -35,6 +35,10 @@ export function needConfigPrivileges(
     access.need(`/vms/${guest.vmid}`, privilegeOf(guest.type, key, value));
     if (/^net\d+$/.test(key)) needBridge(access, value);
     if (key === "features" && !root) needFeatures(value);
+    if (guest.type === "lxc" && !root && /^(?:rootfs|mp\d+)$/.test(key) && value.startsWith("/")) {
+      const type = value.startsWith("/dev/") ? "device" : "bind";
+      throw forbidden(`mount point type ${type} is only allowed for root@pam`);
+    }
     if (guest.type === "qemu") needDevice(access, root, key, value);
   }
 }

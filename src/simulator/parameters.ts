@@ -168,6 +168,10 @@ function checkProperties(properties: Properties, text: string, key: string): str
       name,
     );
     if (wrong !== undefined) faults.push(`${key}.${name}: ${wrong}`);
+    const { requires } = parameter;
+    if (requires !== undefined && parts[requires] === undefined) {
+      faults.push(`${key}.${requires}: missing property - required by '${name}'`);
+    }
   }
   return faults.length === 0 ? undefined : `format error\n${faults.join("\n")}\n`;
 }

@@ -46,6 +46,7 @@ describe("values that Proxmox or the guest could not use", () => {
     [9000, { ipconfig0: "ip=10.0.0.999/24" }, "set.ipconfig0"],
     [9000, { ipconfig0: "gw=10.0.0.1" }, "set.ipconfig0"],
     [9000, { nameserver: "banana!" }, "set.nameserver"],
+    [302, { boot: "order=scsi0;scsi9" }, "set.boot"],
     [9000, { sshkeys: "garbage-no-space" }, "set.sshkeys"],
     [311, { "net0.ip": "10.0.0.300/24" }, "set.net0"],
     [311, { nameserver: ["192.0.2.1", "192.0.2.256"] }, "set.nameserver"],
@@ -63,6 +64,14 @@ describe("values that Proxmox or the guest could not use", () => {
     const net0 = { "net0.ip": "192.0.2.6/24", "net0.gw": "192.0.2.1", "net0.ip6": "auto" };
     expect((await update(311, { set: net0 })).data["changed"]).toBe(true);
   });
+});
+
+test("a directory of the host in a container is root's, and a volume is offered instead", async () => {
+  const refused = await update(311, { set: { mp0: "/mnt/x,mp=/x" } });
+  expect(refused.kind).toBe("forbidden");
+  expect(refused.text).toContain("root@pam");
+  expect(refused.text).toContain("attach_disk");
+  expect(world(311).config["mp0"]).toBeUndefined();
 });
 
 describe("a new name", () => {

@@ -8,6 +8,7 @@ import { findVolume, guestOf, isAlive, lockText, missingText } from "../guests.t
 import type { Parameters } from "../parameters.ts";
 import { badParameters, died, Refusal } from "../refusal.ts";
 import { type Call, needsAny, type Route } from "../route.ts";
+import { refuseKeys, unescaped } from "../ssh-keys.ts";
 import { TaskFailure, type TaskLog, type Work } from "../tasks.ts";
 import type { Guest } from "../world.ts";
 
@@ -102,6 +103,7 @@ function prepareVm(call: Call): { change: Change; guest: Guest } {
   }
   const change = readChange(values, vmConfigParameters);
   refuseNothing(change);
+  refuseKeys(unescaped(change.set["sshkeys"] ?? ""));
   const vmid = Number(values["vmid"]);
   const cleared = Object.fromEntries([...change.remove, ...change.revert].map((key) => [key, ""]));
   needConfigPrivileges(access, { type: "qemu", vmid }, { ...cleared, ...change.set });

@@ -10,6 +10,7 @@ import { startWork, taskPrefix } from "../power.ts";
 import { randomUuid } from "../random.ts";
 import { died, forbidden, Refusal } from "../refusal.ts";
 import { type Call, type Route, vmidParameter } from "../route.ts";
+import { refuseKeys, unescaped } from "../ssh-keys.ts";
 import { TaskFailure, type TaskLog, type Work } from "../tasks.ts";
 import { type Config, type Guest, type GuestType, stoppedGuest } from "../world.ts";
 import { isRestore, restore, restoreParameters } from "./restore.ts";
@@ -78,7 +79,7 @@ function create(call: Call, type: GuestType): string {
   }
   needConfigPrivileges(access, { type, vmid }, wanted);
   refuseStorages(call, type, wanted);
-  refuseKeys(values, wanted);
+  refuseKeys(unescaped(wanted["sshkeys"] ?? "") || (values["ssh-public-keys"] ?? ""));
   if (type === "lxc") refuseContainer(call, wanted);
   const taken = takenText(cluster, vmid);
   if (taken !== undefined) {
@@ -113,20 +114,6 @@ function refuseContainer({ access, values }: Call, wanted: Config): void {
       throw forbidden("mount point type bind is only allowed for root@pam");
     }
   }
-}
-
-/** PVE::Tools validate_ssh_public_keys: a VM's are encoded once more than a container's. */
-function refuseKeys(values: Call["values"], wanted: Config): void {
-  const text = unescaped(wanted["sshkeys"] ?? "") || (values["ssh-public-keys"] ?? "");
-  const wrong = text
-    .split("\n")
-    .some((line) => line.trim() !== "" && !/^(?:ssh|ecdsa|sk)-\S+ AAAA[\w+/=]+/.test(line));
-  if (wrong) throw died("SSH public key validation error");
-}
-
-function unescaped(text: string): string {
-  const character = (_: string, hex: string) => String.fromCharCode(Number.parseInt(hex, 16));
-  return text.replace(/%([0-9a-f]{2})/gi, character);
 }
 
 function containerDefaults({ values }: Call, wanted: Config): Config {

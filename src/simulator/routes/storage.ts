@@ -195,7 +195,10 @@ function volumeId(storage: Storage, name: string): string {
 /** One's own guest's backups need less; what it is says the name alone, whether it is there or not. */
 function mayRemove(access: Call["access"], storage: Storage, volid: string): void {
   const owner = backupOwner(volid.slice(volid.indexOf(":") + 1));
-  if (owner === undefined) return access.need(`/storage/${storage.id}`, "Datastore.Allocate");
+  if (owner === undefined) {
+    access.need(`/storage/${storage.id}`, "Datastore.Allocate");
+    return;
+  }
   access.need(`/storage/${storage.id}`, "Datastore.AllocateSpace");
   access.need(`/vms/${owner}`, "VM.Backup");
 }
