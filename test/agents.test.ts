@@ -4,7 +4,7 @@ import { seededRandom } from "../src/simulator/random.ts";
 import type { World } from "../src/simulator/world.ts";
 import { addGuest, addToken, emptyWorld } from "../src/simulator/world-builder.ts";
 import { toolsets } from "../tools/index.ts";
-import { agent, type Team } from "./agents/agents.ts";
+import { agent, type Team, watched } from "./agents/agents.ts";
 import { nameOf, Witness } from "./agents/witness.ts";
 import { type Lab, lab } from "./kit.ts";
 
@@ -38,12 +38,14 @@ async function others({ simulator, clock }: Lab, witness: Witness, until: number
   const gone = new Set<number>();
   while (clock.now() < until) {
     await clock.sleep(random() * 1_000);
-    const vmid = 100 + Math.floor(random() * 100);
+    const vmid = 100 + Math.floor(random() * (random() < 0.3 ? watched : 100));
     const guest = world.guests.get(vmid);
     if (!guest || gone.has(vmid) || guest.config["lock"] !== undefined) continue;
     const own = `g-${vmid - 100}`;
     const dice = Math.floor(random() * 8);
-    if (dice === 0) outside.rename(vmid, nameOf(guest.config) === own ? `${own}-other` : own);
+    if (vmid < 100 + watched)
+      outside.setConfig(vmid, { cores: String(1 + (Math.floor(clock.now()) % 97)) });
+    else if (dice === 0) outside.rename(vmid, nameOf(guest.config) === own ? `${own}-other` : own);
     else if (dice === 1 && guest.run.status === "stopped")
       outside.migrate(vmid, nodes[Math.floor(random() * nodes.length)] ?? "pve1");
     else if (dice <= 3) outside.setConfig(vmid, { cores: String(1 + Math.floor(random() * 8)) });

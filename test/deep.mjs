@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 const vitest = fileURLToPath(new URL("../node_modules/vitest/vitest.mjs", import.meta.url));
 const { status } = spawnSync(
   process.execPath,
-  [vitest, "run", "--dir", "test", "interleavings", ...process.argv.slice(2)],
+  [vitest, "run", "--dir", "test", "interleavings", "cache/lives", ...process.argv.slice(2)],
   { stdio: "inherit", env: { ...process.env, DEEP: "1" } },
 );
 process.exitCode = status ?? 1;

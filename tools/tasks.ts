@@ -15,6 +15,7 @@ const input = z.object({
   state: z.enum(["running", "ok", "warnings", "failed"]).optional(),
   since: z.string().max(40).optional().describe("ISO time, or 30m, 2h, 1d"),
   wait_s: z.number().min(0).max(3_600).default(0).describe("with upid: wait for its end"),
+  ...params.reading,
   log_lines: z.int().min(0).max(500).optional().describe("last lines; default 20 with upid"),
 });
 
@@ -107,6 +108,11 @@ function fields(task: StatedTask) {
 
 type Row = ReturnType<typeof fields>;
 
+function none(partly: boolean): string {
+  if (partly) return "No such task on the nodes that answered.";
+  return "No such task. A token without Sys.Audit sees only its own.";
+}
+
 /** The UPID says where, what, of which guest and by whom; it is never shortened, for it is what the next call needs. */
 function showList({ tasks = [], left = 0, unasked = [] }: Result): string {
   const lines = (tasks as readonly Row[]).map((row) => {
@@ -115,9 +121,7 @@ function showList({ tasks = [], left = 0, unasked = [] }: Result): string {
     return `${row.state} ${row.started.slice(0, 19)}${took} ${row.upid}${error}`;
   });
   return [
-    ...(lines.length === 0
-      ? ["No such task. A token without Sys.Audit sees only its own."]
-      : lines),
+    ...(lines.length === 0 ? [none(unasked.length > 0)] : lines),
     ...(left > 0
       ? [`… and ${count(left, "older task")}: narrow the question by guest, node, state or since.`]
       : []),

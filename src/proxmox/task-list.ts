@@ -1,5 +1,5 @@
 import { each } from "../each.ts";
-import { isProblem, type Problem } from "../problem.ts";
+import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import type { Cluster, ListedTask, TaskPage } from "./cluster.ts";
 import type { Inventory } from "./inventory.ts";
@@ -69,12 +69,21 @@ export class TaskList {
     const unasked = asked.flatMap((one, index) =>
       one.ok ? [] : [{ node: nodes[index] ?? "", problem: one.problem }],
     );
+    const away = [...inventory.nodes.values()]
+      .filter((row) => row.status === "offline" && node === undefined)
+      .map((row) => ({ node: row.node, problem: offline(row.node) }));
     const [first] = unasked;
     if (first && (parts.length === 0 || isProblem(first.problem, "cancelled", "unauthorized"))) {
       throw first.problem;
     }
-    return { ...listing(parts, query), unasked };
+    return { ...listing(parts, query), unasked: [...unasked, ...away] };
   }
+}
+
+function offline(node: string): Problem {
+  return new Problem("unreachable", `Node ${node} is offline: its tasks can't be read.`, {
+    facts: { node },
+  });
 }
 
 /** Filters are applied once more: the cluster's list knows none, and PVE's words do not say exactly what ours do. */

@@ -32,7 +32,7 @@ export async function agent(number: number, seed: number, team: Team): Promise<n
   for (; clock.now() < team.until; calls++) {
     const one = random() < 0.6 ? look : change;
     await one(random, `${number}-${calls}`, team);
-    await clock.sleep(random() * 2_000);
+    await clock.sleep(random() * 800);
   }
   return calls;
 }
@@ -40,15 +40,22 @@ export async function agent(number: number, seed: number, team: Team): Promise<n
 const some = <T>(random: () => number, list: readonly T[]): T =>
   list[Math.floor(random() * list.length)] as T;
 
+/** Guests that agents only look at, again and again, and others reconfigure: of whom something old could be told. */
+export const watched = 4;
+
 function anybody(random: () => number): string {
-  return `g-${Math.floor(random() * 100)}`;
+  return `g-${watched + Math.floor(random() * (100 - watched))}`;
+}
+
+function somebody(random: () => number): string {
+  return random() < 0.6 ? `g-${Math.floor(random() * watched)}` : anybody(random);
 }
 
 /** A read may be as old as the table of ages says, and a row 10 s older. */
 const oldestMs = 10_000 + 15_000;
 
 async function look(random: () => number, _id: string, { server, witness }: Team): Promise<void> {
-  const name = anybody(random);
+  const name = somebody(random);
   const tool = some(random, ["get_vm", "get_container", "list_guests", "get_vm", "get_tasks"]);
   const live = random() < 0.2 ? { max_age_s: 0 } : {};
   const args = {

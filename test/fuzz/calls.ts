@@ -149,7 +149,7 @@ export const validCalls: Readonly<
 
 const node = "/nodes/pve[123]";
 const guest = `${node}/(?:qemu|lxc)/[1-9][0-9]{2,8}`;
-const upid = "UPID:pve[123]:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[a-z]+:[^/:]*:[^/:]+:";
+const upid = "UPID:pve[123]:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[a-z_]+:[^/:]*:[^/:]+:";
 
 /** What any call may read: who is there, who a guest is, and how tasks go on that earlier calls have begun. */
 const common = [

@@ -127,3 +127,16 @@ describe("a list of tasks", () => {
 });
 
 const unreachable = { status: 595, reason: "No route to host" };
+
+test("a node that is offline is named, and no task of it called unknown", async () => {
+  const server = await lab();
+  await server.call("stop_guest", { guest: 102, mode: "stop" });
+  server.simulator.outside.nodeDown("pve2");
+  await server.clock.advance(60_000);
+  for (const args of [{ guest: "102" }, { since: "1d" }]) {
+    const { text, data } = await server.call("get_tasks", { ...args, max_age_s: 0 });
+    expect(data["unasked"]).toEqual(["pve2"]);
+    expect(text).toContain("Not answered by pve2");
+  }
+  await server.close();
+});
