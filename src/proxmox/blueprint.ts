@@ -54,7 +54,11 @@ export interface Blueprint {
 
 /** A guest that was planned or begun; `guest.vmid` is read when its task has settled. */
 export interface Made {
-  readonly guest: NewGuest;
+  /** Vmid and node are absent as long as it is not known which guest it will be. */
+  readonly guest: Pick<NewGuest, "type" | "name"> & {
+    readonly vmid?: number | undefined;
+    readonly node?: string | undefined;
+  };
   readonly placement?: string | undefined;
   readonly says: string;
   /** Everything that would be sent, in its order, secrets hidden. */
