@@ -37,7 +37,11 @@ export const options = z
   )
   .optional();
 
-export const createdOutput = z.object({ ...changeFields, placement: z.string().optional() });
+export const createdOutput = z.object({
+  ...changeFields,
+  placement: z.string().optional(),
+  reused: z.string().optional(),
+});
 type Created = z.output<typeof createdOutput>;
 
 /** Given once, or in a file that no model sees. */
@@ -66,14 +70,14 @@ export async function created(
   after: string,
   context: ToolContext,
 ): Promise<z.input<typeof createdOutput>> {
-  const { guest, placement, says, requests, task } = made;
+  const { guest, placement, reuses, says, requests, task } = made;
   const { type, name } = guest;
   /** Which guest it is may be known only when the task has gone on. */
   const who = () => {
     const { vmid, node } = guest;
     return { ...(vmid !== undefined && { vmid }), name, ...(node !== undefined && { node }), type };
   };
-  const base = placement === undefined ? {} : { placement };
+  const base = { ...(placement && { placement }), ...(reuses && { reused: reuses }) };
   if (made.already) return { ...base, ...who(), status: after, changed: false };
   if (!task) {
     const sent = requests.map(({ method, path, params = {} }) => ({ method, path, params }));
@@ -93,7 +97,11 @@ export async function created(
 }
 
 export function showCreated(result: Created, did: string): string {
-  const where = result.placement === undefined ? [] : [`Node: ${result.placement}.`];
+  const { placement, reused } = result;
+  const where = [
+    ...(placement === undefined ? [] : [`Node: ${placement}.`]),
+    ...(reused === undefined ? [] : [`Image: ${reused} of an earlier call is used again.`]),
+  ];
   if (result.plan) return [showPlan(result), ...where].join("\n");
   const who = result.vmid === undefined ? `"${result.name}"` : subject(result);
   if (!result.changed) return `${who} is there already, made from just that; nothing was sent.`;

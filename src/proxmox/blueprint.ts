@@ -67,6 +67,8 @@ export interface Made {
   readonly task?: Task;
   /** It is there already, as it was wished for. */
   readonly already?: true;
+  /** The file that is there from an earlier call and used again. */
+  readonly reuses?: string;
   /** Why a plan would be refused. */
   readonly against?: readonly Problem[];
 }

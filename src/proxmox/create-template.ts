@@ -200,7 +200,8 @@ export class TemplateCreations {
     const blueprint = vms.blueprint(vmOrder(order, volid, source.note), node);
     const steps = [...blueprint.steps, convert];
     const whole = { ...blueprint, steps, fetch, placement: placed.says };
-    return this.#keep(await creations.make(whole, call, order), source.note);
+    const made = await creations.make(whole, call, order);
+    return this.#keep(present ? { ...made, reuses: volid } : made, source.note);
   }
 
   async #coming({ filename }: ImageSource, node: string | undefined, call: Call) {
