@@ -70,7 +70,7 @@ export class ContainerCreations {
   async create(order: ContainerOrder, call: Call): Promise<Made> {
     const { name, vmid, pool, options = {}, cores, memory, password } = order;
     assertOptions("lxc", options);
-    const disks = readMounts(order.rootfs, order.mounts ?? []);
+    const disks = readMounts(order.rootfs, order.mounts ?? [], options);
     const tags = tagsOf(order.tags, this.#managedTag);
     const nics = containerNics(order.nics ?? []);
     const keys = order.sshKeys && publicKeys(order.sshKeys);
@@ -82,7 +82,6 @@ export class ContainerCreations {
     const params = {
       hostname: name,
       ostemplate,
-      ...Object.fromEntries(disks.map(({ key, value }) => [key, value])),
       ...nics,
       cores,
       memory,
@@ -92,6 +91,7 @@ export class ContainerCreations {
       pool,
       tags: tags.join(";"),
       ...options,
+      ...Object.fromEntries(disks.map(({ key, value }) => [key, value])),
     };
     const secrets: Record<string, string> = password === undefined ? {} : { password };
     const steps = order.start ? [start] : [];
@@ -142,7 +142,12 @@ function demand(order: ContainerOrder, disks: readonly DiskWish[], volid: string
       ...names.map((storage) => ({ storage, content: "rootdir", argument: "rootfs" })),
       ...(templateStorage ? [{ storage: templateStorage, content: "vztmpl", argument }] : []),
     ],
-    volumes: volid === undefined ? [] : [{ volid, argument: "template" }],
+    volumes: [
+      ...(volid === undefined ? [] : [{ volid, argument: "template" }]),
+      ...disks.flatMap(({ key, volume }) =>
+        volume === undefined ? [] : [{ volid: volume, argument: key, attach: true }],
+      ),
+    ],
   };
 }
 

@@ -16,14 +16,22 @@ export interface DiskWish {
   readonly growTo?: string;
   /** A volume that is there already. */
   readonly volume?: string;
+  /** A CD, which many guests may share. */
+  readonly cdrom?: true;
 }
+
+type Options = Readonly<Record<string, string>>;
 
 const buses: Readonly<Record<string, number>> = { scsi: 30, virtio: 15, sata: 5, ide: 3 };
 
-/** `local-lvm:32,ssd=1`, `virtio0=local-lvm:0,import-from=local:import/x.qcow2`. Throws `invalid_input`. */
-export function readDisks(disks: readonly string[]): readonly DiskWish[] {
-  const used = new Set<string>();
-  return disks.map((text, index) => {
+/**
+ * `local-lvm:32,ssd=1`, `virtio0=local-lvm:0,import-from=local:import/x.qcow2`, and after them the drives among the options, whose
+ * keys are theirs. Throws `invalid_input`.
+ */
+export function readDisks(disks: readonly string[], options: Options = {}): readonly DiskWish[] {
+  const others = optionDisks(options, vmDrive, "file");
+  const used = new Set(Object.keys(options));
+  const own = disks.map((text, index) => {
     const argument = `disks[${index}]`;
     const [, bus = "scsi", number, rest] = /^([a-z]+)([0-9]+)=(.*)$/s.exec(text) ?? [];
     if (number !== undefined && Number(number) > (buses[bus] ?? -1)) {
@@ -34,6 +42,26 @@ export function readDisks(disks: readonly string[]): readonly DiskWish[] {
     used.add(key);
     return readDisk(key, rest ?? text, { argument, defaultKey: "file" });
   });
+  return [...own, ...others];
+}
+
+const vmDrive = /^(?:(?:scsi|virtio|sata|ide)\d+|efidisk0|tpmstate0|cdrom)$/;
+
+/** Drives among the options are read as disks are, so that nobody else's is attached; what is no volume stays as it is. */
+function optionDisks(options: Options, drive: RegExp, defaultKey: string): readonly DiskWish[] {
+  return Object.entries(options).flatMap(([key, value]) => {
+    const { [defaultKey]: file = "", media } = properties(value.trim(), defaultKey);
+    if (!drive.test(key) || /^(?:none|cdrom)$|:cloudinit$/.test(file)) return [];
+    const disk = readDisk(key, value, { argument: `options.${key}`, defaultKey });
+    return [media === "cdrom" || key === "cdrom" ? { ...disk, cdrom: true as const } : disk];
+  });
+}
+
+/** Where PVE's own tools put a CD and the drive of cloud-init; else where none of `taken` is. Throws `invalid_input`. */
+export function freeIde(taken: ReadonlySet<string>, what: string): string {
+  const key = ["ide2", "ide0", "ide3", "ide1"].find((one) => !taken.has(one));
+  if (key !== undefined) return key;
+  throw invalid("disks", `no IDE drive is left for ${what}`, "Put a disk on another bus: scsi1=….");
 }
 
 function freeKey(bus: string, used: ReadonlySet<string>): string {
@@ -46,16 +74,20 @@ function freeKey(bus: string, used: ReadonlySet<string>): string {
 export function readMounts(
   rootfs: string,
   mounts: readonly string[],
+  options: Options = {},
 ): readonly [DiskWish, ...DiskWish[]] {
+  const used = new Set(Object.keys(options));
   const root = readDisk("rootfs", rootfs, { argument: "rootfs", defaultKey: "volume" });
   const others = mounts.map((text, index) => {
     const argument = `mounts[${index}]`;
     if (!/,mp=\/[^,]/.test(text)) {
       throw invalid(argument, "it lacks where to mount it", "Write it as local-lvm:4,mp=/data.");
     }
-    return readDisk(`mp${index}`, text, { argument, defaultKey: "volume" });
+    const key = freeKey("mp", used);
+    used.add(key);
+    return readDisk(key, text, { argument, defaultKey: "volume" });
   });
-  return [root, ...others];
+  return [root, ...others, ...optionDisks(options, /^mp\d+$/, "volume")];
 }
 
 const inGib: Readonly<Record<string, number>> = { "": 1, G: 1, T: 1024, M: 1 / 1024 };
@@ -69,6 +101,13 @@ function readDisk(
   const parts = properties(text.trim(), defaultKey);
   const file = parts[defaultKey] ?? "";
   const [, storage, what = ""] = /^([a-z][a-z0-9\-_.]*[a-z0-9]):(.+)$/i.exec(file) ?? [];
+  if (file.startsWith("/")) {
+    throw invalid(
+      argument,
+      "paths on a host are for root@pam only",
+      "Give a volume of a storage, such as local-lvm:32.",
+    );
+  }
   if (storage === undefined) {
     throw invalid(
       argument,

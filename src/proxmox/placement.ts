@@ -216,7 +216,9 @@ function noVolid(volid: string, argument: string): Problem {
 
 function owned(volid: string, vmid: number, argument: string): Problem {
   return new Problem("conflict", `${volid} belongs to guest ${vmid}. Nothing was sent.`, {
-    next: `Have it copied: ${storageOf(volid)}:0,import-from=${volid}.`,
+    next: /^(?:rootfs|mp\d+)$/.test(argument)
+      ? `Give a new volume, such as ${storageOf(volid)}:8.`
+      : `Have it copied: ${storageOf(volid)}:0,import-from=${volid}.`,
     facts: { argument, volid, vmid },
   });
 }

@@ -94,6 +94,7 @@ describe("create_vm", () => {
       ssh_keys: [key],
       ips: ["192.0.2.50/24,gw=192.0.2.1", "2001:db8::5/64,gw=2001:db8::1", "dhcp"],
       nameservers: ["192.0.2.53", "2001:db8::53"],
+      nics: ["vmbr0", "vmbr0", "vmbr0"],
       agent: true,
       start: true,
     });
