@@ -22,6 +22,8 @@ export interface Step {
   readonly request: (guest: NewGuest) => ChangeRequest;
   /** Whether all has failed when this fails; else it is only remarked. */
   readonly essential: boolean;
+  /** What the guest has only afterwards, for whoever has to see to it by hand. */
+  readonly lacks: string;
   /** The state that it leaves behind. */
   readonly leaves?: string;
 }
@@ -50,6 +52,8 @@ export interface Blueprint {
   readonly tags: readonly string[];
   readonly fetch?: Fetch | undefined;
   readonly steps: readonly Step[];
+  /** The same call goes on with what is there. */
+  readonly resumes?: boolean;
 }
 
 /** A guest that was planned or begun; `guest.vmid` is read when its task has settled. */
@@ -138,6 +142,7 @@ export class Draft {
 /** Starts the guest when it is ready; failing, it is there all the same. PVE: POST …/status/start */
 export const start: Step = {
   says: "starts it",
+  lacks: "its start (start_guest)",
   essential: false,
   leaves: "running",
   request: ({ node, type, vmid }) => ({
@@ -150,6 +155,7 @@ export const start: Step = {
 export function grow(disk: string, size: string): Step {
   return {
     says: `grows ${disk} to ${size}`,
+    lacks: `the size of ${disk} (resize_disk)`,
     essential: false,
     request: ({ node, type, vmid }) => ({
       method: "PUT",
@@ -162,6 +168,7 @@ export function grow(disk: string, size: string): Step {
 /** PVE: POST …/template; there is no way back. */
 export const convert: Step = {
   says: "turns it into a template",
+  lacks: "its conversion (convert_to_template)",
   essential: true,
   request: ({ node, type, vmid }) => ({
     method: "POST",

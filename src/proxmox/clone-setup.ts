@@ -1,8 +1,10 @@
 import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
+import { start } from "./blueprint.ts";
 import { conflict } from "./changes.ts";
 import { type CloudInit, cloudInitParams, isWanted } from "./cloud-init.ts";
 import type { Identified } from "./identity.ts";
+import type { Rest } from "./newcomers.ts";
 import type { GuestId } from "./values.ts";
 import type { ChangeRequest, Params } from "./verbs.ts";
 
@@ -25,6 +27,20 @@ export function setupOf(wish: Settings): Setup {
   const { cores, memory } = wish;
   const wanted = isWanted(wish) || cores !== undefined || memory !== undefined;
   return { params: { cores, memory, ...params }, secrets, wanted };
+}
+
+/** What a clone has only when it is set up. */
+export function restOf(wish: Settings & { readonly start?: boolean | undefined }): Rest {
+  const { cores, memory } = wish;
+  return {
+    lacks: [
+      "its tag",
+      ...(cores === undefined ? [] : ["its cores"]),
+      ...(memory === undefined ? [] : ["its memory"]),
+      ...(isWanted(wish) ? ["what cloud-init is to tell it"] : []),
+      ...(wish.start ? [start.lacks] : []),
+    ],
+  };
 }
 
 /** For a plan, which shows no secret. */

@@ -5,6 +5,7 @@ import type { Call } from "./call.ts";
 import { type Changed, type ChangeOptions, type Changes, lockedBy, type Plan } from "./changes.ts";
 import {
   hidden,
+  restOf,
   type Settings,
   type Setup,
   series,
@@ -116,7 +117,7 @@ export class Clones {
     const change = { reference, kind, state: false, plan };
     const changed = await this.#changes.run(change, call, options).catch((error: unknown) => {
       const lost = isProblem(error, "outcome_unknown");
-      throw lost && planned ? this.#newcomers.doubt(planned, error) : error;
+      throw lost && planned ? this.#newcomers.doubt(planned, error, restOf(options)) : error;
     });
     const source = changed.guest;
     const guest = created(source, options, vmid);

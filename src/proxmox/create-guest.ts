@@ -4,7 +4,7 @@ import type { Call } from "./call.ts";
 import type { Changes } from "./changes.ts";
 import { tags } from "./freshness.ts";
 import type { Lookup } from "./lookup.ts";
-import type { Newcomers } from "./newcomers.ts";
+import type { Newcomers, Rest } from "./newcomers.ts";
 import { Stages } from "./stages.ts";
 import { succeeded, type Task, type TaskReport } from "./task.ts";
 import type { VmidPool } from "./vmids.ts";
@@ -118,7 +118,7 @@ export class Creations {
     const plan = { touches, follow };
     const sent = this.#changes.send(draft.request(), plan, call).catch((error: unknown) => {
       const lost = isProblem(error, "outcome_unknown");
-      throw lost ? this.#newcomers.doubt(guest, error) : error;
+      throw lost ? this.#newcomers.doubt(guest, error, restOf(draft)) : error;
     });
     const task = await sent;
     const { tags: own } = draft.blueprint;
@@ -205,6 +205,10 @@ interface Progressing {
   readonly stages: Stages;
   /** Of what came before. */
   readonly report: TaskReport;
+}
+
+function restOf({ blueprint: { steps, resumes } }: Draft): Rest {
+  return { lacks: steps.map(({ lacks }) => lacks), repeat: resumes };
 }
 
 const vmidTaken = /already exists/;

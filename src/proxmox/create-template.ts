@@ -199,7 +199,7 @@ export class TemplateCreations {
     const volid = present?.volid ?? `${at.storage}:import/${source.filename}`;
     const blueprint = vms.blueprint(vmOrder(order, volid, source.note), node);
     const steps = [...blueprint.steps, convert];
-    const whole = { ...blueprint, steps, fetch, placement: placed.says };
+    const whole = { ...blueprint, steps, fetch, placement: placed.says, resumes: true };
     const made = await creations.make(whole, call, order);
     return this.#keep(present ? { ...made, reuses: volid } : made, source.note);
   }

@@ -24,6 +24,14 @@ export interface Wish {
 /** One try at making a guest; `sent` is false where only a plan was wanted. */
 export type Attempt<T> = (vmid: number) => Promise<{ readonly result: T; readonly sent: boolean }>;
 
+/** What a guest does not have yet when the request that makes it was carried out. */
+export interface Rest {
+  /** `its start (start_guest)` */
+  readonly lacks: readonly string[];
+  /** The same call does what is left. */
+  readonly repeat?: boolean | undefined;
+}
+
 interface Doubt extends Newcomer {
   /** Until then the request may still arrive, in ms. */
   readonly until: number;
@@ -67,24 +75,23 @@ export class Newcomers {
     }
   }
 
-  /** The answer to the request that makes it was lost: it may be there, or come, or not. Answers what to tell of it. */
-  doubt(guest: Newcomer, error: Problem): Problem {
+  /**
+   * The answer to the request that makes it was lost: it may be there, or come, or not. Answers what to tell of it; `rest`: what
+   * would have followed.
+   */
+  doubt(guest: Newcomer, error: Problem, rest: Rest = tagAndStart): Problem {
     const { type, vmid, name, node } = guest;
     const until = this.#verbs.clock.now() + doubtMs;
     this.#doubts.set(name.toLowerCase(), { type, vmid, name, node, until });
     this.#vmids.doubt(vmid, until);
     this.#lookup.names.learn(guest, name);
     const who = guestWords(guest, name);
-    const tool = type === "qemu" ? "get_vm {vm" : "get_container {container";
-    return new Problem(
-      "outcome_unknown",
-      followedBy(error.message, `It was to make ${who} on ${node}.`),
-      {
-        next: `Look in a few seconds with ${tool}: "${vmid}"}: if it is there, it was made, and only its tag and its start are missing. If it is not there after ${doubtMs / 1000} s, repeat the call; until then that is refused.`,
-        facts: { ...error.facts, vmid, name, type, node },
-        cause: error,
-      },
-    );
+    const message = followedBy(error.message, `It was to make ${who} on ${node}.`);
+    return new Problem("outcome_unknown", message, {
+      next: afterwards(guest, rest),
+      facts: { ...error.facts, vmid, name, type, node },
+      cause: error,
+    });
   }
 
   async #attempts<T>(wish: Wish, call: Call, attempt: Attempt<T>): Promise<T> {
@@ -118,6 +125,18 @@ export class Newcomers {
     if (doubt && leftMs > 0) throw undecided(doubt, Math.ceil(leftMs / 1000));
     this.#doubts.delete(name.toLowerCase());
   }
+}
+
+const tagAndStart: Rest = { lacks: ["its tag", "its start"] };
+
+function afterwards({ type, vmid }: Newcomer, { lacks, repeat }: Rest): string {
+  const seconds = doubtMs / 1000;
+  if (repeat) return `Repeat this same call after ${seconds} s: it goes on with what is there.`;
+  const tool = type === "qemu" ? "get_vm {vm" : "get_container {container";
+  const [last = "", ...others] = lacks.toReversed();
+  const all = others.length === 0 ? last : `${others.toReversed().join(", ")} and ${last}`;
+  const left = last === "" ? "and nothing is missing" : `and lacks only ${all}`;
+  return `Look in a few seconds with ${tool}: "${vmid}"}: if it is there, it was made, ${left}. If it is not there after ${seconds} s, repeat the call; until then that is refused.`;
 }
 
 function undecided({ name, vmid, type, node }: Doubt, seconds: number): Problem {
