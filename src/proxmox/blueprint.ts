@@ -46,6 +46,8 @@ export interface Blueprint {
   readonly node: string;
   /** Why there; absent where the node was named. */
   readonly placement?: string | undefined;
+  /** It has come to nothing: its place is free again. */
+  readonly release?: (() => void) | undefined;
   readonly params: Params;
   /** Parameters that no plan and no message shows. */
   readonly secrets: Readonly<Record<string, string>>;

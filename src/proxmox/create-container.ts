@@ -3,7 +3,7 @@ import type { Appliances } from "./appliances.ts";
 import { type Fetch, type Made, start } from "./blueprint.ts";
 import type { Call } from "./call.ts";
 import { publicKeys } from "./cloud-init.ts";
-import { containerNics, type DiskWish, readMounts } from "./create-devices.ts";
+import { containerNics, type DiskWish, readMounts, roomNeeded } from "./create-devices.ts";
 import type { Creations } from "./create-guest.ts";
 import { assertOptions, tagsOf } from "./create-options.ts";
 import type { Placement } from "./placement.ts";
@@ -75,7 +75,7 @@ export class ContainerCreations {
     const nics = containerNics(order.nics ?? []);
     const keys = order.sshKeys && publicKeys(order.sshKeys);
     const volid = templateVolid(order.template);
-    const { node, says } = await this.#placement.choose(demand(order, disks, volid), call);
+    const { node, says, release } = await this.#placement.choose(demand(order, disks, volid), call);
     const { ostemplate, fetch } = volid
       ? { ostemplate: volid, fetch: undefined }
       : await this.#template(order, node, call);
@@ -95,7 +95,7 @@ export class ContainerCreations {
     };
     const secrets: Record<string, string> = password === undefined ? {} : { password };
     const steps = order.start ? [start] : [];
-    const base = { type: "lxc" as const, name, vmid, node, placement: says };
+    const base = { type: "lxc" as const, name, vmid, node, placement: says, release };
     return this.#creations.make({ ...base, params, secrets, tags, fetch, steps }, call, order);
   }
 
@@ -132,14 +132,15 @@ function templateVolid(template: string): string | undefined {
 
 function demand(order: ContainerOrder, disks: readonly DiskWish[], volid: string | undefined) {
   const { node, memory = defaultMemory, templateStorage, dryRun } = order;
-  const names = [...new Set(disks.map(({ storage }) => storage))];
   const argument = "template_storage";
   return {
     node,
     memoryMib: memory,
     dryRun,
     storages: [
-      ...names.map((storage) => ({ storage, content: "rootdir", argument: "rootfs" })),
+      ...[...roomNeeded(disks)].map(([storage, sizeBytes]) => {
+        return { storage, content: "rootdir", argument: "rootfs", sizeBytes };
+      }),
       ...(templateStorage ? [{ storage: templateStorage, content: "vztmpl", argument }] : []),
     ],
     volumes: [

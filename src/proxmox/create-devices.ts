@@ -10,6 +10,8 @@ export interface DiskWish {
   /** As PVE takes it. */
   readonly value: string;
   readonly storage: string;
+  /** What it may grow to in the end, in bytes; 0 for what is there already. */
+  readonly sizeBytes: number;
   /** The image that it is made of. */
   readonly source?: string;
   /** What it grows to after the import, such as `32G`. */
@@ -55,6 +57,15 @@ function optionDisks(options: Options, drive: RegExp, defaultKey: string): reado
     const disk = readDisk(key, value, { argument: `options.${key}`, defaultKey });
     return [media === "cdrom" || key === "cdrom" ? { ...disk, cdrom: true as const } : disk];
   });
+}
+
+/** What they need of each storage, in bytes. */
+export function roomNeeded(disks: readonly DiskWish[]): ReadonlyMap<string, number> {
+  const needed = new Map<string, number>();
+  for (const { storage, sizeBytes, cdrom } of disks) {
+    if (!cdrom) needed.set(storage, (needed.get(storage) ?? 0) + sizeBytes);
+  }
+  return needed;
 }
 
 /** Where PVE's own tools put a CD and the drive of cloud-init; else where none of `taken` is. Throws `invalid_input`. */
@@ -118,7 +129,8 @@ function readDisk(
   const source = parts["import-from"];
   const [, amount, unit = ""] = /^([0-9]+(?:\.[0-9]+)?)([MGT]?)i?B?$/i.exec(what) ?? [];
   if (amount === undefined) {
-    if (source === undefined) return { key, value: text.trim(), storage, volume: file };
+    if (source === undefined)
+      return { key, value: text.trim(), storage, sizeBytes: 0, volume: file };
     throw invalid(argument, "import-from makes a new disk", `Write ${storage}:0,import-from=….`);
   }
   const gib = Number(amount) * (inGib[unit.toUpperCase()] ?? 1);
@@ -127,7 +139,7 @@ function readDisk(
     throw invalid(argument, "a disk has a size", `Write ${storage}:32 for 32 GiB.`);
   }
   const value = propertyString({ ...parts, [defaultKey]: `${storage}:${size}` }, defaultKey);
-  const wish = { key, value, storage };
+  const wish = { key, value, storage, sizeBytes: gib * 1024 ** 3 };
   if (source === undefined) return wish;
   const growTo = Number.isInteger(gib) ? `${gib}G` : `${Math.ceil(gib * 1024)}M`;
   return { ...wish, source, ...(gib > 0 && { growTo }) };

@@ -44,13 +44,18 @@ export class Creations {
    */
   async make(blueprint: Blueprint, call: Call, { dryRun }: MakeOptions): Promise<Made> {
     if (this.#waiting.has(blueprint.name.toLowerCase())) throw waiting(blueprint.name);
-    return this.#newcomers.make(blueprint, call, async (vmid) => {
-      const draft = new Draft(blueprint, vmid);
-      const made = draft.made();
-      if (dryRun) return { result: made, sent: false };
-      const task = await (blueprint.fetch ? this.#fetch(draft, call) : this.#once(draft, call));
-      return { result: { ...made, task: draft.stages.whole(task) }, sent: true };
-    });
+    try {
+      return await this.#newcomers.make(blueprint, call, async (vmid) => {
+        const draft = new Draft(blueprint, vmid);
+        const made = draft.made();
+        if (dryRun) return { result: made, sent: false };
+        const task = await (blueprint.fetch ? this.#fetch(draft, call) : this.#once(draft, call));
+        return { result: { ...made, task: draft.stages.whole(task) }, sent: true };
+      });
+    } catch (error) {
+      if (!isProblem(error, "outcome_unknown")) blueprint.release?.();
+      throw error;
+    }
   }
 
   /** The guest follows when the file is there; its vmid and its name are kept for it meanwhile. */
@@ -67,6 +72,7 @@ export class Creations {
     };
     const otherwise = () => {
       over();
+      draft.blueprint.release?.();
       this.#vmids.free(draft.vmid);
     };
     try {
@@ -130,7 +136,10 @@ export class Creations {
   /** The vmid may be taken between PVE's first look and its worker's: then the next one. */
   async #again(draft: Draft, report: TaskReport, call: Call): Promise<TaskReport> {
     const isTaken = vmidTaken.test(report.exitstatus ?? "");
-    if (!(await this.#nextVmid(draft, isTaken, call))) return report;
+    if (!(await this.#nextVmid(draft, isTaken, call))) {
+      draft.blueprint.release?.();
+      return report;
+    }
     const ended = await draft.stages.settle(await this.#send(draft, call), call);
     return { vmid: draft.vmid, ...ended };
   }

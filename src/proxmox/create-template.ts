@@ -174,24 +174,24 @@ export class TemplateCreations {
 
   async #begin(order: TemplateOrder, source: ImageSource, call: Call): Promise<Made> {
     const { images, placement, vms, creations } = this.#base;
-    const { node: wished, imageStorage, storage, memory = defaultMemory, dryRun } = order;
+    const { node: wished, imageStorage, storage, size = 0, dryRun } = order;
     const wish = { ...order, storage: imageStorage };
     const present = await images.present(wish, source.filename, call);
     const coming = present ? undefined : await this.#coming(source, wished, call);
     const placed = await placement.choose(
       {
         node: wished ?? coming?.node,
-        memoryMib: memory,
+        memoryMib: order.memory ?? defaultMemory,
         dryRun,
         storages: [
-          { storage, content: "images", argument: "storage" },
+          { storage, content: "images", argument: "storage", sizeBytes: size * 1024 ** 3 },
           ...(imageStorage ? [{ storage: imageStorage, ...imports }] : []),
         ],
         volumes: present ? [{ volid: present.volid, argument: "image_storage" }] : [],
       },
       call,
     );
-    const { node } = placed;
+    const { node, says, release } = placed;
     const own = present?.volid.split(":")[0] ?? imageStorage;
     const at = { ...wish, node, storage: own ?? (await images.storageOn(node, call)) };
     const needed = !present || source.checksum !== undefined;
@@ -199,7 +199,7 @@ export class TemplateCreations {
     const volid = present?.volid ?? `${at.storage}:import/${source.filename}`;
     const blueprint = vms.blueprint(vmOrder(order, volid, source.note), node);
     const steps = [...blueprint.steps, convert];
-    const whole = { ...blueprint, steps, fetch, placement: placed.says, resumes: true };
+    const whole = { ...blueprint, steps, fetch, placement: says, release, resumes: true };
     const made = await creations.make(whole, call, order);
     return this.#keep(present ? { ...made, reuses: volid } : made, source.note);
   }

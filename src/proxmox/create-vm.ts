@@ -2,7 +2,14 @@ import { Problem } from "../problem.ts";
 import { type Blueprint, grow, type Made, type Step, start } from "./blueprint.ts";
 import type { Call } from "./call.ts";
 import { type CloudInit, cloudInitParams, isWanted } from "./cloud-init.ts";
-import { type DiskWish, freeIde, mappedDevices, readDisks, vmNics } from "./create-devices.ts";
+import {
+  type DiskWish,
+  freeIde,
+  mappedDevices,
+  readDisks,
+  roomNeeded,
+  vmNics,
+} from "./create-devices.ts";
 import type { Creations } from "./create-guest.ts";
 import { assertOptions, tagsOf } from "./create-options.ts";
 import type { Placement } from "./placement.ts";
@@ -61,8 +68,11 @@ export class VmCreations {
     const disks = readDisks(order.disks ?? [], order.options);
     // Everything that can be told without asking is told first.
     const anywhere = this.blueprint(order, "");
-    const { node, says } = await this.#placement.choose(demand(order, disks, memory), call);
-    return this.#creations.make({ ...anywhere, node, placement: says }, call, order);
+    const { node, says, release } = await this.#placement.choose(
+      demand(order, disks, memory),
+      call,
+    );
+    return this.#creations.make({ ...anywhere, node, placement: says, release }, call, order);
   }
 
   /** All that follows from the order alone. Throws `invalid_input`. */
@@ -177,9 +187,8 @@ function bootOrder(
 
 function demand(order: VmOrder, disks: readonly DiskWish[], memoryMib: number) {
   const { node, iso, dryRun } = order;
-  const own = disks.filter(({ cdrom }) => !cdrom);
-  const storages = new Map(own.map(({ storage }) => [storage, { storage, content: "images" }]));
   const argument = "disks";
+  const content = "images";
   const files = disks.flatMap(({ source, volume, cdrom = false }) => [
     ...(source === undefined ? [] : [{ volid: source, argument }]),
     ...(volume === undefined ? [] : [{ volid: volume, argument, attach: !cdrom }]),
@@ -188,7 +197,9 @@ function demand(order: VmOrder, disks: readonly DiskWish[], memoryMib: number) {
     node,
     memoryMib,
     dryRun,
-    storages: [...storages.values()].map((one) => ({ ...one, argument })),
+    storages: [...roomNeeded(disks)].map(([storage, sizeBytes]) => {
+      return { storage, content, argument, sizeBytes };
+    }),
     volumes: [...files, ...(iso === undefined ? [] : [{ volid: iso, argument: "iso" }])],
   };
 }
