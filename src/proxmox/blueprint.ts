@@ -2,6 +2,7 @@ import { path } from "../http/path.ts";
 import type { Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import type { Afterwards } from "./fetches.ts";
+import type { GuestConfig } from "./guest-config.ts";
 import { Stages } from "./stages.ts";
 import type { Task } from "./task.ts";
 import { type GuestType, guestWords } from "./values.ts";
@@ -22,6 +23,8 @@ export interface Step {
   readonly request: (guest: NewGuest) => ChangeRequest;
   /** Whether all has failed when this fails; else it is only remarked. */
   readonly essential: boolean;
+  /** Whether somebody else has taken it already, so that its failure is none. */
+  readonly done?: (config: GuestConfig) => boolean;
   /** What the guest has only afterwards, for whoever has to see to it by hand. */
   readonly lacks: string;
   /** The state that it leaves behind. */
@@ -56,6 +59,8 @@ export interface Blueprint {
   readonly steps: readonly Step[];
   /** The same call goes on with what is there. */
   readonly resumes?: boolean;
+  /** An equal call elsewhere was faster: goes on with what that has made. */
+  readonly instead?: (call: Call) => Promise<Made | undefined>;
 }
 
 /** A guest that was planned or begun; `guest.vmid` is read when its task has settled. */
@@ -86,6 +91,8 @@ export class Draft {
   readonly stages: Stages;
   vmid: number;
   tries = 0;
+  /** What has become of it where an equal call elsewhere was faster. */
+  other: Made | undefined;
 
   constructor(blueprint: Blueprint, vmid: number) {
     this.blueprint = blueprint;
@@ -121,9 +128,11 @@ export class Draft {
     const guest = {
       type,
       name,
-      node: this.node,
+      get node() {
+        return draft.other ? draft.other.guest.node : draft.node;
+      },
       get vmid() {
-        return draft.vmid;
+        return draft.other ? draft.other.guest.vmid : draft.vmid;
       },
     };
     const hidden = Object.fromEntries(Object.keys(secrets).map((key) => [key, "(hidden)"]));
@@ -170,6 +179,7 @@ export function grow(disk: string, size: string): Step {
 /** PVE: POST …/template; there is no way back. */
 export const convert: Step = {
   says: "turns it into a template",
+  done: ({ template }) => template,
   lacks: "its conversion (convert_to_template)",
   essential: true,
   request: ({ node, type, vmid }) => ({

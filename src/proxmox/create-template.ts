@@ -192,14 +192,19 @@ export class TemplateCreations {
       call,
     );
     const { node, says, release } = placed;
-    const own = present?.volid.split(":")[0] ?? imageStorage;
-    const at = { ...wish, node, storage: own ?? (await images.storageOn(node, call)) };
+    const holder = present?.volid.split(":")[0] ?? imageStorage;
+    const at = { ...wish, node, storage: holder ?? (await images.storageOn(node, call)) };
     const needed = !present || source.checksum !== undefined;
     const fetch = needed ? await images.fetch(at, source, coming?.upid, call) : undefined;
     const volid = present?.volid ?? `${at.storage}:import/${source.filename}`;
     const blueprint = vms.blueprint(vmOrder(order, volid, source.note), node);
     const steps = [...blueprint.steps, convert];
-    const whole = { ...blueprint, steps, fetch, placement: says, release, resumes: true };
+    const instead = async (later: Call) => {
+      const found = await this.#existing(order.name, later);
+      return found && this.#goOn(order, source, found, later);
+    };
+    const own = { fetch, placement: says, release, resumes: true, instead };
+    const whole = { ...blueprint, ...own, steps };
     const made = await creations.make(whole, call, order);
     return this.#keep(present ? { ...made, reuses: volid } : made, source.note);
   }

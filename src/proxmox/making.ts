@@ -44,8 +44,8 @@ export class Making {
     const appliances = new Appliances({ ...parts, fetches });
     this.downloads = new Downloads({ storages, fetches, appliances }, principal);
     const placement = new Placement(lookup, storages, () => verbs.clock.now());
-    const creations = new Creations(parts);
     const halves = new HalfMade(parts, principal);
+    const creations = new Creations({ ...parts, halves });
     this.vms = new VmCreations(creations, placement, managedTag);
     this.containers = new ContainerCreations({ creations, placement, appliances }, managedTag);
     const { vms, downloads } = this;

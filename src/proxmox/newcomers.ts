@@ -3,6 +3,7 @@ import { isProblem, Problem } from "../problem.ts";
 import { followedBy } from "../text.ts";
 import { doubtMs } from "./activity.ts";
 import type { Call } from "./call.ts";
+import type { GuestRow } from "./inventory.ts";
 import type { Lookup } from "./lookup.ts";
 import { candidate } from "./near-miss.ts";
 import { type GuestId, guestWords } from "./values.ts";
@@ -94,6 +95,21 @@ export class Newcomers {
     });
   }
 
+  /**
+   * Whether anybody has a guest of this name by now, asked past the cache; one whose row has no name yet is asked for it. For whoever
+   * has looked before, and has waited since.
+   */
+  async holder(name: string, call: Call): Promise<GuestRow | undefined> {
+    await this.#lookup.liveInventory(call);
+    try {
+      const found = await this.#lookup.guest(name, "any", call);
+      return found.name?.toLowerCase() === name.toLowerCase() ? found.row : undefined;
+    } catch (error) {
+      if (isProblem(error, "not_found")) return undefined;
+      throw error;
+    }
+  }
+
   async #attempts<T>(wish: Wish, call: Call, attempt: Attempt<T>): Promise<T> {
     let vmid = await this.#vmids.take(wish.vmid, call);
     for (let tries = 1; ; tries++) {
@@ -117,10 +133,7 @@ export class Newcomers {
     const doubt = this.#doubts.get(name.toLowerCase());
     const inventory = await this.#lookup[doubt ? "liveInventory" : "inventory"](call);
     const [row] = this.#lookup.rowsNamed(name, inventory);
-    if (row) {
-      const facts = candidate({ row, name });
-      throw taken(name, `is ${guestWords(row)} on ${row.node} already`, facts);
-    }
+    if (row) throw held(name, row);
     const leftMs = (doubt?.until ?? 0) - this.#verbs.clock.now();
     if (doubt && leftMs > 0) throw undecided(doubt, Math.ceil(leftMs / 1000));
     this.#doubts.delete(name.toLowerCase());
@@ -145,6 +158,11 @@ function undecided({ name, vmid, type, node }: Doubt, seconds: number): Problem 
     next: `Look for it with list_guests {name: "${name}"}; if it is not there in ${seconds} s, repeat this call.`,
     facts: { name, vmid, type, node, seconds },
   });
+}
+
+/** Another guest has that name. */
+export function held(name: string, row: GuestRow): Problem {
+  return taken(name, `is ${guestWords(row)} on ${row.node} already`, candidate({ row, name }));
 }
 
 function taken(name: string, how: string, facts: Problem["facts"] = {}): Problem {
