@@ -57,6 +57,8 @@ export interface Blueprint {
   readonly tags: readonly string[];
   readonly fetch?: Fetch | undefined;
   readonly steps: readonly Step[];
+  /** What PVE will refuse it for: for a plan, as PVE's own words are better. */
+  readonly against?: readonly Problem[];
   /** The same call goes on with what is there. */
   readonly resumes?: boolean;
   /** An equal call elsewhere was faster: goes on with what that has made. */
@@ -124,7 +126,7 @@ export class Draft {
 
   made(): Made {
     const draft = this;
-    const { type, name, placement, fetch, steps, secrets } = this.blueprint;
+    const { type, name, placement, fetch, steps, secrets, against = [] } = this.blueprint;
     const guest = {
       type,
       name,
@@ -142,6 +144,7 @@ export class Draft {
     return {
       guest,
       placement,
+      against,
       says: [fetch?.says, this.title, ...steps.map(({ says }) => says)]
         .filter((text) => text !== undefined)
         .join(", then "),

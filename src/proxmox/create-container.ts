@@ -48,6 +48,7 @@ export class ContainerCreations {
   readonly #placement: Placement;
   readonly #appliances: Appliances;
   readonly #managedTag: string;
+  readonly #principal: string;
 
   constructor(
     base: {
@@ -56,11 +57,13 @@ export class ContainerCreations {
       readonly appliances: Appliances;
     },
     managedTag: string,
+    principal: string,
   ) {
     this.#creations = base.creations;
     this.#placement = base.placement;
     this.#appliances = base.appliances;
     this.#managedTag = managedTag;
+    this.#principal = principal;
   }
 
   /**
@@ -96,7 +99,12 @@ export class ContainerCreations {
     const secrets: Record<string, string> = password === undefined ? {} : { password };
     const steps = order.start ? [start] : [];
     const base = { type: "lxc" as const, name, vmid, node, placement: says, release };
-    return this.#creations.make({ ...base, params, secrets, tags, fetch, steps }, call, order);
+    const against = rootOnly(order, params.features, this.#principal);
+    return this.#creations.make(
+      { ...base, params, secrets, tags, fetch, steps, against },
+      call,
+      order,
+    );
   }
 
   /** The template where one of the node's storages has it, else the first of them, to which it is fetched. */
@@ -150,6 +158,24 @@ function demand(order: ContainerOrder, disks: readonly DiskWish[], volid: string
       ),
     ],
   };
+}
+
+/** What PVE grants no token, not even one of root's. PVE: LXC.pm (check_ct_modify_config_perm) */
+function rootOnly(
+  { unprivileged }: ContainerOrder,
+  features: string | undefined,
+  principal: string,
+): readonly Problem[] {
+  const all = features?.split(",") ?? [];
+  const kept = unprivileged ? all.filter((feature) => !feature.startsWith("nesting=")) : all;
+  if (kept.length === 0 || principal.split(" ").includes("root@pam")) return [];
+  const message = `features ${kept.join(",")} can be set by root@pam with its password only, not by ${principal}.`;
+  return [
+    new Problem("forbidden", message, {
+      next: "Leave them out (nesting: false for a privileged container), or set them on the host with pct set.",
+      facts: { argument: "features" },
+    }),
+  ];
 }
 
 function featuresOf({ unprivileged, nesting, features = [] }: ContainerOrder): string | undefined {

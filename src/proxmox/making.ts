@@ -47,7 +47,11 @@ export class Making {
     const halves = new HalfMade(parts, principal);
     const creations = new Creations({ ...parts, halves });
     this.vms = new VmCreations(creations, placement, managedTag);
-    this.containers = new ContainerCreations({ creations, placement, appliances }, managedTag);
+    this.containers = new ContainerCreations(
+      { creations, placement, appliances },
+      managedTag,
+      principal,
+    );
     const { vms, downloads } = this;
     const images = new Images({ ...parts, placement, downloads, fetches });
     const making = { creations, halves, placement, images, vms };

@@ -69,7 +69,7 @@ export class Newcomers {
     if (this.#underWay.has(name)) throw taken(wish.name, "is being made by another call right now");
     this.#underWay.add(name);
     try {
-      await this.#nameIsFree(wish.name, call);
+      await this.assertNew(wish.name, call);
       return await this.#attempts(wish, call, attempt);
     } finally {
       this.#underWay.delete(name);
@@ -129,7 +129,7 @@ export class Newcomers {
   }
 
   /** Names need not be unique for PVE, but two guests of one name help nobody, and a repeated call would make the second. */
-  async #nameIsFree(name: string, call: Call): Promise<void> {
+  async assertNew(name: string, call: Call): Promise<void> {
     const doubt = this.#doubts.get(name.toLowerCase());
     const inventory = await this.#lookup[doubt ? "liveInventory" : "inventory"](call);
     const [row] = this.#lookup.rowsNamed(name, inventory);
