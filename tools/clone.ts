@@ -2,7 +2,15 @@ import * as z from "zod";
 import type { CloneOptions } from "../src/proxmox/clone.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import * as create from "./create-params.ts";
-import { changeFields, results, settled, showChange, showResults } from "./outcome.ts";
+import {
+  changeFields,
+  planFields,
+  results,
+  settled,
+  showChange,
+  showPlan,
+  showResults,
+} from "./outcome.ts";
 import * as params from "./params.ts";
 
 const options = {
@@ -56,11 +64,15 @@ export const cloneVm = defineTool({
       clone(vm, "qemu", { ...rest, ...wishes, password, sshKeys, until }, context);
     if (count === undefined) return one(args);
     const names = clones.series(args.name, count, args.ips);
+    if (args.dry_run) return planned(vm, { ...rest, password, sshKeys }, names, context);
     const first = args.vmid;
     const wishes = names.map((name, index) => ({ name, vmid: first && first + index }));
-    return { results: [...results(names, await context.each(wishes, one))] };
+    return { results: results(names, await context.each(wishes, one)).map(row) };
   },
-  show: (result) => (result.results ? showResults(result.results, show) : show(result)),
+  show: (result) => {
+    if (!result.results) return show(result);
+    return result.plan ? showSeries(result) : showResults(result.results, show);
+  },
 });
 
 export const cloneContainer = defineTool({
@@ -73,6 +85,30 @@ export const cloneContainer = defineTool({
   run: ({ container, ...rest }, context) => clone(container, "lxc", rest, context),
   show,
 });
+
+/** The requests of the first stand for those of all. */
+async function planned(
+  reference: string,
+  { dry_run: _, ...wishes }: Wishes,
+  names: readonly string[],
+  { proxmox, call }: ToolContext,
+): Promise<Result> {
+  const { first, guests } = await proxmox.clones.planSeries(reference, call, wishes, names);
+  return { changed: false, plan: planFields(first.plan), results: [...guests] };
+}
+
+/** One of several: what a success has in common with the others is left out. */
+function row(result: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { source: _, type: __, task, upid, ...short } = result;
+  const state = (task as Result["task"])?.["state"];
+  return state === "ok" ? short : { ...short, ...(upid !== undefined && { upid, task }) };
+}
+
+function showSeries(result: Result): string {
+  const guests = (result.results ?? []) as { name: string; vmid: number }[];
+  const all = guests.map(({ name, vmid }) => `${vmid} (${name})`).join(", ");
+  return `${showPlan(result)}\nThe same for each of these ${guests.length}: ${all}.`;
+}
 
 interface Wishes extends Omit<CloneOptions, "dryRun"> {
   readonly dry_run?: boolean | undefined;
@@ -103,13 +139,14 @@ async function clone(
 }
 
 function show(result: Result): string {
-  const { source = {}, addresses = [] } = result;
-  const from = `from ${source["vmid"]}${source["name"] === undefined ? "" : ` (${source["name"]})`}`;
+  const { source, addresses = [] } = result;
+  const origin = source?.["name"] === undefined ? "" : ` (${source["name"]})`;
+  const from = source ? ` from ${source["vmid"]}${origin}` : "";
   const state = result.status === undefined ? "" : ` and ${result.status}`;
   const at = addresses.length === 0 ? "" : ` at ${addresses.slice(0, 5).join(", ")}`;
   return showChange(result, {
-    did: `is ready ${from}${state}${at}`,
-    doing: `is being cloned ${from}`,
+    did: `is ready${from}${state}${at}`,
+    doing: `is being cloned${from}`,
     already: "",
   });
 }

@@ -37,7 +37,11 @@ export const options = z
   )
   .optional();
 
-export const createdOutput = z.object({ ...changeFields, placement: z.string().optional() });
+export const createdOutput = z.object({
+  ...changeFields,
+  placement: z.string().optional(),
+  reused: z.string().optional(),
+});
 type Created = z.output<typeof createdOutput>;
 
 /** Given once, or in a file that no model sees. */
@@ -66,29 +70,40 @@ export async function created(
   after: string,
   context: ToolContext,
 ): Promise<z.input<typeof createdOutput>> {
-  const { guest, placement, says, requests, task } = made;
-  const { node, type, name } = guest;
-  const base = { name, node, type, ...(placement && { placement }) };
-  if (made.already) return { ...base, vmid: guest.vmid, status: after, changed: false };
+  const { guest, placement, reuses, says, requests, task } = made;
+  const { type, name } = guest;
+  /** Which guest it is may be known only when the task has gone on. */
+  const who = () => {
+    const { vmid, node } = guest;
+    return { ...(vmid !== undefined && { vmid }), name, ...(node !== undefined && { node }), type };
+  };
+  const base = { ...(placement && { placement }), ...(reuses && { reused: reuses }) };
+  if (made.already) return { ...base, ...who(), status: after, changed: false };
   if (!task) {
     const sent = requests.map(({ method, path, params = {} }) => ({ method, path, params }));
     const against = made.against?.map(({ kind, message }) => ({ kind, message })) ?? [];
     const plan = { says, requests: sent, against };
-    return { ...base, vmid: guest.vmid, status: "absent", changed: false, plan };
+    return { ...base, ...who(), status: "absent", changed: false, plan };
   }
   const report = await context.settle(task);
-  const { vmid } = guest;
-  context.proxmox.lookup.names.tell({ type, vmid, node }, name);
+  const { vmid, node } = guest;
+  if (vmid !== undefined && node !== undefined) {
+    context.proxmox.lookup.names.tell({ type, vmid, node }, name);
+  }
   const ended = report.unstarted ? "stopped" : after;
   const status = report.state === "running" ? "creating" : ended;
   const about = { upid: report.upid, task: taskFields(report) };
-  return { ...base, vmid, status, changed: true, ...about };
+  return { ...base, ...who(), status, changed: true, ...about };
 }
 
 export function showCreated(result: Created, did: string): string {
-  const where = result.placement === undefined ? [] : [`Node: ${result.placement}.`];
+  const { placement, reused } = result;
+  const where = [
+    ...(placement === undefined ? [] : [`Node: ${placement}.`]),
+    ...(reused === undefined ? [] : [`Image: ${reused} of an earlier call is used again.`]),
+  ];
   if (result.plan) return [showPlan(result), ...where].join("\n");
-  const who = subject(result);
+  const who = result.vmid === undefined ? `"${result.name}"` : subject(result);
   if (!result.changed) return `${who} is there already, made from just that; nothing was sent.`;
   const task = result.task ?? {};
   const next = `get_tasks {upid: "${result.upid}", wait_s: 60}`;

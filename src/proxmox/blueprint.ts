@@ -2,6 +2,7 @@ import { path } from "../http/path.ts";
 import type { Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import type { Afterwards } from "./fetches.ts";
+import type { GuestConfig } from "./guest-config.ts";
 import { Stages } from "./stages.ts";
 import type { Task } from "./task.ts";
 import { type GuestType, guestWords } from "./values.ts";
@@ -22,6 +23,10 @@ export interface Step {
   readonly request: (guest: NewGuest) => ChangeRequest;
   /** Whether all has failed when this fails; else it is only remarked. */
   readonly essential: boolean;
+  /** Whether somebody else has taken it already, so that its failure is none. */
+  readonly done?: (config: GuestConfig) => boolean;
+  /** What the guest has only afterwards, for whoever has to see to it by hand. */
+  readonly lacks: string;
   /** The state that it leaves behind. */
   readonly leaves?: string;
 }
@@ -44,17 +49,29 @@ export interface Blueprint {
   readonly node: string;
   /** Why there; absent where the node was named. */
   readonly placement?: string | undefined;
+  /** It has come to nothing: its place is free again. */
+  readonly release?: (() => void) | undefined;
   readonly params: Params;
   /** Parameters that no plan and no message shows. */
   readonly secrets: Readonly<Record<string, string>>;
   readonly tags: readonly string[];
   readonly fetch?: Fetch | undefined;
   readonly steps: readonly Step[];
+  /** What PVE will refuse it for: for a plan, as PVE's own words are better. */
+  readonly against?: readonly Problem[];
+  /** The same call goes on with what is there. */
+  readonly resumes?: boolean;
+  /** An equal call elsewhere was faster: goes on with what that has made. */
+  readonly instead?: (call: Call) => Promise<Made | undefined>;
 }
 
 /** A guest that was planned or begun; `guest.vmid` is read when its task has settled. */
 export interface Made {
-  readonly guest: NewGuest;
+  /** Vmid and node are absent as long as it is not known which guest it will be. */
+  readonly guest: Pick<NewGuest, "type" | "name"> & {
+    readonly vmid?: number | undefined;
+    readonly node?: string | undefined;
+  };
   readonly placement?: string | undefined;
   readonly says: string;
   /** Everything that would be sent, in its order, secrets hidden. */
@@ -63,6 +80,8 @@ export interface Made {
   readonly task?: Task;
   /** It is there already, as it was wished for. */
   readonly already?: true;
+  /** The file that is there from an earlier call and used again. */
+  readonly reuses?: string;
   /** Why a plan would be refused. */
   readonly against?: readonly Problem[];
 }
@@ -74,6 +93,8 @@ export class Draft {
   readonly stages: Stages;
   vmid: number;
   tries = 0;
+  /** What has become of it where an equal call elsewhere was faster. */
+  other: Made | undefined;
 
   constructor(blueprint: Blueprint, vmid: number) {
     this.blueprint = blueprint;
@@ -105,13 +126,15 @@ export class Draft {
 
   made(): Made {
     const draft = this;
-    const { type, name, placement, fetch, steps, secrets } = this.blueprint;
+    const { type, name, placement, fetch, steps, secrets, against = [] } = this.blueprint;
     const guest = {
       type,
       name,
-      node: this.node,
+      get node() {
+        return draft.other ? draft.other.guest.node : draft.node;
+      },
       get vmid() {
-        return draft.vmid;
+        return draft.other ? draft.other.guest.vmid : draft.vmid;
       },
     };
     const hidden = Object.fromEntries(Object.keys(secrets).map((key) => [key, "(hidden)"]));
@@ -121,6 +144,7 @@ export class Draft {
     return {
       guest,
       placement,
+      against,
       says: [fetch?.says, this.title, ...steps.map(({ says }) => says)]
         .filter((text) => text !== undefined)
         .join(", then "),
@@ -132,6 +156,7 @@ export class Draft {
 /** Starts the guest when it is ready; failing, it is there all the same. PVE: POST …/status/start */
 export const start: Step = {
   says: "starts it",
+  lacks: "its start (start_guest)",
   essential: false,
   leaves: "running",
   request: ({ node, type, vmid }) => ({
@@ -144,6 +169,7 @@ export const start: Step = {
 export function grow(disk: string, size: string): Step {
   return {
     says: `grows ${disk} to ${size}`,
+    lacks: `the size of ${disk} (resize_disk)`,
     essential: false,
     request: ({ node, type, vmid }) => ({
       method: "PUT",
@@ -156,6 +182,8 @@ export function grow(disk: string, size: string): Step {
 /** PVE: POST …/template; there is no way back. */
 export const convert: Step = {
   says: "turns it into a template",
+  done: ({ template }) => template,
+  lacks: "its conversion (convert_to_template)",
   essential: true,
   request: ({ node, type, vmid }) => ({
     method: "POST",

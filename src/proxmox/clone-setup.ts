@@ -1,8 +1,10 @@
 import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
+import { start } from "./blueprint.ts";
 import { conflict } from "./changes.ts";
 import { type CloudInit, cloudInitParams, isWanted } from "./cloud-init.ts";
 import type { Identified } from "./identity.ts";
+import type { Rest } from "./newcomers.ts";
 import type { GuestId } from "./values.ts";
 import type { ChangeRequest, Params } from "./verbs.ts";
 
@@ -27,6 +29,20 @@ export function setupOf(wish: Settings): Setup {
   return { params: { cores, memory, ...params }, secrets, wanted };
 }
 
+/** What a clone has only when it is set up. */
+export function restOf(wish: Settings & { readonly start?: boolean | undefined }): Rest {
+  const { cores, memory } = wish;
+  return {
+    lacks: [
+      "its tag",
+      ...(cores === undefined ? [] : ["its cores"]),
+      ...(memory === undefined ? [] : ["its memory"]),
+      ...(isWanted(wish) ? ["what cloud-init is to tell it"] : []),
+      ...(wish.start ? [start.lacks] : []),
+    ],
+  };
+}
+
 /** For a plan, which shows no secret. */
 export function hidden(setup: Setup): Setup {
   const names = Object.keys(setup.secrets);
@@ -35,8 +51,16 @@ export function hidden(setup: Setup): Setup {
 
 /** Cloud-init reaches a guest by a drive of its own: without one nobody would hear. */
 export function unheard(source: Identified, wish: Settings): readonly Problem[] {
-  const drive = source.config.disks.some(({ volid }) => /cloudinit/.test(volid));
-  if (drive || !isWanted(wish)) return [];
+  if (!isWanted(wish)) return [];
+  const { disks, nics } = source.config;
+  const drive = disks.some(({ volid }) => /cloudinit/.test(volid));
+  const deaf = (wish.ips ?? []).findIndex((_, at) => !nics.some(({ key }) => key === `net${at}`));
+  if (drive && deaf >= 0) {
+    const message = `ips[${deaf}]: the clone would have no NIC for it (net${deaf}). Nothing was sent.`;
+    const next = `Give as many ips as the source has NICs: ${nics.length}.`;
+    return [new Problem("invalid_input", message, { next, facts: { argument: `ips[${deaf}]` } })];
+  }
+  if (drive) return [];
   const next =
     "Clone a template that has one (create_template makes such), or leave user, password, ssh_keys, ips and nameservers out.";
   return [conflict(source, "has no cloud-init drive that would tell its clone", next)];

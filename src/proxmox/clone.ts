@@ -3,8 +3,11 @@ import { isProblem, Problem } from "../problem.ts";
 import { start } from "./blueprint.ts";
 import type { Call } from "./call.ts";
 import { type Changed, type ChangeOptions, type Changes, lockedBy, type Plan } from "./changes.ts";
+import { refusals } from "./clone-refusals.ts";
+import { planSeries, type Series } from "./clone-series.ts";
 import {
   hidden,
+  restOf,
   type Settings,
   type Setup,
   series,
@@ -34,6 +37,13 @@ export interface CloneOptions extends ChangeOptions, Settings {
   readonly storage?: string | undefined;
   readonly pool?: string | undefined;
   readonly start?: boolean | undefined;
+}
+
+interface Planned {
+  readonly options: CloneOptions;
+  readonly vmid: number;
+  readonly again: number;
+  readonly against: readonly Problem[];
 }
 
 /** The new guest, besides its source. */
@@ -100,6 +110,20 @@ export class Clones {
     return series(name, count, ips);
   }
 
+  /** Plans several, as `clone` does one with `dryRun`: each has a vmid of its own, and what speaks against any of them is told. */
+  async planSeries(
+    reference: string,
+    call: Call,
+    options: CloneOptions,
+    names: readonly string[],
+  ): Promise<Series<CloneOutcome>> {
+    setupOf(options);
+    const parts = { newcomers: this.#newcomers, vmids: this.#vmids };
+    const plan = ({ name, vmid }: { readonly name: string; readonly vmid: number }) =>
+      this.#once(reference, "qemu", call, { ...options, name, dryRun: true }, vmid);
+    return planSeries({ names, vmid: options.vmid }, parts, plan, call);
+  }
+
   async #once(
     reference: string,
     kind: GuestType,
@@ -109,14 +133,16 @@ export class Clones {
     again = maxAgain,
   ): Promise<Changed<CloneOutcome>> {
     let planned: CloneOutcome["guest"] | undefined;
-    const plan = (source: Identified) => {
+    const plan = async (source: Identified) => {
       planned = created(source, options, vmid);
-      return this.#plan(source, options, vmid, again);
+      const parts = { verbs: this.#verbs, lookup: this.#lookup };
+      const against = await refusals(source, options, parts, call);
+      return this.#plan(source, { options, vmid, again, against });
     };
     const change = { reference, kind, state: false, plan };
     const changed = await this.#changes.run(change, call, options).catch((error: unknown) => {
       const lost = isProblem(error, "outcome_unknown");
-      throw lost && planned ? this.#newcomers.doubt(planned, error) : error;
+      throw lost && planned ? this.#newcomers.doubt(planned, error, restOf(options)) : error;
     });
     const source = changed.guest;
     const guest = created(source, options, vmid);
@@ -132,7 +158,7 @@ export class Clones {
     return { ...changed, guest: { source, guest } };
   }
 
-  #plan(source: Identified, options: CloneOptions, vmid: number, again: number): Plan {
+  #plan(source: Identified, { options, vmid, again, against }: Planned): Plan {
     const { type, name: from } = source;
     const guest = created(source, options, vmid);
     const copy = guestWords(guest, guest.name);
@@ -146,11 +172,7 @@ export class Clones {
     const touches = [tags.guest(guest), tags.tasks];
     return {
       says: `clones ${guestWords(source, from)} on ${source.node} to ${copy} on ${guest.node}, then ${taggingAndStart}`,
-      against: [
-        ...lockedBy(source),
-        ...linkedWithStorage(source, options),
-        ...unheard(source, options),
-      ],
+      against: [...lockedBy(source), ...against, ...unheard(source, options)],
       after: [...(setsUp ? [setsUp] : []), ...(options.start ? [start.request(guest)] : [])],
       // The source of a container's clone is locked meanwhile.
       touches: type === "lxc" ? [...touches, tags.guest(source)] : touches,
@@ -256,21 +278,6 @@ function cloneRequest(source: Identified, options: CloneOptions, vmid: number): 
       pool: options.pool,
     },
   };
-}
-
-/** PVE: Qemu.pm clone_vm: a linked clone shares its source's storage. */
-function linkedWithStorage(source: Identified, options: CloneOptions): readonly Problem[] {
-  const linked = options.full === false || (options.full === undefined && source.config.template);
-  if (!linked || options.storage === undefined) return [];
-  return [
-    new Problem(
-      "invalid_input",
-      "A linked clone stays on its source's storage; `storage` can't be given.",
-      {
-        next: "Leave storage out, or set full: true for a full copy there.",
-      },
-    ),
-  ];
 }
 
 async function attempt(remarks: string[], what: string, run: () => Promise<void>): Promise<void> {

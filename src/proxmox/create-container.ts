@@ -3,7 +3,7 @@ import type { Appliances } from "./appliances.ts";
 import { type Fetch, type Made, start } from "./blueprint.ts";
 import type { Call } from "./call.ts";
 import { publicKeys } from "./cloud-init.ts";
-import { containerNics, type DiskWish, readMounts } from "./create-devices.ts";
+import { containerNics, type DiskWish, readMounts, roomNeeded } from "./create-devices.ts";
 import type { Creations } from "./create-guest.ts";
 import { assertOptions, tagsOf } from "./create-options.ts";
 import type { Placement } from "./placement.ts";
@@ -48,6 +48,7 @@ export class ContainerCreations {
   readonly #placement: Placement;
   readonly #appliances: Appliances;
   readonly #managedTag: string;
+  readonly #principal: string;
 
   constructor(
     base: {
@@ -56,11 +57,13 @@ export class ContainerCreations {
       readonly appliances: Appliances;
     },
     managedTag: string,
+    principal: string,
   ) {
     this.#creations = base.creations;
     this.#placement = base.placement;
     this.#appliances = base.appliances;
     this.#managedTag = managedTag;
+    this.#principal = principal;
   }
 
   /**
@@ -70,19 +73,18 @@ export class ContainerCreations {
   async create(order: ContainerOrder, call: Call): Promise<Made> {
     const { name, vmid, pool, options = {}, cores, memory, password } = order;
     assertOptions("lxc", options);
-    const disks = readMounts(order.rootfs, order.mounts ?? []);
+    const disks = readMounts(order.rootfs, order.mounts ?? [], options);
     const tags = tagsOf(order.tags, this.#managedTag);
     const nics = containerNics(order.nics ?? []);
     const keys = order.sshKeys && publicKeys(order.sshKeys);
     const volid = templateVolid(order.template);
-    const { node, says } = await this.#placement.choose(demand(order, disks, volid), call);
+    const { node, says, release } = await this.#placement.choose(demand(order, disks, volid), call);
     const { ostemplate, fetch } = volid
       ? { ostemplate: volid, fetch: undefined }
       : await this.#template(order, node, call);
     const params = {
       hostname: name,
       ostemplate,
-      ...Object.fromEntries(disks.map(({ key, value }) => [key, value])),
       ...nics,
       cores,
       memory,
@@ -92,11 +94,17 @@ export class ContainerCreations {
       pool,
       tags: tags.join(";"),
       ...options,
+      ...Object.fromEntries(disks.map(({ key, value }) => [key, value])),
     };
     const secrets: Record<string, string> = password === undefined ? {} : { password };
     const steps = order.start ? [start] : [];
-    const base = { type: "lxc" as const, name, vmid, node, placement: says };
-    return this.#creations.make({ ...base, params, secrets, tags, fetch, steps }, call, order);
+    const base = { type: "lxc" as const, name, vmid, node, placement: says, release };
+    const against = rootOnly(order, params.features, this.#principal);
+    return this.#creations.make(
+      { ...base, params, secrets, tags, fetch, steps, against },
+      call,
+      order,
+    );
   }
 
   /** The template where one of the node's storages has it, else the first of them, to which it is fetched. */
@@ -132,18 +140,42 @@ function templateVolid(template: string): string | undefined {
 
 function demand(order: ContainerOrder, disks: readonly DiskWish[], volid: string | undefined) {
   const { node, memory = defaultMemory, templateStorage, dryRun } = order;
-  const names = [...new Set(disks.map(({ storage }) => storage))];
   const argument = "template_storage";
   return {
     node,
     memoryMib: memory,
     dryRun,
     storages: [
-      ...names.map((storage) => ({ storage, content: "rootdir", argument: "rootfs" })),
+      ...[...roomNeeded(disks)].map(([storage, sizeBytes]) => {
+        return { storage, content: "rootdir", argument: "rootfs", sizeBytes };
+      }),
       ...(templateStorage ? [{ storage: templateStorage, content: "vztmpl", argument }] : []),
     ],
-    volumes: volid === undefined ? [] : [{ volid, argument: "template" }],
+    volumes: [
+      ...(volid === undefined ? [] : [{ volid, argument: "template" }]),
+      ...disks.flatMap(({ key, volume }) =>
+        volume === undefined ? [] : [{ volid: volume, argument: key, attach: true }],
+      ),
+    ],
   };
+}
+
+/** What PVE grants no token, not even one of root's. PVE: LXC.pm (check_ct_modify_config_perm) */
+function rootOnly(
+  { unprivileged }: ContainerOrder,
+  features: string | undefined,
+  principal: string,
+): readonly Problem[] {
+  const all = features?.split(",") ?? [];
+  const kept = unprivileged ? all.filter((feature) => !feature.startsWith("nesting=")) : all;
+  if (kept.length === 0 || principal.split(" ").includes("root@pam")) return [];
+  const message = `features ${kept.join(",")} can be set by root@pam with its password only, not by ${principal}.`;
+  return [
+    new Problem("forbidden", message, {
+      next: "Leave them out (nesting: false for a privileged container), or set them on the host with pct set.",
+      facts: { argument: "features" },
+    }),
+  ];
 }
 
 function featuresOf({ unprivileged, nesting, features = [] }: ContainerOrder): string | undefined {

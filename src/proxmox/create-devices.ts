@@ -10,20 +10,30 @@ export interface DiskWish {
   /** As PVE takes it. */
   readonly value: string;
   readonly storage: string;
+  /** What it may grow to in the end, in bytes; 0 for what is there already. */
+  readonly sizeBytes: number;
   /** The image that it is made of. */
   readonly source?: string;
   /** What it grows to after the import, such as `32G`. */
   readonly growTo?: string;
   /** A volume that is there already. */
   readonly volume?: string;
+  /** A CD, which many guests may share. */
+  readonly cdrom?: true;
 }
+
+type Options = Readonly<Record<string, string>>;
 
 const buses: Readonly<Record<string, number>> = { scsi: 30, virtio: 15, sata: 5, ide: 3 };
 
-/** `local-lvm:32,ssd=1`, `virtio0=local-lvm:0,import-from=local:import/x.qcow2`. Throws `invalid_input`. */
-export function readDisks(disks: readonly string[]): readonly DiskWish[] {
-  const used = new Set<string>();
-  return disks.map((text, index) => {
+/**
+ * `local-lvm:32,ssd=1`, `virtio0=local-lvm:0,import-from=local:import/x.qcow2`, and after them the drives among the options, whose
+ * keys are theirs. Throws `invalid_input`.
+ */
+export function readDisks(disks: readonly string[], options: Options = {}): readonly DiskWish[] {
+  const others = optionDisks(options, vmDrive, "file");
+  const used = new Set(Object.keys(options));
+  const own = disks.map((text, index) => {
     const argument = `disks[${index}]`;
     const [, bus = "scsi", number, rest] = /^([a-z]+)([0-9]+)=(.*)$/s.exec(text) ?? [];
     if (number !== undefined && Number(number) > (buses[bus] ?? -1)) {
@@ -34,6 +44,35 @@ export function readDisks(disks: readonly string[]): readonly DiskWish[] {
     used.add(key);
     return readDisk(key, rest ?? text, { argument, defaultKey: "file" });
   });
+  return [...own, ...others];
+}
+
+const vmDrive = /^(?:(?:scsi|virtio|sata|ide)\d+|efidisk0|tpmstate0|cdrom)$/;
+
+/** Drives among the options are read as disks are, so that nobody else's is attached; what is no volume stays as it is. */
+function optionDisks(options: Options, drive: RegExp, defaultKey: string): readonly DiskWish[] {
+  return Object.entries(options).flatMap(([key, value]) => {
+    const { [defaultKey]: file = "", media } = properties(value.trim(), defaultKey);
+    if (!drive.test(key) || /^(?:none|cdrom)$|:cloudinit$/.test(file)) return [];
+    const disk = readDisk(key, value, { argument: `options.${key}`, defaultKey });
+    return [media === "cdrom" || key === "cdrom" ? { ...disk, cdrom: true as const } : disk];
+  });
+}
+
+/** What they need of each storage, in bytes. */
+export function roomNeeded(disks: readonly DiskWish[]): ReadonlyMap<string, number> {
+  const needed = new Map<string, number>();
+  for (const { storage, sizeBytes, cdrom } of disks) {
+    if (!cdrom) needed.set(storage, (needed.get(storage) ?? 0) + sizeBytes);
+  }
+  return needed;
+}
+
+/** Where PVE's own tools put a CD and the drive of cloud-init; else where none of `taken` is. Throws `invalid_input`. */
+export function freeIde(taken: ReadonlySet<string>, what: string): string {
+  const key = ["ide2", "ide0", "ide3", "ide1"].find((one) => !taken.has(one));
+  if (key !== undefined) return key;
+  throw invalid("disks", `no IDE drive is left for ${what}`, "Put a disk on another bus: scsi1=….");
 }
 
 function freeKey(bus: string, used: ReadonlySet<string>): string {
@@ -46,16 +85,20 @@ function freeKey(bus: string, used: ReadonlySet<string>): string {
 export function readMounts(
   rootfs: string,
   mounts: readonly string[],
+  options: Options = {},
 ): readonly [DiskWish, ...DiskWish[]] {
+  const used = new Set(Object.keys(options));
   const root = readDisk("rootfs", rootfs, { argument: "rootfs", defaultKey: "volume" });
   const others = mounts.map((text, index) => {
     const argument = `mounts[${index}]`;
     if (!/,mp=\/[^,]/.test(text)) {
       throw invalid(argument, "it lacks where to mount it", "Write it as local-lvm:4,mp=/data.");
     }
-    return readDisk(`mp${index}`, text, { argument, defaultKey: "volume" });
+    const key = freeKey("mp", used);
+    used.add(key);
+    return readDisk(key, text, { argument, defaultKey: "volume" });
   });
-  return [root, ...others];
+  return [root, ...others, ...optionDisks(options, /^mp\d+$/, "volume")];
 }
 
 const inGib: Readonly<Record<string, number>> = { "": 1, G: 1, T: 1024, M: 1 / 1024 };
@@ -69,6 +112,13 @@ function readDisk(
   const parts = properties(text.trim(), defaultKey);
   const file = parts[defaultKey] ?? "";
   const [, storage, what = ""] = /^([a-z][a-z0-9\-_.]*[a-z0-9]):(.+)$/i.exec(file) ?? [];
+  if (file.startsWith("/")) {
+    throw invalid(
+      argument,
+      "paths on a host are for root@pam only",
+      "Give a volume of a storage, such as local-lvm:32.",
+    );
+  }
   if (storage === undefined) {
     throw invalid(
       argument,
@@ -79,7 +129,8 @@ function readDisk(
   const source = parts["import-from"];
   const [, amount, unit = ""] = /^([0-9]+(?:\.[0-9]+)?)([MGT]?)i?B?$/i.exec(what) ?? [];
   if (amount === undefined) {
-    if (source === undefined) return { key, value: text.trim(), storage, volume: file };
+    if (source === undefined)
+      return { key, value: text.trim(), storage, sizeBytes: 0, volume: file };
     throw invalid(argument, "import-from makes a new disk", `Write ${storage}:0,import-from=….`);
   }
   const gib = Number(amount) * (inGib[unit.toUpperCase()] ?? 1);
@@ -88,7 +139,7 @@ function readDisk(
     throw invalid(argument, "a disk has a size", `Write ${storage}:32 for 32 GiB.`);
   }
   const value = propertyString({ ...parts, [defaultKey]: `${storage}:${size}` }, defaultKey);
-  const wish = { key, value, storage };
+  const wish = { key, value, storage, sizeBytes: gib * 1024 ** 3 };
   if (source === undefined) return wish;
   const growTo = Number.isInteger(gib) ? `${gib}G` : `${Math.ceil(gib * 1024)}M`;
   return { ...wish, source, ...(gib > 0 && { growTo }) };

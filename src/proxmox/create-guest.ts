@@ -3,10 +3,13 @@ import { type Blueprint, Draft, type Made, type NewGuest, type Step } from "./bl
 import type { Call } from "./call.ts";
 import type { Changes } from "./changes.ts";
 import { tags } from "./freshness.ts";
-import type { Lookup } from "./lookup.ts";
-import type { Newcomers } from "./newcomers.ts";
+import type { HalfMade } from "./half-made.ts";
+import { configQuestion, type Lookup } from "./lookup.ts";
+import { held, type Newcomers, type Rest } from "./newcomers.ts";
 import { Stages } from "./stages.ts";
 import { succeeded, type Task, type TaskReport } from "./task.ts";
+import type { Tasks } from "./tasks.ts";
+import type { Verbs } from "./verbs.ts";
 import type { VmidPool } from "./vmids.ts";
 
 export interface MakeOptions {
@@ -22,6 +25,9 @@ export class Creations {
   readonly #changes: Changes;
   readonly #vmids: VmidPool;
   readonly #newcomers: Newcomers;
+  readonly #tasks: Tasks;
+  readonly #halves: HalfMade;
+  readonly #verbs: Verbs;
   /** Names, in lower case, of guests for which something is being fetched. */
   readonly #waiting = new Set<string>();
 
@@ -30,11 +36,17 @@ export class Creations {
     readonly changes: Changes;
     readonly vmids: VmidPool;
     readonly newcomers: Newcomers;
+    readonly tasks: Tasks;
+    readonly halves: HalfMade;
+    readonly verbs: Verbs;
   }) {
     this.#lookup = base.lookup;
     this.#changes = base.changes;
     this.#vmids = base.vmids;
     this.#newcomers = base.newcomers;
+    this.#tasks = base.tasks;
+    this.#halves = base.halves;
+    this.#verbs = base.verbs;
   }
 
   /**
@@ -44,13 +56,21 @@ export class Creations {
    */
   async make(blueprint: Blueprint, call: Call, { dryRun }: MakeOptions): Promise<Made> {
     if (this.#waiting.has(blueprint.name.toLowerCase())) throw waiting(blueprint.name);
-    return this.#newcomers.make(blueprint, call, async (vmid) => {
-      const draft = new Draft(blueprint, vmid);
-      const made = draft.made();
-      if (dryRun) return { result: made, sent: false };
-      const task = await (blueprint.fetch ? this.#fetch(draft, call) : this.#once(draft, call));
-      return { result: { ...made, task: draft.stages.whole(task) }, sent: true };
-    });
+    try {
+      let tried = false;
+      return await this.#newcomers.make(blueprint, call, async (vmid) => {
+        const draft = new Draft(blueprint, vmid);
+        if (tried) await this.#assertFree(draft, call);
+        tried = true;
+        const made = draft.made();
+        if (dryRun) return { result: made, sent: false };
+        const task = await (blueprint.fetch ? this.#fetch(draft, call) : this.#once(draft, call));
+        return { result: { ...made, task: draft.stages.whole(task) }, sent: true };
+      });
+    } catch (error) {
+      if (!isProblem(error, "outcome_unknown")) blueprint.release?.();
+      throw error;
+    }
   }
 
   /** The guest follows when the file is there; its vmid and its name are kept for it meanwhile. */
@@ -60,13 +80,14 @@ export class Creations {
     const name = draft.blueprint.name.toLowerCase();
     this.#waiting.add(name);
     const over = () => void this.#waiting.delete(name);
-    const next = async (_: TaskReport, later: Call) => {
+    const next = async (report: TaskReport, later: Call) => {
       draft.stages.next(draft.title);
-      const task = await this.#send(draft, later).finally(over);
+      const task = await this.#send(draft, report, later).finally(over);
       return draft.stages.settle(task, later);
     };
     const otherwise = () => {
       over();
+      draft.blueprint.release?.();
       this.#vmids.free(draft.vmid);
     };
     try {
@@ -77,17 +98,48 @@ export class Creations {
     }
   }
 
-  /** Sends what nobody waits for any more, with the next vmid where somebody has taken the first. */
-  async #send(draft: Draft, call: Call): Promise<Task> {
+  /** Sends what nobody waits for any more, with the next vmid where somebody has taken the first. `report`: of what came before. */
+  async #send(draft: Draft, report: TaskReport, call: Call): Promise<Task> {
     for (;;) {
       try {
+        const other = await this.#assertFree(draft, call);
+        if (other) return this.#insteadOf(draft, other, report);
         return await this.#once(draft, call);
       } catch (error) {
         const isTaken = isProblem(error, "conflict") && vmidTaken.test(error.message);
         if (await this.#nextVmid(draft, isTaken, call)) continue;
+        if (!isProblem(error, "outcome_unknown")) draft.blueprint.release?.();
         throw error;
       }
     }
+  }
+
+  /**
+   * Time has passed since we looked: an equal call elsewhere may have made it, or be about to. Answers what that has become, if we
+   * can go on with it; throws `conflict` if not.
+   */
+  async #assertFree({ blueprint }: Draft, call: Call): Promise<Made | undefined> {
+    const { type, name, instead } = blueprint;
+    await this.#lookup.liveInventory(call);
+    for (;;) {
+      const half = await this.#halves.find(type, call);
+      if (!half) break;
+      await this.#tasks.wait(half.upid, { timeoutMs: creationMs, call });
+      await this.#halves.learn(half, call);
+    }
+    const row = await this.#newcomers.holder(name, call);
+    if (!row) return undefined;
+    const made = await instead?.(call);
+    if (made) return made;
+    throw held(name, row);
+  }
+
+  /** Another's guest is ours as well. */
+  #insteadOf(draft: Draft, other: Made, report: TaskReport): Task {
+    draft.other = other;
+    draft.blueprint.release?.();
+    this.#vmids.free(draft.vmid);
+    return other.task ?? ended(report);
   }
 
   /** Gives the vmid back and, where somebody else has it and none was wished for, takes the next. */
@@ -118,7 +170,7 @@ export class Creations {
     const plan = { touches, follow };
     const sent = this.#changes.send(draft.request(), plan, call).catch((error: unknown) => {
       const lost = isProblem(error, "outcome_unknown");
-      throw lost ? this.#newcomers.doubt(guest, error) : error;
+      throw lost ? this.#newcomers.doubt(guest, error, restOf(draft)) : error;
     });
     const task = await sent;
     const { tags: own } = draft.blueprint;
@@ -130,9 +182,12 @@ export class Creations {
   /** The vmid may be taken between PVE's first look and its worker's: then the next one. */
   async #again(draft: Draft, report: TaskReport, call: Call): Promise<TaskReport> {
     const isTaken = vmidTaken.test(report.exitstatus ?? "");
-    if (!(await this.#nextVmid(draft, isTaken, call))) return report;
-    const ended = await draft.stages.settle(await this.#send(draft, call), call);
-    return { vmid: draft.vmid, ...ended };
+    if (!(await this.#nextVmid(draft, isTaken, call))) {
+      draft.blueprint.release?.();
+      return report;
+    }
+    const end = await draft.stages.settle(await this.#send(draft, report, call), call);
+    return draft.other ? end : { vmid: draft.vmid, ...end };
   }
 
   /** It is there. */
@@ -153,8 +208,13 @@ export class Creations {
       ...(!first.essential && { recover: next }),
     };
     const touches = [tags.guest(guest), tags.tasks];
-    const task = await this.#changes.send(first.request(guest), { touches, follow }, call);
-    return stages.whole(task);
+    try {
+      const task = await this.#changes.send(first.request(guest), { touches, follow }, call);
+      return stages.whole(task);
+    } catch (error) {
+      if (!isProblem(error) || !(await this.#isDone(first, guest, call))) throw error;
+      return ended({ upid: "", node: guest.node, type: "", state: "ok" });
+    }
   }
 
   async #steps(
@@ -179,13 +239,24 @@ export class Creations {
 
   async #step(step: Step, guest: NewGuest, stages: Stages, call: Call): Promise<TaskReport> {
     const touches = [tags.guest(guest), tags.tasks];
+    const failed = { upid: "", node: guest.node, type: "", state: "failed" as const };
     try {
       const plan = { touches, follow: this.#follow(step, guest) };
-      return await stages.settle(await this.#changes.send(step.request(guest), plan, call), call);
+      const task = await this.#changes.send(step.request(guest), plan, call);
+      const report = await stages.settle(task, call);
+      const done = report.state === "failed" && (await this.#isDone(step, guest, call));
+      return done ? { ...report, state: "ok" } : report;
     } catch (error) {
-      if (step.essential || !isProblem(error)) throw error;
-      return { upid: "", node: guest.node, type: "", state: "failed", exitstatus: error.message };
+      if (!isProblem(error)) throw error;
+      if (await this.#isDone(step, guest, call)) return { ...failed, state: "ok" };
+      if (step.essential) throw error;
+      return { ...failed, exitstatus: error.message };
     }
+  }
+
+  /** An equal call elsewhere may have been faster. */
+  async #isDone({ done }: Step, guest: NewGuest, call: Call): Promise<boolean> {
+    return done?.(await this.#verbs.live(call, configQuestion(guest))) ?? false;
   }
 
   #follow({ leaves }: Step, guest: NewGuest) {
@@ -207,7 +278,18 @@ interface Progressing {
   readonly report: TaskReport;
 }
 
+function restOf({ blueprint: { steps, resumes } }: Draft): Rest {
+  return { lacks: steps.map(({ lacks }) => lacks), repeat: resumes };
+}
+
 const vmidTaken = /already exists/;
+/** How long an equal call elsewhere may take. */
+const creationMs = 6 * 3_600_000;
+
+/** A task whose end is a good one, and known. */
+function ended({ upid, node, type }: TaskReport): Task {
+  return { upid, settle: () => Promise.resolve({ upid, node, type, state: "ok" }) };
+}
 
 function waiting(name: string): Problem {
   const message = `"${name}" is being made by another call right now. Nothing was sent.`;

@@ -56,7 +56,7 @@ const elsewhere: Readonly<Record<string, string>> = {
 export function assertOptions(type: GuestType, options: Readonly<Record<string, string>>): void {
   for (const key of Object.keys(options)) {
     if (isKnown(type, key)) continue;
-    const argument = elsewhere[key];
+    const argument = Object.hasOwn(elsewhere, key) ? elsewhere[key] : undefined;
     if (argument !== undefined) {
       throw refused(key, `${key} is no option here`, `Give it as the argument ${argument}.`);
     }
@@ -70,7 +70,9 @@ export function assertOptions(type: GuestType, options: Readonly<Record<string, 
 function isKnown(type: GuestType, key: string): boolean {
   if (keys[type].includes(key)) return true;
   const [, family = "", index] = /^([a-z]+)(0|[1-9]\d*)$/.exec(key) ?? [];
-  return index !== undefined && Number(index) <= (numberedKeys[type][family] ?? -1);
+  const families = numberedKeys[type];
+  const highest = Object.hasOwn(families, family) ? families[family] : undefined;
+  return index !== undefined && Number(index) <= (highest ?? -1);
 }
 
 function refused(key: string, what: string, next: string): Problem {

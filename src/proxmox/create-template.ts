@@ -1,15 +1,16 @@
 import { Problem } from "../problem.ts";
 import { convert, grow, type Made, type NewGuest, type Step } from "./blueprint.ts";
 import type { Call } from "./call.ts";
-import type { Cluster } from "./cluster.ts";
 import type { Creations } from "./create-guest.ts";
 import { defaultMemory, type VmCreations, type VmOrder } from "./create-vm.ts";
 import type { GuestConfig } from "./guest-config.ts";
 import { statusQuestion } from "./guest-status.ts";
+import type { Half, HalfMade } from "./half-made.ts";
 import { type ImageSource, type Images, readImage } from "./image.ts";
 import { type GuestRow, isOffline } from "./inventory.ts";
 import { configQuestion, type Lookup } from "./lookup.ts";
 import type { Placement } from "./placement.ts";
+import type { TaskReport } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import { isMarked, marked } from "./template-mark.ts";
 import { guestWords } from "./values.ts";
@@ -47,13 +48,12 @@ interface Running {
 interface Parts {
   readonly verbs: Verbs;
   readonly lookup: Lookup;
-  readonly cluster: Cluster;
   readonly tasks: Tasks;
+  readonly halves: HalfMade;
   readonly creations: Creations;
   readonly placement: Placement;
   readonly images: Images;
   readonly vms: VmCreations;
-  readonly principal: string;
   readonly managedTag: string;
 }
 
@@ -77,8 +77,8 @@ export class TemplateCreations {
     if (running) return running;
     const found = await this.#existing(order.name, call);
     if (found) return this.#goOn(order, image, found, call);
-    const half = await this.#halfMade(call);
-    if (half) return this.#afterwards(order, image, half);
+    const half = await this.#base.halves.find("qemu", call);
+    if (half) return this.#afterwards(order, image, half, call);
     return this.#begin(order, image, call);
   }
 
@@ -135,76 +135,78 @@ export class TemplateCreations {
     return status === "stopped" ? [] : [inUse(who, row, status)];
   }
 
-  /** A VM that is being created has neither name nor note yet; only the task tells that it is ours. */
-  async #halfMade(call: Call): Promise<Half | undefined> {
-    const { lookup, cluster, principal } = this.#base;
-    const inventory = await lookup.inventory(call);
-    const rows = lookup
-      .rows(inventory)
-      .filter((row) => row.lock === "create" && row.name === undefined && row.type === "qemu")
-      .filter((row) => !isOffline(inventory, row.node));
-    for (const { node, vmid } of rows) {
-      const tasks = await cluster.nodeTasks(node, { vmid, limit: 5 }, call);
-      const own = tasks.find(
-        ({ type, user, endedAt }) =>
-          type === "qmcreate" && endedAt === undefined && principal.endsWith(user),
-      );
-      if (own) return { upid: own.upid, node, vmid };
+  /** Waits for what may be the VM of another server, then looks again: no vmid is known before. */
+  async #afterwards(
+    order: TemplateOrder,
+    image: ImageSource,
+    half: Half,
+    call: Call,
+  ): Promise<Made> {
+    const { name } = order;
+    const { upid, node } = half;
+    const waits = `waits for the end of a creation that is under way, which may be that of ${name} (VM ${half.vmid} on ${node})`;
+    if (order.dryRun) {
+      const plan = await this.#begin(order, image, call);
+      return { ...plan, guest: { type: "qemu", name }, says: `${waits}; if not, ${plan.says}` };
     }
-    return undefined;
-  }
-
-  /** Waits for what may be the VM of an earlier server, then looks again. */
-  #afterwards(order: TemplateOrder, image: ImageSource, { upid, node, vmid }: Half): Made {
-    const guest = { type: "qemu" as const, vmid, node, name: order.name };
-    const says = `waits for the end of the creation of VM ${vmid} on ${node}, then goes on`;
-    const made = { guest, says, requests: [] };
-    if (order.dryRun) return made;
-    const { tasks, lookup } = this.#base;
-    const task = tasks.follow(upid, {
-      touches: [],
-      followUp: async (_, later) => {
-        await lookup.liveInventory(later);
-        const config = await this.#base.verbs.live(later, configQuestion(guest));
-        if (config.name !== undefined) lookup.names.learn(guest, config.name);
-        this.#running.delete(order.name.toLowerCase());
-        const next = await this.create(order, later);
-        const ended = await next.task?.settle({ timeoutMs: waitMs, call: later });
-        return ended ?? { upid, node, type: "qmcreate", state: "ok" };
+    const known: { made?: Made } = {};
+    const followUp = async (_: TaskReport, later: Call): Promise<TaskReport> => {
+      await this.#base.halves.learn(half, later);
+      this.#running.delete(name.toLowerCase());
+      const made = await this.create(order, later);
+      known.made = made;
+      const ended = await made.task?.settle({ timeoutMs: waitMs, call: later });
+      return ended ?? { upid, node, type: "qmcreate", state: "ok" };
+    };
+    const task = this.#base.tasks.follow(upid, { touches: [], followUp, recover: followUp });
+    const guest: Made["guest"] = {
+      type: "qemu",
+      name,
+      get vmid() {
+        return known.made?.guest.vmid;
       },
-    });
-    return this.#keep({ ...made, task }, image.note);
+      get node() {
+        return known.made?.guest.node;
+      },
+    };
+    return this.#keep({ guest, says: waits, requests: [], task }, image.note);
   }
 
   async #begin(order: TemplateOrder, source: ImageSource, call: Call): Promise<Made> {
     const { images, placement, vms, creations } = this.#base;
-    const { node: wished, imageStorage, storage, memory = defaultMemory, dryRun } = order;
+    const { node: wished, imageStorage, storage, size = 0, dryRun } = order;
     const wish = { ...order, storage: imageStorage };
     const present = await images.present(wish, source.filename, call);
     const coming = present ? undefined : await this.#coming(source, wished, call);
     const placed = await placement.choose(
       {
         node: wished ?? coming?.node,
-        memoryMib: memory,
+        memoryMib: order.memory ?? defaultMemory,
         dryRun,
         storages: [
-          { storage, content: "images", argument: "storage" },
+          { storage, content: "images", argument: "storage", sizeBytes: size * 1024 ** 3 },
           ...(imageStorage ? [{ storage: imageStorage, ...imports }] : []),
         ],
         volumes: present ? [{ volid: present.volid, argument: "image_storage" }] : [],
       },
       call,
     );
-    const { node } = placed;
-    const own = present?.volid.split(":")[0] ?? imageStorage;
-    const at = { ...wish, node, storage: own ?? (await images.storageOn(node, call)) };
+    const { node, says, release } = placed;
+    const holder = present?.volid.split(":")[0] ?? imageStorage;
+    const at = { ...wish, node, storage: holder ?? (await images.storageOn(node, call)) };
     const needed = !present || source.checksum !== undefined;
     const fetch = needed ? await images.fetch(at, source, coming?.upid, call) : undefined;
     const volid = present?.volid ?? `${at.storage}:import/${source.filename}`;
     const blueprint = vms.blueprint(vmOrder(order, volid, source.note), node);
     const steps = [...blueprint.steps, convert];
-    const whole = { ...blueprint, steps, fetch, placement: placed.says };
-    return this.#keep(await creations.make(whole, call, order), source.note);
+    const instead = async (later: Call) => {
+      const found = await this.#existing(order.name, later);
+      return found && this.#goOn(order, source, found, later);
+    };
+    const own = { fetch, placement: says, release, resumes: true, instead };
+    const whole = { ...blueprint, ...own, steps };
+    const made = await creations.make(whole, call, order);
+    return this.#keep(present ? { ...made, reuses: volid } : made, source.note);
   }
 
   async #coming({ filename }: ImageSource, node: string | undefined, call: Call) {
@@ -224,12 +226,6 @@ export class TemplateCreations {
 interface Found {
   readonly row: GuestRow;
   readonly config: GuestConfig;
-}
-
-interface Half {
-  readonly upid: string;
-  readonly node: string;
-  readonly vmid: number;
 }
 
 const waitMs = 6 * 3_600_000;

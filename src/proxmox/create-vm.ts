@@ -2,7 +2,14 @@ import { Problem } from "../problem.ts";
 import { type Blueprint, grow, type Made, type Step, start } from "./blueprint.ts";
 import type { Call } from "./call.ts";
 import { type CloudInit, cloudInitParams, isWanted } from "./cloud-init.ts";
-import { type DiskWish, mappedDevices, readDisks, vmNics } from "./create-devices.ts";
+import {
+  type DiskWish,
+  freeIde,
+  mappedDevices,
+  readDisks,
+  roomNeeded,
+  vmNics,
+} from "./create-devices.ts";
 import type { Creations } from "./create-guest.ts";
 import { assertOptions, tagsOf } from "./create-options.ts";
 import type { Placement } from "./placement.ts";
@@ -58,32 +65,38 @@ export class VmCreations {
    */
   async create(order: VmOrder, call: Call): Promise<Made> {
     const { memory = defaultMemory } = order;
-    const disks = readDisks(order.disks ?? []);
+    const disks = readDisks(order.disks ?? [], order.options);
     // Everything that can be told without asking is told first.
     const anywhere = this.blueprint(order, "");
-    const { node, says } = await this.#placement.choose(demand(order, disks, memory), call);
-    return this.#creations.make({ ...anywhere, node, placement: says }, call, order);
+    const { node, says, release } = await this.#placement.choose(
+      demand(order, disks, memory),
+      call,
+    );
+    return this.#creations.make({ ...anywhere, node, placement: says, release }, call, order);
   }
 
   /** All that follows from the order alone. Throws `invalid_input`. */
   blueprint(order: VmOrder, node: string): Blueprint {
     const { name, vmid, pool, options = {}, memory = defaultMemory } = order;
     assertOptions("qemu", options);
-    const disks = readDisks(order.disks ?? []);
+    const disks = readDisks(order.disks ?? [], options);
+    const nics = vmNics(order.nics ?? []);
+    const cd = cdOf(order, disks);
     const { params: cloudInit, secrets } = cloudInitParams(order);
+    assertHeard(order.ips ?? [], { ...nics, ...options });
     const tags = tagsOf(order.tags, this.#managedTag);
     const params = {
       name,
       ...hardware(order, memory),
-      ...Object.fromEntries(disks.map(({ key, value }) => [key, value])),
-      ...drives(order, disks),
-      ...vmNics(order.nics ?? []),
+      ...drives(order, disks, cd),
+      ...nics,
       ...mappedDevices(order.pci ?? [], order.machine),
       ...cloudInit,
-      boot: bootOrder(order, disks),
+      boot: bootOrder(order, disks, cd),
       pool,
       tags: tags.join(";"),
       ...options,
+      ...Object.fromEntries(disks.map(({ key, value }) => [key, value])),
     };
     const steps = stepsOf(order, disks);
     return { type: "qemu", name, vmid, node, params, secrets, tags, steps };
@@ -105,11 +118,14 @@ function hardware(order: VmOrder, memory: number): Params {
 }
 
 /** CDs, and the small disks of the firmware, which live beside the first disk. */
-function drives(order: VmOrder, disks: readonly DiskWish[]): Params {
+function drives(
+  order: VmOrder,
+  disks: readonly DiskWish[],
+  { iso: cd, cloudInit }: CdKeys,
+): Params {
   const { iso, bios, tpm, options = {} } = order;
-  const wantsCloudInit = isWanted(order);
   const beside = (what: string) => {
-    const storage = disks[0]?.storage;
+    const storage = disks.find(({ cdrom }) => !cdrom)?.storage;
     if (storage !== undefined) return storage;
     throw new Problem("invalid_input", `${what} needs a disk beside it. Nothing was sent.`, {
       next: "Give at least one of disks; its storage is used.",
@@ -118,24 +134,52 @@ function drives(order: VmOrder, disks: readonly DiskWish[]): Params {
   };
   const efi = bios === "ovmf" && options["efidisk0"] === undefined;
   return {
-    ide2: iso === undefined ? undefined : `${iso},media=cdrom`,
+    ...(cd !== undefined && { [cd]: `${iso},media=cdrom` }),
     efidisk0: efi ? `${beside("bios ovmf")}:1,efitype=4m,pre-enrolled-keys=1` : undefined,
     tpmstate0: tpm ? `${beside("tpm")}:1,version=v2.0` : undefined,
-    ...(wantsCloudInit && { [cloudInitKey(order)]: `${beside("Cloud-init")}:cloudinit` }),
+    ...(cloudInit !== undefined && { [cloudInit]: `${beside("Cloud-init")}:cloudinit` }),
   };
 }
 
-/** Where PVE's own tools put it, unless a CD is there. */
-function cloudInitKey({ iso }: Pick<VmOrder, "iso">): "ide0" | "ide2" {
-  return iso === undefined ? "ide2" : "ide0";
+interface CdKeys {
+  readonly iso: string | undefined;
+  readonly cloudInit: string | undefined;
+}
+
+/** A drive for each, which nothing else has. */
+function cdOf(order: VmOrder, disks: readonly DiskWish[]): CdKeys {
+  const { options = {} } = order;
+  const taken = new Set([...disks.map(({ key }) => key), ...Object.keys(options)]);
+  // Another word of PVE's for the same drive.
+  if (taken.has("cdrom")) taken.add("ide2");
+  const iso = order.iso === undefined ? undefined : freeIde(taken, "the CD");
+  if (iso !== undefined) taken.add(iso);
+  const told = /:cloudinit\b/.test(Object.values(options).join(" "));
+  const cloudInit = isWanted(order) && !told ? freeIde(taken, "cloud-init") : undefined;
+  return { iso, cloudInit };
+}
+
+/** Who gives an address means a NIC. */
+function assertHeard(ips: readonly string[], params: Params): void {
+  const index = ips.findIndex((_, at) => params[`net${at}`] === undefined);
+  if (index < 0) return;
+  throw new Problem("invalid_input", `ips[${index}]: there is no NIC for it. Nothing was sent.`, {
+    next: `Give as many nics as ips, such as nics: ["vmbr0"], or leave it out.`,
+    facts: { argument: `ips[${index}]` },
+  });
 }
 
 /** Disks first: an empty one is passed over, so that a CD installs once and is not started again. */
-function bootOrder({ boot, iso, nics }: VmOrder, disks: readonly DiskWish[]): string | undefined {
+function bootOrder(
+  { boot, nics }: VmOrder,
+  disks: readonly DiskWish[],
+  { iso }: CdKeys,
+): string | undefined {
   const net = nics && nics.length > 0 ? ["net0"] : [];
+  const bootable = disks.filter(({ key, cdrom }) => !cdrom && !/^(?:efidisk|tpmstate)/.test(key));
   const devices = boot ?? [
-    ...disks.slice(0, 1).map(({ key }) => key),
-    ...(iso ? ["ide2"] : []),
+    ...bootable.slice(0, 1).map(({ key }) => key),
+    ...(iso === undefined ? [] : [iso]),
     ...net,
   ];
   return devices.length === 0 ? undefined : `order=${devices.join(";")}`;
@@ -143,17 +187,19 @@ function bootOrder({ boot, iso, nics }: VmOrder, disks: readonly DiskWish[]): st
 
 function demand(order: VmOrder, disks: readonly DiskWish[], memoryMib: number) {
   const { node, iso, dryRun } = order;
-  const storages = new Map(disks.map(({ storage }) => [storage, { storage, content: "images" }]));
   const argument = "disks";
-  const files = disks.flatMap(({ source, volume }) => [
+  const content = "images";
+  const files = disks.flatMap(({ source, volume, cdrom = false }) => [
     ...(source === undefined ? [] : [{ volid: source, argument }]),
-    ...(volume === undefined ? [] : [{ volid: volume, argument, attach: true }]),
+    ...(volume === undefined ? [] : [{ volid: volume, argument, attach: !cdrom }]),
   ]);
   return {
     node,
     memoryMib,
     dryRun,
-    storages: [...storages.values()].map((one) => ({ ...one, argument })),
+    storages: [...roomNeeded(disks)].map(([storage, sizeBytes]) => {
+      return { storage, content, argument, sizeBytes };
+    }),
     volumes: [...files, ...(iso === undefined ? [] : [{ volid: iso, argument: "iso" }])],
   };
 }

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Fetch } from "./blueprint.ts";
 import type { Call } from "./call.ts";
 import type { Cluster } from "./cluster.ts";
@@ -35,13 +36,21 @@ export interface Image {
   readonly fetch?: Fetch | undefined;
 }
 
-/** Most images that are called .img are qcow2, and PVE takes none by that name. Throws `invalid_input`. */
+/**
+ * Most images that are called .img are qcow2, and PVE takes none by that name. Its name on a storage tells its origin: two addresses
+ * may end alike, and one address may bring another file tomorrow, which its checksum tells. Throws `invalid_input`.
+ */
 export function readImage({ url, checksum }: Pick<ImageWish, "url" | "checksum">): ImageSource {
   const last = /([^/?#]+)\.img(?:[?#]|$)/i.exec(url)?.[1];
   const source = readSource(url, "import", last === undefined ? undefined : `${last}.qcow2`);
   const sum = readChecksum(checksum, undefined);
   const verified = sum === undefined ? "" : ` (${sum.algorithm} ${sum.value.toLowerCase()})`;
-  return { filename: source.filename, checksum: sum, note: `${source.shown}${verified}` };
+  const origin = createHash("sha256")
+    .update(sum === undefined ? source.url : sum.value.toLowerCase())
+    .digest("hex")
+    .slice(0, 12);
+  const filename = source.filename.replace(/(?=\.[^.]+$)/, `-${origin}`);
+  return { filename, checksum: sum, note: `${source.shown}${verified} as ${filename}` };
 }
 
 /** Finds images where earlier calls have left them, and brings those that are missing. */

@@ -8,6 +8,7 @@ import { TemplateCreations } from "./create-template.ts";
 import { VmCreations } from "./create-vm.ts";
 import { Downloads } from "./downloads.ts";
 import { Fetches } from "./fetches.ts";
+import { HalfMade } from "./half-made.ts";
 import { Images } from "./image.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Newcomers } from "./newcomers.ts";
@@ -43,12 +44,17 @@ export class Making {
     const appliances = new Appliances({ ...parts, fetches });
     this.downloads = new Downloads({ storages, fetches, appliances }, principal);
     const placement = new Placement(lookup, storages, () => verbs.clock.now());
-    const creations = new Creations(parts);
+    const halves = new HalfMade(parts, principal);
+    const creations = new Creations({ ...parts, halves });
     this.vms = new VmCreations(creations, placement, managedTag);
-    this.containers = new ContainerCreations({ creations, placement, appliances }, managedTag);
+    this.containers = new ContainerCreations(
+      { creations, placement, appliances },
+      managedTag,
+      principal,
+    );
     const { vms, downloads } = this;
     const images = new Images({ ...parts, placement, downloads, fetches });
-    const making = { creations, placement, images, vms };
-    this.templates = new TemplateCreations({ ...parts, ...making, principal, managedTag });
+    const making = { creations, halves, placement, images, vms };
+    this.templates = new TemplateCreations({ ...parts, ...making, managedTag });
   }
 }

@@ -3,6 +3,7 @@ import { isProblem, Problem } from "../problem.ts";
 import { followedBy } from "../text.ts";
 import { doubtMs } from "./activity.ts";
 import type { Call } from "./call.ts";
+import type { GuestRow } from "./inventory.ts";
 import type { Lookup } from "./lookup.ts";
 import { candidate } from "./near-miss.ts";
 import { type GuestId, guestWords } from "./values.ts";
@@ -23,6 +24,14 @@ export interface Wish {
 
 /** One try at making a guest; `sent` is false where only a plan was wanted. */
 export type Attempt<T> = (vmid: number) => Promise<{ readonly result: T; readonly sent: boolean }>;
+
+/** What a guest does not have yet when the request that makes it was carried out. */
+export interface Rest {
+  /** `its start (start_guest)` */
+  readonly lacks: readonly string[];
+  /** The same call does what is left. */
+  readonly repeat?: boolean | undefined;
+}
 
 interface Doubt extends Newcomer {
   /** Until then the request may still arrive, in ms. */
@@ -60,31 +69,45 @@ export class Newcomers {
     if (this.#underWay.has(name)) throw taken(wish.name, "is being made by another call right now");
     this.#underWay.add(name);
     try {
-      await this.#nameIsFree(wish.name, call);
+      await this.assertNew(wish.name, call);
       return await this.#attempts(wish, call, attempt);
     } finally {
       this.#underWay.delete(name);
     }
   }
 
-  /** The answer to the request that makes it was lost: it may be there, or come, or not. Answers what to tell of it. */
-  doubt(guest: Newcomer, error: Problem): Problem {
+  /**
+   * The answer to the request that makes it was lost: it may be there, or come, or not. Answers what to tell of it; `rest`: what
+   * would have followed.
+   */
+  doubt(guest: Newcomer, error: Problem, rest: Rest = tagAndStart): Problem {
     const { type, vmid, name, node } = guest;
     const until = this.#verbs.clock.now() + doubtMs;
     this.#doubts.set(name.toLowerCase(), { type, vmid, name, node, until });
     this.#vmids.doubt(vmid, until);
     this.#lookup.names.learn(guest, name);
     const who = guestWords(guest, name);
-    const tool = type === "qemu" ? "get_vm {vm" : "get_container {container";
-    return new Problem(
-      "outcome_unknown",
-      followedBy(error.message, `It was to make ${who} on ${node}.`),
-      {
-        next: `Look in a few seconds with ${tool}: "${vmid}"}: if it is there, it was made, and only its tag and its start are missing. If it is not there after ${doubtMs / 1000} s, repeat the call; until then that is refused.`,
-        facts: { ...error.facts, vmid, name, type, node },
-        cause: error,
-      },
-    );
+    const message = followedBy(error.message, `It was to make ${who} on ${node}.`);
+    return new Problem("outcome_unknown", message, {
+      next: afterwards(guest, rest),
+      facts: { ...error.facts, vmid, name, type, node },
+      cause: error,
+    });
+  }
+
+  /**
+   * Whether anybody has a guest of this name by now, asked past the cache; one whose row has no name yet is asked for it. For whoever
+   * has looked before, and has waited since.
+   */
+  async holder(name: string, call: Call): Promise<GuestRow | undefined> {
+    await this.#lookup.liveInventory(call);
+    try {
+      const found = await this.#lookup.guest(name, "any", call);
+      return found.name?.toLowerCase() === name.toLowerCase() ? found.row : undefined;
+    } catch (error) {
+      if (isProblem(error, "not_found")) return undefined;
+      throw error;
+    }
   }
 
   async #attempts<T>(wish: Wish, call: Call, attempt: Attempt<T>): Promise<T> {
@@ -106,18 +129,27 @@ export class Newcomers {
   }
 
   /** Names need not be unique for PVE, but two guests of one name help nobody, and a repeated call would make the second. */
-  async #nameIsFree(name: string, call: Call): Promise<void> {
+  async assertNew(name: string, call: Call): Promise<void> {
     const doubt = this.#doubts.get(name.toLowerCase());
     const inventory = await this.#lookup[doubt ? "liveInventory" : "inventory"](call);
     const [row] = this.#lookup.rowsNamed(name, inventory);
-    if (row) {
-      const facts = candidate({ row, name });
-      throw taken(name, `is ${guestWords(row)} on ${row.node} already`, facts);
-    }
+    if (row) throw held(name, row);
     const leftMs = (doubt?.until ?? 0) - this.#verbs.clock.now();
     if (doubt && leftMs > 0) throw undecided(doubt, Math.ceil(leftMs / 1000));
     this.#doubts.delete(name.toLowerCase());
   }
+}
+
+const tagAndStart: Rest = { lacks: ["its tag", "its start"] };
+
+function afterwards({ type, vmid }: Newcomer, { lacks, repeat }: Rest): string {
+  const seconds = doubtMs / 1000;
+  if (repeat) return `Repeat this same call after ${seconds} s: it goes on with what is there.`;
+  const tool = type === "qemu" ? "get_vm {vm" : "get_container {container";
+  const [last = "", ...others] = lacks.toReversed();
+  const all = others.length === 0 ? last : `${others.toReversed().join(", ")} and ${last}`;
+  const left = last === "" ? "and nothing is missing" : `and lacks only ${all}`;
+  return `Look in a few seconds with ${tool}: "${vmid}"}: if it is there, it was made, ${left}. If it is not there after ${seconds} s, repeat the call; until then that is refused.`;
 }
 
 function undecided({ name, vmid, type, node }: Doubt, seconds: number): Problem {
@@ -126,6 +158,11 @@ function undecided({ name, vmid, type, node }: Doubt, seconds: number): Problem 
     next: `Look for it with list_guests {name: "${name}"}; if it is not there in ${seconds} s, repeat this call.`,
     facts: { name, vmid, type, node, seconds },
   });
+}
+
+/** Another guest has that name. */
+export function held(name: string, row: GuestRow): Problem {
+  return taken(name, `is ${guestWords(row)} on ${row.node} already`, candidate({ row, name }));
 }
 
 function taken(name: string, how: string, facts: Problem["facts"] = {}): Problem {

@@ -1,8 +1,9 @@
 import { Problem } from "../problem.ts";
-import { bytes, closest } from "../text.ts";
+import { bytes } from "../text.ts";
 import type { Call } from "./call.ts";
-import { type Inventory, isOffline, type NodeRow } from "./inventory.ts";
+import { type Inventory, isOffline, type NodeRow, type StorageRow } from "./inventory.ts";
 import type { Lookup } from "./lookup.ts";
+import { missing, noVolid, owned } from "./placement-problems.ts";
 import type { Place, Storages } from "./storages.ts";
 import { storageOf } from "./volumes.ts";
 
@@ -30,12 +31,16 @@ interface Needed {
   /** `images`, `rootdir`, `vztmpl` … */
   readonly content: string;
   readonly argument: string;
+  /** Of all that goes there. */
+  readonly sizeBytes?: number;
 }
 
 export interface Placed {
   readonly node: string;
-  /** Why this one; absent where it was named. */
+  /** Why this one; where it was named, only what is short there. */
   readonly says?: string;
+  /** It came to nothing: it counts there no more. */
+  readonly release: () => void;
 }
 
 /** What was placed somewhere counts there for this long, until figures show it. */
@@ -57,7 +62,8 @@ export class Placement {
 
   /**
    * Throws `not_found` for nodes, storages and files that are not there, `invalid_input` for a storage that does not hold what it
-   * should, `conflict` where no node has everything.
+   * should, `conflict` where no node has everything, or room for it. A node that was named may be short of memory, and a storage
+   * there of space: PVE overcommits both.
    */
   async choose(demand: Demand, call: Call): Promise<Placed> {
     const inventory = await this.#lookup.inventory(call);
@@ -74,16 +80,46 @@ export class Placement {
     const [best] = fitting.toSorted((a, b) => this.#free(b) - this.#free(a) || byName(a, b));
     if (!best) throw nowhere(demand);
     const { node } = best;
+    const short = this.#short(best, demand);
+    if (short !== undefined && demand.node === undefined) throw tooLarge(demand, short, node);
     const says = this.#why(best, fitting.length);
-    if (!demand.dryRun) this.#reserve(node, demand.memoryMib);
-    return demand.node === undefined ? { node, says } : { node };
+    const release = demand.dryRun ? () => undefined : this.#reserve(node, demand.memoryMib);
+    if (demand.node === undefined) return { node, says, release };
+    const lacks = [...(short === undefined ? [] : [short]), ...this.#full(demand, inventory)];
+    return {
+      node,
+      release,
+      ...(lacks.length > 0 && { says: `${node}, but ${lacks.join(", and ")}` }),
+    };
+  }
+
+  /** How little memory is free there, where that is less than is needed. */
+  #short(row: NodeRow, { memoryMib }: Demand): string | undefined {
+    const seen = row.memoryBytes !== undefined && row.memoryUsedBytes !== undefined;
+    const free = this.#free(row);
+    if (!seen || free >= memoryMib * mib) return undefined;
+    return `only ${bytes(Math.max(0, free))} of memory are free there`;
+  }
+
+  /** Storages of the named node that have less space than is needed. */
+  #full({ node, storages }: Demand, inventory: Inventory): readonly string[] {
+    return storages.flatMap(({ storage, sizeBytes = 0 }) => {
+      const row = inventory.storages.find((one) => one.storage === storage && one.node === node);
+      const free = row && freeOf(row);
+      if (free === undefined || free >= sizeBytes) return [];
+      return [`only ${bytes(free)} are free on ${storage}`];
+    });
   }
 
   /** A guest is being placed there whose memory no figure shows yet. */
-  #reserve(node: string, memoryMib: number): void {
+  #reserve(node: string, memoryMib: number): () => void {
     const now = this.#now();
     const young = this.#placed.filter(({ at }) => now - at < placedMs);
-    this.#placed = [...young, { node, bytes: memoryMib * mib, at: now }];
+    const own = { node, bytes: memoryMib * mib, at: now };
+    this.#placed = [...young, own];
+    return () => {
+      this.#placed = this.#placed.filter((one) => one !== own);
+    };
   }
 
   async #having(needed: Needed, node: string | undefined, call: Call) {
@@ -92,7 +128,9 @@ export class Placement {
       throw await this.#wrongContent(place, needed, call);
     }
     const available = place.rows.filter(({ status }) => status === "available");
-    if (available.length > 0) return new Set(available.map((row) => row.node));
+    const roomy = available.filter((row) => hasRoom(row, needed, node !== undefined));
+    if (roomy.length > 0) return new Set(roomy.map((row) => row.node));
+    if (available.length > 0) throw noRoom(needed, available);
     throw new Problem("conflict", `Storage ${place.storage} is not available. Nothing was sent.`, {
       next: "Try again when it answers, or use another storage (list_storage).",
       facts: { argument: needed.argument, storage: place.storage },
@@ -174,6 +212,39 @@ export class Placement {
   }
 }
 
+function freeOf({ sizeBytes, usedBytes = 0 }: StorageRow): number | undefined {
+  return sizeBytes === undefined || sizeBytes === 0
+    ? undefined
+    : Math.max(0, sizeBytes - usedBytes);
+}
+
+/** Thin storages take more than they have; who names the node may want that, though never a disk larger than all of it. */
+function hasRoom(row: StorageRow, { sizeBytes = 0 }: Needed, named: boolean): boolean {
+  const free = freeOf(row);
+  return free === undefined || sizeBytes <= (named ? (row.sizeBytes ?? free) : free);
+}
+
+function noRoom(
+  { storage, argument, sizeBytes = 0 }: Needed,
+  rows: readonly StorageRow[],
+): Problem {
+  const [best] = rows.toSorted((a, b) => (freeOf(b) ?? 0) - (freeOf(a) ?? 0));
+  const free = (best && freeOf(best)) ?? 0;
+  const message = `Storage ${storage} has no room for ${bytes(sizeBytes)}: at most ${bytes(free)} are free (${best?.node}). Nothing was sent.`;
+  return new Problem("conflict", message, {
+    next: "Ask for less, or use another storage (list_storage shows what is free).",
+    facts: { argument, storage, neededBytes: sizeBytes, freeBytes: free },
+  });
+}
+
+function tooLarge({ memoryMib }: Demand, short: string, node: string): Problem {
+  const message = `No node that has what it needs has ${memoryMib} MiB of memory free; ${node} has the most, and ${short}. Nothing was sent.`;
+  return new Problem("conflict", message, {
+    next: "Ask for less memory; or name the node, if it may have more than is free.",
+    facts: { argument: "memory", node },
+  });
+}
+
 function byName(a: NodeRow, b: NodeRow): number {
   return a.node < b.node ? -1 : 1;
 }
@@ -200,32 +271,5 @@ function nowhere({ node, storages, volumes }: Demand): Problem {
   return new Problem("conflict", `${who} ${all} at hand. Nothing was sent.`, {
     next: "Use storages that a node shares with the others (list_storage), or bring the file there first (download_storage).",
     facts: { storages: names },
-  });
-}
-
-function noVolid(volid: string, argument: string): Problem {
-  const path = volid.startsWith("/");
-  const what = path
-    ? `${argument}: paths on a host are for root@pam only.`
-    : `${argument}: "${volid.slice(0, 80)}" names no file on a storage.`;
-  return new Problem("invalid_input", `${what} Nothing was sent.`, {
-    next: "Give a volid as list_storage shows it, such as local:import/debian.qcow2 or local:iso/debian.iso; download_storage brings files there.",
-    facts: { argument },
-  });
-}
-
-function owned(volid: string, vmid: number, argument: string): Problem {
-  return new Problem("conflict", `${volid} belongs to guest ${vmid}. Nothing was sent.`, {
-    next: `Have it copied: ${storageOf(volid)}:0,import-from=${volid}.`,
-    facts: { argument, volid, vmid },
-  });
-}
-
-function missing(volid: string, argument: string, all: readonly string[]): Problem {
-  const near = closest(volid, all, 3);
-  const hint = near.length === 0 ? "" : ` Closest: ${near.join(", ")}.`;
-  return new Problem("not_found", `There is no ${volid}.${hint} Nothing was sent.`, {
-    next: `See what is there with list_storage {storage: "${storageOf(volid)}"}, or fetch it with download_storage.`,
-    facts: { argument, volid, closest: near },
   });
 }

@@ -167,7 +167,12 @@ const details = [
   `GET ${node}/storage/[a-z-]+/content`,
 ];
 const addresses = `GET ${guest}/agent/network-get-interfaces`;
-const cloneRoutes = ["GET /cluster/nextid", `POST ${guest}/clone`, addresses];
+const cloneRoutes = [
+  "GET /cluster/nextid",
+  `GET ${guest}/snapshot`,
+  `POST ${guest}/clone`,
+  addresses,
+];
 
 const storageReads = ["GET /storage", `GET ${node}/storage(?:/[a-z-]+/(?:content|status))?`];
 

@@ -5,7 +5,6 @@ import { type Lab, lab } from "../kit.ts";
 
 const url =
   "https://cloud.debian.org/images/cloud/trixie/latest/debian-13-genericcloud-amd64.qcow2";
-const file = "debian-13-genericcloud-amd64.qcow2";
 const sha256 = createHash("sha256").update(url).digest("hex");
 const order = { name: "debian-13", url, storage: "local-lvm" };
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExample ops@example.test";
@@ -48,7 +47,11 @@ describe("create_template", () => {
       description: expect.stringContaining(sha256),
     });
     expect(sent(/download-url$/)[0]?.body).toMatchObject({ content: "import", checksum: sha256 });
-    expect(sent(/qemu$/)[0]?.body["scsi0"]).toBe(`local-lvm:0,import-from=local:import/${file}`);
+    expect(sent(/qemu$/)[0]?.body["scsi0"]).toEqual(
+      expect.stringMatching(
+        /^local-lvm:0,import-from=local:import\/debian-13-genericcloud-amd64-[0-9a-f]{12}\.qcow2$/,
+      ),
+    );
     const clone = await server.call("clone_vm", { vm: "debian-13", name: "web-9", start: true });
     expect(clone.data).toMatchObject({ status: "running" });
   });
@@ -86,27 +89,50 @@ describe("create_template", () => {
     expect(server.simulator.log.changes(mark)).toEqual([]);
   });
 
-  test("of an image that is there sends no download, with a checksum has it compared only", async () => {
-    await create();
-    await create({ name: "second" });
+  test("of an image that is there sends no download, and says so", async () => {
+    const first = await create();
+    expect(first.data["reused"]).toBeUndefined();
+    const plan = await create({ name: "second", dry_run: true });
+    expect(plan.text).toMatch(/local:import\/debian-13-\S+ of an earlier call is used again/);
+    const second = await create({ name: "second" });
+    expect(second.data["reused"]).toMatch(/^local:import\/debian-13-/);
     expect(sent(/download-url$/)).toHaveLength(1);
-    const third = await create({ name: "third", checksum: sha256 });
-    expect(third.data["changed"]).toBe(true);
+  });
+
+  test("with a checksum has what is there compared only, and takes no file of another", async () => {
+    await create({ checksum: sha256 });
+    const second = await create({ name: "second", checksum: sha256.toUpperCase() });
+    expect(second.data["reused"]).toMatch(/^local:import\/debian-13-/);
     const upid = Object(sent(/download-url$/)[1]?.response).data;
     const { text } = await server.call("get_tasks", { upid, log_lines: 20 });
     expect(text).toContain("got correct file already");
-    const wrong = await create({ name: "fourth", checksum: "0".repeat(64) });
+    const wrong = await create({ name: "third", checksum: "0".repeat(64) });
     expect(wrong.kind).toBe("task_failed");
     expect(wrong.text).toContain("checksum mismatch");
-    expect(sent(/qemu$/)).toHaveLength(3);
+    expect(sent(/qemu$/)).toHaveLength(2);
+  });
+
+  test.each([
+    ["directory", url.replace("latest", "daily")],
+    ["query", `${url}?build=2`],
+  ])("of an address that ends alike, with another %s: another file", async (_, other) => {
+    server.simulator.world.web.set(other, { sizeBytes: 1024 ** 3, bytes: other });
+    await create();
+    const { data } = await create({ name: "second", url: other });
+    expect(data).toMatchObject({ status: "stopped", changed: true });
+    expect(data["reused"]).toBeUndefined();
+    const names = sent(/download-url$/).map(({ body }) => body["filename"]);
+    expect(new Set(names).size).toBe(2);
+    expect((await create({ url: other })).kind).toBe("conflict");
   });
 
   test("of an Ubuntu image, whose .img is a qcow2", async () => {
     const ubuntu = "https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img";
     const { data } = await create({ name: "noble", url: ubuntu, image_storage: "nfs-shared" });
     expect(data["changed"]).toBe(true);
-    const volid = "nfs-shared:import/noble-server-cloudimg-amd64.qcow2";
-    expect(sent(/qemu$/)[0]?.body["scsi0"]).toBe(`local-lvm:0,import-from=${volid}`);
+    expect(sent(/qemu$/)[0]?.body["scsi0"]).toMatch(
+      /^local-lvm:0,import-from=nfs-shared:import\/noble-server-cloudimg-amd64-\w+\.qcow2$/,
+    );
   });
 
   test("with dry_run shows every request and sends none", async () => {

@@ -94,6 +94,7 @@ describe("create_vm", () => {
       ssh_keys: [key],
       ips: ["192.0.2.50/24,gw=192.0.2.1", "2001:db8::5/64,gw=2001:db8::1", "dhcp"],
       nameservers: ["192.0.2.53", "2001:db8::53"],
+      nics: ["vmbr0", "vmbr0", "vmbr0"],
       agent: true,
       start: true,
     });
@@ -233,9 +234,21 @@ describe("vmids", () => {
 
   test("taken when the task looks: the next one is used, and the answer names it", async () => {
     const exitstatus = "unable to create VM 100 - VM 100 already exists on node 'pve1'";
-    const body = JSON.stringify({ data: { status: "stopped", exitstatus } });
-    server.simulator.faults.reply({ status: 200, body }, { path: /qmcreate.*status$/, times: 1 });
-    const { data, text } = await create({ disks, start: true });
+    const upid = "UPID:pve1:00001234:00ABCDEF:6925A1B2:qmcreate:100:root@pam!mcp:";
+    const once = (data: unknown, path: RegExp, method: "GET" | "POST" = "GET") =>
+      server.simulator.faults.reply(
+        { status: 200, body: JSON.stringify({ data }) },
+        { method, path, times: 1 },
+      );
+    once(upid, /qemu$/, "POST");
+    once({ status: "stopped", exitstatus }, /00001234.*status$/);
+    once([], /00001234.*log$/);
+    const begun = server.begin("create_vm", { name: "new-1", disks, start: true });
+    await server.clock.advance(200);
+    const { guests } = server.simulator.world;
+    const some = guests.get(302);
+    if (some) guests.set(100, { ...some, vmid: 100, config: { ...some.config, name: "faster" } });
+    const { data, text } = await server.clock.run(begun);
     const made = server.simulator.log.filter({ method: "POST", path: /qemu$/ });
     expect(made).toHaveLength(2);
     expect(data).toMatchObject({ vmid: Number(made[1]?.body["vmid"]), status: "running" });

@@ -1,7 +1,8 @@
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import type { Transport } from "../../src/http/transport.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import { type Lab, lab } from "../kit.ts";
+import { successor } from "../successor.ts";
 
 const url =
   "https://cloud.debian.org/images/cloud/trixie/latest/debian-13-genericcloud-amd64.qcow2";
@@ -17,32 +18,6 @@ async function mortal() {
   const server = await lab({ wire });
   await server.call("list_guests");
   return { server, kill: () => Object.assign(life, { ended: true }) };
-}
-
-/** Another server on the same cluster, whose time goes on with its own. */
-async function successor({ simulator, clock: older }: Lab): Promise<Lab> {
-  const start = older.now();
-  const server = await lab({
-    settleMs: 0,
-    wire: (_, clock): Transport => {
-      const born = clock.now();
-      return {
-        send: async (request) => {
-          const release = clock.hold();
-          try {
-            const due = start + (clock.now() - born);
-            await older.advance(Math.max(0, due - older.now()));
-            return await simulator.send(request);
-          } finally {
-            release();
-          }
-        },
-        close: async () => undefined,
-      };
-    },
-  });
-  onTestFinished(server.close);
-  return server;
 }
 
 const sent = ({ simulator }: Lab, path: RegExp) => simulator.log.filter({ method: "POST", path });
