@@ -87,6 +87,7 @@ export class Deletion {
       ...(status?.haManaged && !purge ? [conflict(guest, "is managed by HA", ha)] : []),
     ];
     const id = { type: guest.type, vmid: guest.vmid };
+    const plannedAt = this.#verbs.clock.now();
     return {
       says: `destroys ${guestWords(guest, guest.name)} on ${guest.node} with its disks`,
       against,
@@ -100,12 +101,21 @@ export class Deletion {
       },
       follow: {
         onEnd: (report) => {
-          if (!succeeded(report)) return [tags.inventory];
-          this.#lookup.buried(id);
-          return [];
+          const unclear = this.#isShownSince(guest.vmid, plannedAt);
+          if (succeeded(report)) this.#lookup.buried(id);
+          return succeeded(report) && !unclear ? [] : [tags.inventory];
         },
       },
     };
+  }
+
+  /**
+   * Whether rows that are younger than this show the vmid. Its end is noticed some seconds late, so they may show it itself or
+   * whom others have given its vmid since: then they are asked again.
+   */
+  #isShownSince(vmid: number, since: number): boolean {
+    const { last } = this.#lookup;
+    return last !== undefined && last.beganAt >= since && last.byVmid.has(vmid);
   }
 }
 

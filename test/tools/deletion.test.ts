@@ -203,3 +203,15 @@ describe("a deletion that is asked for again", () => {
     expect(answer.text).not.toContain("(302)");
   });
 });
+
+test("whoever has got its vmid before its end was noticed is not taken for it", async () => {
+  await server.call("list_guests");
+  const deleted = await server.call("delete_guest", { ...target, wait_s: 0 });
+  const { guests } = server.simulator.world;
+  while (guests.has(212)) await server.clock.advance(1);
+  server.simulator.outside.create({ vmid: 212, name: "successor", node: "pve1" });
+  expect(await listed(212)).toBeDefined();
+  await server.call("get_tasks", { upid: deleted.data["upid"], wait_s: 30 });
+  expect(await listed(212)).toMatchObject({ vmid: 212 });
+  expect((await server.call("get_vm", { vm: "successor" })).data).toMatchObject({ vmid: 212 });
+});
