@@ -209,11 +209,10 @@ export class Guests {
 
   #listed(row: GuestRow): ListedGuest {
     const { last, names } = this.#lookup;
-    return {
-      row,
-      name: last ? names.nameOf(row, last) : row.name,
-      lock: this.#isDying(row) ? "destroyed" : row.lock,
-    };
+    const dying = this.#isDying(row);
+    // A row of it that has lost its name may be another's already: the end of a destruction is noticed late.
+    const name = last && !dying ? names.nameOf(row, last) : row.name;
+    return { row, name, lock: dying ? "destroyed" : row.lock };
   }
 
   #needsStatus({ row, name }: Found, call: Call): boolean {

@@ -244,8 +244,9 @@ export class Lookup {
     for (const row of changed) {
       const now = inventory.byVmid.get(row.vmid);
       if (now?.type === row.type) this.names.turned(row, now, inventory.beganAt);
-      else this.names.bury(row);
+      else this.names.bury(row, inventory.beganAt);
     }
+    this.names.adopt(inventory);
     for (const row of inventory.nameless) this.#keepName(row, before);
     await this.#verbs.cache.invalidate(changed.map((row) => tags.guest(row)));
     return inventory;

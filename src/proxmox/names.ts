@@ -5,6 +5,9 @@ import type { GuestId, GuestType } from "./values.ts";
 /** A row's name may be this old: hosts publish every 10 s, and workers keep their own copy for some more. */
 const rowLagMs = 15_000;
 
+/** pmxcfs forgets a dead guest's figures, its name among them, only after 5 min; who takes its vmid before is shown with them. */
+const deadFiguresMs = 300_000;
+
 /** Each worker of a host keeps its own copy for 2 s: a row that goes back to an older name so soon comes from such a copy. */
 const copyMs = 3_000;
 
@@ -15,6 +18,12 @@ interface Turn {
   readonly to: string;
   /** Clock time in ms of the first inventory that showed it. */
   readonly at: number;
+}
+
+/** A guest is gone; `until` is set while somebody else has its vmid: the clock time in ms from which on that row's name is believed. */
+interface Death {
+  readonly at: number;
+  readonly until: number | undefined;
 }
 
 interface Known {
@@ -41,8 +50,7 @@ export class Names {
   readonly #known: LRUCache<string, Known>;
   /** Keys of `#known` by name in lower case. */
   readonly #byName = new Map<string, Set<string>>();
-  /** vmid → time until which its row's name is not believed. */
-  readonly #doubtful = new Map<number, number>();
+  readonly #dead = new Map<number, Death>();
   readonly #turns = new Map<string, Turn>();
   readonly #told: LRUCache<number, Told>;
   /** vmids of `#told` by name in lower case. */
@@ -64,18 +72,31 @@ export class Names {
 
   /** This guest's configuration has said its name, or we have just given it one. `at`: when that was true, in ms. */
   learn(id: GuestId, name: string, at: number = this.#now()): void {
+    const { at: diedAt = at } = this.#dead.get(id.vmid) ?? {};
+    if (at < diedAt) return;
     const newer = this.#known.peek(key(id));
     if (newer && newer.at > at) return;
     if (newer?.name !== name) this.version++;
     this.#known.set(key(id), { type: id.type, vmid: id.vmid, name, at });
   }
 
-  /** This guest is gone, and whoever takes its vmid next will carry its name in the row for a while. */
-  bury(id: GuestId): void {
+  /** This guest is gone since `at` or earlier, and whoever takes its vmid next will carry its name in the row for a while. */
+  bury(id: GuestId, at: number = this.#now()): void {
     this.version++;
     this.#known.delete(key(id));
     this.#turns.delete(key(id));
-    this.#doubtful.set(id.vmid, this.#now() + rowLagMs);
+    this.#dead.set(id.vmid, { at, until: undefined });
+  }
+
+  /** A newer inventory has come: it shows which vmids of dead guests others have taken. */
+  adopt(inventory: Inventory): void {
+    for (const [vmid, { at, until }] of this.#dead) {
+      if (inventory.beganAt < at) continue;
+      if (inventory.byVmid.has(vmid)) {
+        this.#dead.set(vmid, { at, until: until ?? inventory.beganAt + rowLagMs });
+      } else if (inventory.beganAt >= at + deadFiguresMs) this.#dead.delete(vmid);
+      else this.#dead.set(vmid, { at, until: undefined });
+    }
   }
 
   /** A newer inventory shows this guest under another name than the one before. */
@@ -91,10 +112,10 @@ export class Names {
   /** The name to believe: what a configuration said beats a row that may be older; a doubtful row is not believed at all. */
   nameOf(row: GuestRow, inventory: Inventory): string | undefined {
     const known = this.#known.peek(key(row));
-    if (known && (row.name === undefined || inventory.beganAt < known.at + rowLagMs)) {
-      return known.name;
-    }
-    if (this.#isDoubtful(row.vmid)) return undefined;
+    const doubtful = this.#isDoubtful(row.vmid);
+    const young = known && inventory.beganAt < known.at + rowLagMs;
+    if (known && (young || doubtful || row.name === undefined)) return known.name;
+    if (doubtful) return undefined;
     const turn = this.#turns.get(key(row));
     if (!turn || turn.from !== row.name) return row.name;
     return inventory.beganAt < turn.at + copyMs ? turn.to : row.name;
@@ -119,7 +140,7 @@ export class Names {
   /** Rows of which no name is believed. */
   nameless(inventory: Inventory): readonly GuestRow[] {
     const rows = new Set(inventory.nameless);
-    for (const vmid of this.#doubtful.keys()) {
+    for (const vmid of this.#dead.keys()) {
       const row = this.#isDoubtful(vmid) ? inventory.byVmid.get(vmid) : undefined;
       if (row) rows.add(row);
     }
@@ -152,10 +173,10 @@ export class Names {
   }
 
   #isDoubtful(vmid: number): boolean {
-    const until = this.#doubtful.get(vmid);
-    if (until === undefined) return false;
-    if (this.#now() < until) return true;
-    this.#doubtful.delete(vmid);
+    const death = this.#dead.get(vmid);
+    if (!death) return false;
+    if (death.until === undefined || this.#now() < death.until) return true;
+    this.#dead.delete(vmid);
     return false;
   }
 }

@@ -12,6 +12,7 @@ import {
   play,
   type Source,
   StepClock,
+  seed,
 } from "./scheduled.ts";
 
 const runs = manyRuns / 2;
@@ -88,7 +89,9 @@ class Model extends Host {
     const node = { id: "node/pve1", type: "node", node: "pve1", status: "online" };
     if (this.now.name === undefined) return [node];
     const round = Math.floor(this.clock.now() / roundMs) * roundMs;
-    const { name, status } = this.states[this.indexAt(round)] ?? this.now;
+    // Nobody takes a dead guest's figures away: whoever has its vmid carries them until the next round.
+    const { name, status } =
+      this.states.findLast((state) => state.at <= round && state.name !== undefined) ?? this.now;
     const figures = name === undefined ? { status: "unknown" } : { name, status };
     return [node, { id: "qemu/101", type: "qemu", vmid: 101, node: "pve1", ...figures }];
   }
@@ -259,7 +262,7 @@ describe("under every order of looks, changes of ours and of others, failures an
         });
       },
     );
-    await fc.assert(property, { numRuns: runs });
+    await fc.assert(property, { ...seed, numRuns: runs });
   }, 1_800_000);
 });
 

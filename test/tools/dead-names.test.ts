@@ -61,6 +61,20 @@ describe("a vmid that others have destroyed and taken again", () => {
     expect((await listed(102))?.name).toBe("newcomer");
   });
 
+  test("that was destroyed through us neither, however long ago that was", async () => {
+    await start();
+    await server.call("stop_guest", { guest: "web-2", mode: "stop" });
+    await server.call("list_guests", { limit: 100 });
+    const { kind } = await server.call("delete_guest", { guest: "web-2", confirm: "web-2" });
+    expect(kind).toBe("");
+    await server.clock.advance(60_000);
+    server.simulator.outside.create({ vmid: 102, name: "newcomer", node: "pve2" });
+    const row = await listed(102);
+    expect(row).toBeDefined();
+    expect(row?.name).toBeUndefined();
+    expect((await server.call("get_vm", { vm: "web-2" })).kind).toBe("not_found");
+  });
+
   test("is believed again after 15 s", async () => {
     await start();
     await server.call("list_guests", { limit: 100 });
