@@ -100,9 +100,12 @@ export class Lookup {
     this.names.learn(row, row.name);
   }
 
-  /** We have destroyed it: no row, no name and no answer of ours stands for it any more. */
-  buried(id: GuestId): void {
-    this.overlay.bury(id);
+  /**
+   * We have destroyed it: no name and no answer of ours stands for it any more, and no row that there is now, unless
+   * `shownSince`: then that may be the row of who has its vmid now, and whoever says so has rows asked for again.
+   */
+  buried(id: GuestId, shownSince: boolean): void {
+    this.overlay.bury(id, !shownSince);
     this.names.bury(id);
     this.names.forget(id);
   }
