@@ -12,6 +12,7 @@ import { createSdkServer } from "../src/mcp/sdk-v1.ts";
 import { VirtualClock } from "../src/simulator/clock.ts";
 import { adminToken } from "../src/simulator/demo-credentials.ts";
 import { Simulator, type SimulatorOptions } from "../src/simulator/simulator.ts";
+import type { Guest, World } from "../src/simulator/world.ts";
 import type { Tool } from "../src/tool.ts";
 import { toolsets } from "../tools/index.ts";
 import { instructions } from "../tools/instructions.ts";
@@ -148,4 +149,22 @@ function readAnswer(result: Awaited<ReturnType<Client["callTool"]>>): Answer {
     facts: error.facts ?? {},
     meta,
   };
+}
+
+/** The simulated guest itself, to look at what a call has made of it. */
+export function guestOf({ guests }: World, vmid: number): Guest {
+  const found = guests.get(vmid);
+  if (!found) throw new Error(`no guest ${vmid}`);
+  return found;
+}
+
+/** A disk image that a VM can be made of, as a finished download leaves it. */
+export function addImage({ simulator }: Lab, node: string, volid: string): void {
+  const file = {
+    content: "import",
+    format: "qcow2",
+    sizeBytes: 400 * 1024 ** 2,
+    ctime: 0,
+  } as const;
+  simulator.world.volumes.set(`${node}/${volid}`, { ...file, volid, node });
 }
