@@ -222,3 +222,13 @@ export function warnings(task: Readonly<Record<string, unknown>>): readonly stri
   const lines = Array.isArray(task["warnings"]) ? task["warnings"] : [];
   return lines.slice(0, 10).map((line) => `Warning: ${oneLine(String(line), 500)}`);
 }
+
+const maxUnlooked = 9;
+
+/** What could not be looked at before, in the plan and in the answer as in the question. */
+export function unlooked(unchecked: readonly string[]): { warnings?: string[] } {
+  if (unchecked.length === 0) return {};
+  const rest = unchecked.length - maxUnlooked;
+  const shown = unchecked.slice(0, maxUnlooked).map((one) => `use not checked for ${one}`);
+  return { warnings: rest > 0 ? [...shown, `use not checked for ${rest} more`] : shown };
+}
