@@ -2,16 +2,9 @@ import * as z from "zod";
 import type { CloneOptions } from "../src/proxmox/clone.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import * as create from "./create-params.ts";
-import {
-  changeFields,
-  planFields,
-  results,
-  settled,
-  showChange,
-  showPlan,
-  showResults,
-} from "./outcome.ts";
+import { changeFields, planFields, settled, showChange, showPlan } from "./outcome.ts";
 import * as params from "./params.ts";
+import { results, showResults } from "./results.ts";
 
 const options = {
   name: params.newName,
