@@ -116,7 +116,7 @@ function show(result: Result): string {
   const lock = result.lock === undefined ? "" : `, locked (${result.lock})`;
   const template = result.template ? " template" : "";
   return [
-    `${kind}${template} ${result.vmid}${name} on ${result.node}: ${result.status}${lock}${up(result)}`,
+    `${kind}${template} ${result.vmid}${name} on ${result.node}: ${result.status}${up(result)}${lock}`,
     ...(result.upid ? [`A task works on it: ${result.upid}`] : []),
     ...(result.degraded ? [`Only partly known: ${result.degraded}.`] : []),
     ...usageLine(result),

@@ -1,6 +1,7 @@
 import { Problem } from "../src/problem.ts";
 import type { ToolContext } from "../src/tool.ts";
-import { type ChangeResult, results } from "./outcome.ts";
+import type { ChangeResult } from "./outcome.ts";
+import { results } from "./results.ts";
 
 /** `guest` for one, `guests` for several with a result for each. */
 export async function several<Result extends ChangeResult>(
