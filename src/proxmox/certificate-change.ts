@@ -3,7 +3,7 @@ import { Mutex } from "async-mutex";
 import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import { exists, refusal, risks, unseen, warnings } from "./certificate-words.ts";
+import { exists, refusal, risks, unlisted, unseen, warnings } from "./certificate-words.ts";
 import { type Certificate, type Certificates, readCertificate } from "./certificates.ts";
 import { tags } from "./freshness.ts";
 import { type Bundle, chainWords, readBundle } from "./pem.ts";
@@ -91,8 +91,8 @@ export class CertificateChanges {
   }
 
   /**
-   * Takes the custom certificate away, after which the node shows its own. Where no list shows one there may be a file that nobody
-   * can read, so it is sent all the same unless that was done a moment ago: Proxmox takes away what is not there as well.
+   * Takes the custom certificate away, after which the node shows its own. Where no list shows one nothing is sent: by `force` only,
+   * as a file may be there that nobody can read, or where the one that is gone is known to be still shown.
    */
   async delete(name: string, options: CertificateOptions, call: Call): Promise<CertificateChange> {
     const { node } = await this.#certificates.node(name, call);
@@ -157,8 +157,9 @@ export class CertificateChanges {
     const outcome = { restarted: restart };
     const common = { node, says, recognition, before, outcome };
     const listed = before.some(({ use }) => use === "custom");
-    if (!listed && this.#isLast(node, outcome)) {
-      return { ...common, against: [], warnings: [], certificate: own };
+    const stillShown = own !== undefined && !own.served;
+    if (!listed && !force && !(restart && stillShown)) {
+      return { ...common, against: [], warnings: [unlisted(node)], certificate: own };
     }
     const request: ChangeRequest = {
       method: "DELETE",

@@ -47,6 +47,11 @@ export function exists({ node, subject, notAfter, fingerprint }: Certificate): P
   );
 }
 
+/** What no list shows stays. */
+export function unlisted(node: string): string {
+  return `No list shows a custom certificate of ${node}; a file that cannot be read, as a failed upload leaves it, would go with force: true.`;
+}
+
 /** What no list shows goes as well. */
 export function unseen(node: string): string {
   return `No list shows a custom certificate of ${node}; a file that cannot be read, as a failed upload leaves it, goes as well.`;
