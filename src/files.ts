@@ -2,7 +2,7 @@ import { constants, type Stats } from "node:fs";
 import { type FileHandle, open, realpath } from "node:fs/promises";
 import { basename, isAbsolute, join, sep } from "node:path";
 import { Problem } from "./problem.ts";
-import { oneLine } from "./text.ts";
+import { echoed } from "./text.ts";
 
 /** The files that arguments may name: those below one directory and no others. */
 export interface Files {
@@ -144,19 +144,21 @@ function isSame(one: Stats, other: Stats): boolean {
 }
 
 function changed(path: string, argument: string): Problem {
-  return new Problem("conflict", `${argument}: ${oneLine(path, 200)} changed while it was read.`, {
+  return new Problem("conflict", `${argument}: ${echoed(path, 200)} changed while it was read.`, {
     next: "Repeat the call when nobody writes to it any more.",
     facts: { argument },
   });
 }
+
+const relative = "Give the path of a file below that directory, relative to it";
 
 function outside(path: string, argument: string): Problem {
   return refused(path, argument, "is not below the directory of --files");
 }
 
 function refused(path: string, argument: string, what: string): Problem {
-  return new Problem("invalid_input", `${argument}: ${oneLine(path, 200)} ${what}.`, {
-    next: "Give the path of a file below that directory, relative to it.",
+  return new Problem("invalid_input", `${argument}: ${echoed(path, 200)} ${what}.`, {
+    next: `${relative}.`,
     facts: { argument },
   });
 }
@@ -167,8 +169,8 @@ function unreadable(error: unknown, path: string, argument: string): Problem {
   return new Problem(
     missing ? "not_found" : "invalid_input",
     missing
-      ? `${argument}: there is no file ${oneLine(path, 200)} below the directory of --files.`
-      : `${argument}: ${oneLine(path, 200)} cannot be read (${code}).`,
-    { next: "Give the path relative to that directory.", facts: { argument } },
+      ? `${argument}: there is no file ${echoed(path, 200)} below the directory of --files.`
+      : `${argument}: ${echoed(path, 200)} cannot be read (${code}).`,
+    { next: `${relative}, not what is in it.`, facts: { argument } },
   );
 }

@@ -79,7 +79,8 @@ const minSecretLength = 4;
 /** Credentials as Proxmox writes them: an API token in its header, a private key, a ticket in its cookie, a CSRF token. */
 const credentialPatterns: readonly (readonly [RegExp, string])[] = [
   [
-    /-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^-]|-(?!----))*(?:-----END [A-Z ]*PRIVATE KEY-----)?/gu,
+    // To its end, or where that was cut off, as far as a key may go: what is said after it stays.
+    /-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?:[^-]|-(?!----))*-----END [A-Z ]*PRIVATE KEY-----|(?:[^-".;…]|-(?!----))*)/gu,
     "***",
   ],
   [/(PVEAPIToken=[^\s=,;"']*=)[^\s,;"']+/giu, "$1***"],

@@ -99,6 +99,19 @@ export function oneLine(text: string, max: number): string {
   return points.length <= max ? flat : `${points.slice(0, Math.max(0, max - 1)).join("")}…`;
 }
 
+/** Longer than any word, in letters of both cases, as keys are written. */
+function isKeyLike(text: string): boolean {
+  const runs = text.match(/[A-Za-z0-9+/=]{20,}/g) ?? [];
+  return runs.some((run) => /[a-z]/.test(run) && /[A-Z]/.test(run));
+}
+
+/** What a caller gave, to be repeated to him: not where it may be a key or a password file that landed in the wrong place. */
+export function echoed(given: string, max: number): string {
+  return given.includes("-----") || given.trim().includes("\n") || isKeyLike(given)
+    ? `(${count(given.length, "character")}, not repeated here: it looks like a key)`
+    : oneLine(given, max);
+}
+
 /** One sentence after another; what others say often ends without a full stop. */
 export function followedBy(sentence: string, next: string | undefined): string {
   if (next === undefined || next === "") return sentence;

@@ -33,7 +33,7 @@ const forms = [
   Buffer.from(header).toString("base64").replace(/=+$/, ""),
 ];
 /** The body of a private key that was given as an argument; its first line is the same for all keys of a kind. */
-const keyLine = pem.key.split("\n")[2] ?? "";
+const keyLine = pem.key.split("\n")[2]?.trim() ?? "";
 
 /** Everything that has left the server: to the client, as it stands on the wire, and to the log. */
 interface Heard {
@@ -84,6 +84,13 @@ async function everything({
         Object.assign(args, { certificate: pem.cert, key: pem.key });
       const answer = await server.call(name, args, { onProgress: () => undefined });
       kinds.add(answer.isError ? answer.kind : "ok");
+    }
+    if (name === "create_certificate") {
+      // A key in the wrong place, with and without its frame.
+      for (const stray of [pem.key, pem.key.replace(/-----[^-]*-----|\s/g, ""), keyLine]) {
+        for (const argument of ["key_file", "certificate_file", "node", "acme"])
+          await server.call(name, { node: "pve1", [argument]: stray });
+      }
     }
     // What the model could have seen it could also say.
     if (!quiet) await server.call(name, { nonsense: canary, [canary]: true });

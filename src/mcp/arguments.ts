@@ -1,6 +1,6 @@
 import type * as z from "zod";
 import { Problem } from "../problem.ts";
-import { closest, count, oneLine } from "../text.ts";
+import { closest, count, echoed } from "../text.ts";
 import type { Tool } from "../tool.ts";
 
 type Arguments = Readonly<Record<string, unknown>>;
@@ -53,7 +53,7 @@ function refusal(tool: Tool, given: Arguments, issues: readonly z.core.$ZodIssue
       tool: tool.name,
       ...(unknown.length > 0
         ? {
-            unknown: unknown.slice(0, maxComplaints).map((name) => oneLine(name, 60)),
+            unknown: unknown.slice(0, maxComplaints).map((name) => echoed(name, 60)),
             expected: known,
           }
         : {}),
@@ -71,7 +71,7 @@ function nextStep(tool: string, known: readonly string[], listAll: boolean): str
 
 function stranger(name: string, known: readonly string[]): string {
   const [near] = closest(name, known, 1);
-  const asked = `There is no argument ${oneLine(name, 60)}`;
+  const asked = `There is no argument ${echoed(name, 60)}`;
   return near === undefined ? `${asked}.` : `${asked}; did you mean ${near}?`;
 }
 
@@ -163,5 +163,5 @@ function shown(argument: string, value: unknown): string {
   if (typeof value !== "string") return String(value);
   return secretNames.test(argument)
     ? `a string of ${count(value.length, "character")}`
-    : JSON.stringify(oneLine(value, 40));
+    : JSON.stringify(echoed(value, 40));
 }

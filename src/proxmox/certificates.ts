@@ -1,6 +1,6 @@
 import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
-import { closest, oneLine } from "../text.ts";
+import { closest, echoed } from "../text.ts";
 import type { Call } from "./call.ts";
 import { fresh, tags } from "./freshness.ts";
 import { given, type NodeRow } from "./inventory.ts";
@@ -127,7 +127,7 @@ export class Certificates {
     if (row) return row;
     const names = [...(nodes?.keys() ?? [])].sort();
     const near = closest(name, names, 3);
-    throw new Problem("not_found", `There is no node named "${oneLine(name, 63)}".`, {
+    throw new Problem("not_found", `There is no node named ${echoed(JSON.stringify(name), 65)}.`, {
       next: `Nodes: ${(near.length > 0 ? near : names.slice(0, 20)).join(", ")}.`,
       facts: { argument: "node", nodes: names.slice(0, 50) },
     });

@@ -55,7 +55,7 @@ function readChain(text: string): Bundle["chain"] {
 }
 
 const paste =
-  "Give the whole PEM text, from -----BEGIN CERTIFICATE----- on, the host's own certificate first.";
+  "Give the whole PEM text, each certificate from its BEGIN to its END line, the host's own first.";
 
 function readKey(text: string): readonly [string, KeyObject] {
   const [block] = keyBlock.exec(text) ?? [];
@@ -63,7 +63,7 @@ function readKey(text: string): readonly [string, KeyObject] {
     throw wrong(
       "key",
       "There is no PEM private key in what was given.",
-      "Give the whole PEM text, from -----BEGIN PRIVATE KEY----- on.",
+      "Give the whole PEM text, from its BEGIN to its END line.",
     );
   }
   if (/ENCRYPTED/.test(block)) {
