@@ -32,12 +32,13 @@ interface Done {
 
 /** What came of it; `states` are what it is before, meanwhile and after. */
 async function settled(
-  { plan, task, ...done }: Done,
+  { volid, storage, node, changed, plan, task }: Done,
   states: readonly [before: string, meanwhile: string, after: string],
   dryRun: boolean | undefined,
   context: ToolContext,
 ): Promise<Result> {
   const [before, meanwhile, after] = states;
+  const done = { volid, storage, node, changed };
   if (dryRun) return { ...done, status: before, changed: false, plan: planFields(plan) };
   if (!task) return { ...done, status: after };
   const report = await context.settle(task);

@@ -9,12 +9,10 @@ import { fresh, tags } from "./freshness.ts";
 import type { Storages } from "./storages.ts";
 import { records, text } from "./values.ts";
 import type { ChangeRequest, Question, Verbs } from "./verbs.ts";
+import type { Destination } from "./volumes.ts";
 
 /** A container template that was asked for by another name than its volid, on one storage of one node. */
-export interface Appliance {
-  readonly node: string;
-  readonly storage: string;
-  readonly volid: string;
+export interface Appliance extends Destination {
   readonly existed: boolean;
   /** `lets pve1 pull … as …` */
   readonly says: string;
@@ -58,7 +56,8 @@ export class Appliances {
     const filename = reference.replaceAll(/[^a-zA-Z0-9_.-]/g, "_");
     const { node, storage } = where;
     const volid = `${storage}:vztmpl/${filename}.tar`;
-    const existed = (await this.#files(where, call)).includes(volid);
+    const { files, shared } = await this.#files(where, call);
+    const existed = files.includes(volid);
     const says = `lets ${node} pull ${reference} as ${volid}`;
     const request: ChangeRequest = {
       method: "POST",
@@ -66,7 +65,7 @@ export class Appliances {
       // The whole reference in the name, so that images of two registries are never taken for each other; PVE appends .tar.
       params: { reference, filename },
     };
-    return { ...where, volid, existed, says, request };
+    return { ...where, volid, shared, existed, says, request };
   }
 
   /** How to bring it there; one that is on its way already is waited for. */
@@ -81,7 +80,7 @@ export class Appliances {
 
   async #template(name: string, where: Where, call: Call): Promise<Appliance> {
     const { node, storage } = where;
-    const files = await this.#files(where, call);
+    const { files, shared } = await this.#files(where, call);
     const start = `${storage}:vztmpl/${name}`;
     const present = files.filter((volid) => volid === start || volid.startsWith(`${start}_`));
     const [newest] = present.toSorted((a, b) => byVersion(b, a));
@@ -93,7 +92,7 @@ export class Appliances {
       path: path`/nodes/${node}/aplinfo`,
       params: { storage, template },
     };
-    return { ...where, volid, existed: newest !== undefined, says, request };
+    return { ...where, volid, shared, existed: newest !== undefined, says, request };
   }
 
   /** The file of the newest version that the node knows. */
@@ -114,9 +113,11 @@ export class Appliances {
     });
   }
 
-  async #files({ node, storage }: Where, call: Call): Promise<readonly string[]> {
+  async #files({ node, storage }: Where, call: Call) {
     const { volumes } = await this.#storages.content(storage, { node, live: true }, call);
-    return volumes.filter(({ content }) => content === "vztmpl").map(({ volid }) => volid);
+    const { shared } = await this.#storages.place(storage, node, call);
+    const templates = volumes.filter(({ content }) => content === "vztmpl");
+    return { files: templates.map(({ volid }) => volid), shared };
   }
 
   async #assertPulls(node: string, call: Call): Promise<void> {

@@ -1,7 +1,7 @@
 import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
 import { oneLine } from "../text.ts";
-import type { Appliance, Appliances } from "./appliances.ts";
+import type { Appliances } from "./appliances.ts";
 import type { Call } from "./call.ts";
 import type { Plan } from "./changes.ts";
 import {
@@ -18,6 +18,7 @@ import { lookAtStorage } from "./lost-answers.ts";
 import type { Place, Storages } from "./storages.ts";
 import type { Task } from "./task.ts";
 import type { Params } from "./verbs.ts";
+import type { Destination } from "./volumes.ts";
 
 export interface DownloadOrder {
   readonly storage: string;
@@ -32,10 +33,7 @@ export interface DownloadOrder {
 }
 
 /** A download that was planned or begun. */
-export interface Download {
-  readonly storage: string;
-  readonly node: string;
-  readonly volid: string;
+export interface Download extends Destination {
   /** The file was there already: then PVE compares its checksum and fetches nothing. */
   readonly existed: boolean;
   readonly plan: Plan;
@@ -72,11 +70,12 @@ export class Downloads {
     const source = readSource(order.url, order.content, order.filename);
     const checksum = readChecksum(order.checksum, order.algorithm);
     const { storage, content } = order;
-    const node = await this.#target(order, call);
+    const { node, shared } = await this.#target(order, call);
     const volid = `${storage}:${content}/${source.filename}`;
+    const at = { storage, node, volid, shared };
     const { volumes } = await this.#storages.content(storage, { node, live: true }, call);
     const existed = volumes.some((volume) => volume.volid === volid);
-    const against = this.#against(volid, node, {
+    const against = this.#against(at, {
       existed,
       comparable: checksum !== undefined && source.compression === undefined,
     });
@@ -87,15 +86,15 @@ export class Downloads {
       checksum: checksum?.value,
       "checksum-algorithm": checksum?.algorithm,
     };
-    const plan = planOf({ storage, node, volid, source, params, against, existed });
-    if (order.dryRun) return { storage, node, volid, existed, plan };
+    const plan = planOf({ ...at, source, params, against, existed });
+    if (order.dryRun) return { ...at, existed, plan };
     if (against[0]) throw against[0];
-    const task = await this.#begin(plan, { storage, node, volid, source, params }, after, call);
-    return { storage, node, volid, existed, plan, task: existed ? compared(task, volid) : task };
+    const task = await this.#begin(plan, { ...at, source, params }, after, call);
+    return { ...at, existed, plan, task: existed ? compared(task, volid) : task };
   }
 
   /** Where a file of any origin would go; throws as `download` does. */
-  where(order: Where, call: Call): Promise<string> {
+  where(order: Where, call: Call): Promise<Pick<Destination, "node" | "shared">> {
     return this.#target(order, call);
   }
 
@@ -108,20 +107,20 @@ export class Downloads {
         facts: { argument: order.checksum === undefined ? "filename" : "checksum" },
       });
     }
-    const node = await this.#target(order, call);
+    const { node } = await this.#target(order, call);
     const found = await this.#appliances.find(order.url, { node, storage: order.storage }, call);
-    const { storage, volid, existed, says, request } = found;
+    const { storage, volid, shared, existed, says, request } = found;
     const against = this.#underWay(found);
     const touches = [tags.storageContent(storage), tags.tasks];
     const plan: Plan = { says, against, touches, ...(existed ? {} : { request }) };
-    const done = { storage, node, volid, existed, plan };
+    const done = { storage, node, volid, shared, existed, plan };
     if (order.dryRun || existed) return done;
     if (against[0]) throw against[0];
     return { ...done, task: await this.#fetch(found, {}, call) };
   }
 
   /** The node that will do it: any that has a shared storage at hand, the only one with a local one, or the one that was named. */
-  async #target(order: Where, call: Call): Promise<string> {
+  async #target(order: Where, call: Call): Promise<Pick<Destination, "node" | "shared">> {
     const { storage, content, node } = order;
     const place = await this.#storages.place(storage, node, call);
     if (!place.content.includes(content)) throw await this.#wrongContent(place, content, call);
@@ -129,7 +128,7 @@ export class Downloads {
     if (!first) throw new TypeError("a place has a node");
     if (!place.shared && others.length > 0) throw severalNodes(storage, place.rows);
     await this.#storages.assertActive(storage, first.node, call);
-    return first.node;
+    return { node: first.node, shared: place.shared };
   }
 
   async #wrongContent(place: Place, content: string, call: Call): Promise<Problem> {
@@ -148,11 +147,11 @@ export class Downloads {
   }
 
   #against(
-    volid: string,
-    node: string,
+    at: Omit<Destination, "storage">,
     { existed, comparable }: { readonly existed: boolean; readonly comparable: boolean },
   ): readonly Problem[] {
-    const underWay = this.#underWay({ node, volid });
+    const { volid, node } = at;
+    const underWay = this.#underWay(at);
     if (underWay.length > 0) return underWay;
     if (!existed || comparable) return [];
     const next =
@@ -162,8 +161,9 @@ export class Downloads {
     return [new Problem("conflict", message, { next, facts })];
   }
 
-  #underWay({ volid, node }: Pick<Appliance, "volid" | "node">): readonly Problem[] {
-    const upid = this.#fetches.running({ volid, node });
+  #underWay(at: Omit<Destination, "storage">): readonly Problem[] {
+    const { volid, node } = at;
+    const upid = this.#fetches.running(at);
     if (upid === undefined) return [];
     const next =
       upid === ""
@@ -179,10 +179,10 @@ export class Downloads {
     after: Afterwards,
     call: Call,
   ): Promise<Task> {
-    const { storage, node, volid, source, params } = target;
+    const { node, source, params, ...at } = target;
     if (!request) throw new TypeError("a download is planned with its request");
     const whole = { ...request, params: { url: source.url, ...params } };
-    const errand = { storage, node, volid, request: whole };
+    const errand = { ...at, node, request: whole };
     try {
       return await this.#fetch(errand, after, call);
     } catch (error) {
@@ -206,10 +206,7 @@ function isNamed({ url, content }: DownloadOrder): boolean {
   return content === "vztmpl" && !/^https?:/i.test(url);
 }
 
-interface Target {
-  readonly storage: string;
-  readonly node: string;
-  readonly volid: string;
+interface Target extends Destination {
   readonly source: Source;
   readonly params: Params;
   readonly against: readonly Problem[];

@@ -4,6 +4,7 @@ import { tags } from "./freshness.ts";
 import { type FollowUp, succeeded, type Task, type TaskReport } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import type { ChangeRequest } from "./verbs.ts";
+import { type Destination, fileKey } from "./volumes.ts";
 
 /** What follows a fetch: `next` its good end, `otherwise` any other. */
 export interface Afterwards {
@@ -11,11 +12,8 @@ export interface Afterwards {
   readonly otherwise?: () => void;
 }
 
-/** A file on its way to a storage. */
-export interface Errand {
-  readonly node: string;
-  readonly storage: string;
-  readonly volid: string;
+/** A file on its way to a storage, and what fetches it. */
+export interface Errand extends Destination {
   readonly request: ChangeRequest;
 }
 
@@ -31,13 +29,13 @@ export class Fetches {
   }
 
   /** The UPID of the task of ours that fetches this; empty while it is being begun. */
-  running(errand: Pick<Errand, "node" | "volid">): string | undefined {
-    return this.#running.get(keyOf(errand))?.upid;
+  running(errand: Omit<Destination, "storage">): string | undefined {
+    return this.#running.get(fileKey(errand))?.upid;
   }
 
   /** Sends it once and follows it. */
   async begin(errand: Errand, after: Afterwards, call: Call): Promise<Task> {
-    const key = keyOf(errand);
+    const key = fileKey(errand);
     const over = () => void this.#running.delete(key);
     const plan = { touches: touchesOf(errand), follow: followOf(after, over) };
     const begun = this.#changes.send(errand.request, plan, call);
@@ -55,20 +53,16 @@ export class Fetches {
 
   /** Begins it, or follows the task of ours that fetches it already. */
   async share(errand: Errand, after: Afterwards, call: Call): Promise<Task> {
-    const running = this.#running.get(keyOf(errand));
+    const running = this.#running.get(fileKey(errand));
     if (!running) return this.begin(errand, after, call);
     const { upid } = await running.begun;
     return this.join(upid, errand, after);
   }
 
   /** Follows a fetch that is under way, be it ours or not. */
-  join(upid: string, errand: Omit<Errand, "request">, after: Afterwards): Task {
+  join(upid: string, errand: Destination, after: Afterwards): Task {
     return this.#tasks.follow(upid, { touches: touchesOf(errand), ...followOf(after) });
   }
-}
-
-function keyOf({ node, volid }: Pick<Errand, "node" | "volid">): string {
-  return `${node} ${volid}`;
 }
 
 function touchesOf({ storage }: Pick<Errand, "storage">): readonly string[] {

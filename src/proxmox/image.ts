@@ -120,14 +120,15 @@ export class Images {
   ): Promise<Fetch> {
     const { node, storage, url, checksum } = wish;
     const order = { storage, url, content: "import" as const, filename, checksum, node };
-    const { plan, volid } = await this.#downloads.download({ ...order, dryRun: true }, call);
+    const found = await this.#downloads.download({ ...order, dryRun: true }, call);
+    const { plan, volid, shared } = found;
     if (!plan.request) throw new TypeError("a download is planned with its request");
-    const running = upid ?? this.#fetches.running({ node, volid });
+    const running = upid ?? this.#fetches.running(found);
     return {
       says: plan.says,
       request: plan.request,
       begin: async (after, later) => {
-        const errand = { node, storage, volid };
+        const errand = { node, storage, volid, shared };
         if (running === undefined || running === "") return this.#begin(order, after, later);
         if (checksum === undefined) return this.#fetches.join(running, errand, after);
         // Whoever began it may have known no checksum: what has come is compared with ours.

@@ -23,7 +23,7 @@ import { digest, KnownUploads, type Sums } from "./upload-sums.ts";
 import { record } from "./values.ts";
 import type { ChangeRequest, Verbs } from "./verbs.ts";
 import { VolumeUse } from "./volume-use.ts";
-import type { Volume } from "./volumes.ts";
+import { type Destination, fileKey, type Volume } from "./volumes.ts";
 
 /** A file of this computer, read piece by piece; each `open` begins anew. */
 export interface UploadSource {
@@ -63,7 +63,7 @@ interface Parts {
   readonly lookup: Lookup;
   readonly storages: Storages;
   /** The node that a file would go through. */
-  readonly where: (order: UploadOrder, call: Call) => Promise<string>;
+  readonly where: (order: UploadOrder, call: Call) => Promise<Pick<Destination, "node" | "shared">>;
   readonly changes: Changes;
   readonly principal: string;
 }
@@ -83,7 +83,7 @@ export class Uploads {
   readonly #use: VolumeUse;
   readonly #known = new KnownUploads();
   readonly #lines = new Semaphore(atOnce);
-  /** `node volid` of what is being sent. */
+  /** Keys of what is being sent. */
   readonly #running = new Set<string>();
 
   constructor(parts: Parts) {
@@ -100,12 +100,12 @@ export class Uploads {
     const { storage, content, source } = order;
     const filename = uploadName(order.filename ?? source.name, content);
     const checksum = readChecksum(order.checksum, undefined);
-    const node = await this.#parts.where(order, call);
+    const { node, shared } = await this.#parts.where(order, call);
     await this.#assertAllowed(storage, call);
     const volid = `${storage}:${content}/${filename}`;
     const { volumes } = await this.#parts.storages.content(storage, { node, live: true }, call);
     const there = volumes.find((volume) => volume.volid === volid);
-    const at = { storage, node, volid, existed: there !== undefined };
+    const at = { storage, node, volid, shared, existed: there !== undefined };
     let sums: Promise<Sums> | undefined;
     const read = () => (sums ??= digest(source, checksum, call));
     const found = { ...at, there, siblings: volumes };
@@ -123,10 +123,10 @@ export class Uploads {
   }
 
   /** One upload of a name at a time: that of the other would overwrite it. */
-  async #alone<T>(at: Place, run: () => Promise<T>): Promise<T> {
+  async #alone<T>(at: Destination, run: () => Promise<T>): Promise<T> {
     const [twice] = this.#underWay(at);
     if (twice) throw twice;
-    const key = keyOf(at);
+    const key = fileKey(at);
     this.#running.add(key);
     try {
       return await run();
@@ -135,8 +135,8 @@ export class Uploads {
     }
   }
 
-  #underWay(at: Place): readonly Problem[] {
-    if (!this.#running.has(keyOf(at))) return [];
+  #underWay(at: Destination): readonly Problem[] {
+    if (!this.#running.has(fileKey(at))) return [];
     const { volid, node } = at;
     const next = "Wait until it is there: get_tasks shows its import.";
     const message = `${volid} is being uploaded already.`;
@@ -187,7 +187,7 @@ export class Uploads {
 
   async #send(
     { request, touches }: Plan,
-    at: Place,
+    at: Destination,
     { filename, source, sums }: Sent,
     call: Call,
   ): Promise<Task> {
@@ -209,7 +209,7 @@ export class Uploads {
   }
 
   /** What has come whole is known from then on, for as long as Proxmox lists it with that size and time. */
-  #learning({ storage, node, volid }: Place, { sha256 }: Sums): FollowUp {
+  #learning({ storage, node, volid }: Destination, { sha256 }: Sums): FollowUp {
     return async (report, call) => {
       const here = { node, live: true };
       const listed = await outcome(this.#parts.storages.content(storage, here, call));
@@ -220,22 +220,12 @@ export class Uploads {
   }
 }
 
-function keyOf({ node, volid }: Place): string {
-  return `${node} ${volid}`;
-}
-
-function leftAlone(at: Place) {
+function leftAlone(at: Destination) {
   const plan: Plan = { says: `finds ${at.volid} there already`, against: [], touches: [] };
   return { ...at, existed: true, changed: false, plan };
 }
 
-interface Place {
-  readonly storage: string;
-  readonly node: string;
-  readonly volid: string;
-}
-
-interface Found extends Place {
+interface Found extends Destination {
   readonly there: Volume | undefined;
   readonly siblings: readonly Volume[];
 }
@@ -254,7 +244,7 @@ interface Sent {
 }
 
 function planOf(
-  { storage, node, volid }: Place,
+  { storage, node, volid }: Destination,
   file: {
     readonly content: string;
     readonly against: readonly Problem[];

@@ -27,6 +27,20 @@ export interface Volume {
   readonly parent?: string;
 }
 
+/** A file on its way somewhere. */
+export interface Destination {
+  readonly storage: string;
+  readonly node: string;
+  readonly volid: string;
+  /** Whether every node of the storage has the same files. */
+  readonly shared: boolean;
+}
+
+/** Equal for the same file, through whichever node it comes. */
+export function fileKey({ node, volid, shared }: Omit<Destination, "storage">): string {
+  return shared ? volid : `${node} ${volid}`;
+}
+
 /** `local:iso/x.iso` → `local`; undefined where it is no volid. */
 export function storageOf(volid: string): string | undefined {
   return /^([a-z][a-z0-9\-_.]*[a-z0-9]):./i.exec(volid)?.[1];

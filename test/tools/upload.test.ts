@@ -265,16 +265,19 @@ describe("an upload that goes wrong", () => {
     expect(stored("", "nfs-shared:iso/big.iso")).toBeUndefined();
   });
 
-  test("is not begun twice for the same name", async () => {
-    const order = { ...iso, file: "big.iso" };
-    const first = server.call("upload_storage", order);
-    const second = server.call("upload_storage", order);
-    const kinds = (await Promise.all([first, second])).map(
-      ({ kind, data }) => kind || data["changed"],
-    );
-    expect(kinds.sort()).toEqual(["conflict", true].sort());
-    expect(server.simulator.log.changes()).toHaveLength(1);
-  });
+  test.each(["pve1", "pve2"])(
+    "is not begun twice for the same name, the second time through %s",
+    async (node) => {
+      const order = { ...iso, file: "big.iso" };
+      const first = server.call("upload_storage", { ...order, node: "pve1" });
+      const second = server.call("upload_storage", { ...order, node });
+      const kinds = (await Promise.all([first, second])).map(
+        ({ kind, data }) => kind || data["changed"],
+      );
+      expect(kinds.sort()).toEqual(["conflict", true].sort());
+      expect(server.simulator.log.changes()).toHaveLength(1);
+    },
+  );
 
   test("says that the file changed when it did", async () => {
     const { source } = filesBelow(folder);
