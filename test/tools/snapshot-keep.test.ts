@@ -50,6 +50,15 @@ describe("what keep removes", () => {
     expect(names()).toEqual(["auto-20250101-000000", data["snapshot"]]);
   });
 
+  test("is nothing of another series, however alike its names are", async () => {
+    const others = ["cron-20250101-000000", "AUTO-20250101-000000", "auto-20250101-000000-old"];
+    for (const name of [...others, "auto-20250102-000000"]) put(name, 2);
+    const { data, removals } = await keep(1);
+    expect(removals).toBe(1);
+    expect(data["removed"]).toEqual(["auto-20250102-000000"]);
+    expect(names()).toEqual([...others, data["snapshot"]]);
+  });
+
   test.each(["prepare", "delete"] as const)(
     "is nothing that is only half there (%s): it does not count, and is told of",
     async (snapstate) => {
