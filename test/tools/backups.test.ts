@@ -123,6 +123,32 @@ describe("list_backups", () => {
     expect((await list({ older_than: "soon" })).kind).toBe("invalid_input");
   });
 
+  test("a node that is not there is not_found, with those that are", async () => {
+    for (const more of [{}, { guest: "web-1" }]) {
+      const { kind, text, facts } = await list({ node: "pve9", ...more });
+      expect(kind).toBe("not_found");
+      expect(text).toContain("Nodes: pve1, pve2, pve3.");
+      expect(facts).toMatchObject({ argument: "node", nodes: ["pve1", "pve2", "pve3"] });
+    }
+  });
+
+  test("a guest that is not on the node is told where it is", async () => {
+    const { kind, text } = await list({ guest: "web-1", node: "pve2" });
+    expect(kind).toBe("invalid_input");
+    expect(text).toContain("VM 101 (web-1) is on pve1, not on pve2");
+    expect((await list({ guest: "web-1", node: "pve1" })).data["total"]).toBe(1);
+  });
+
+  test("a storage that holds no backups is invalid_input, with those that do", async () => {
+    for (const more of [{}, { guest: "web-1" }]) {
+      const { kind, text, facts } = await list({ storage: "local-lvm", ...more });
+      expect(kind).toBe("invalid_input");
+      expect(text).toContain("may not hold backups, but images, rootdir. Use local or nfs-shared.");
+      expect(facts).toMatchObject({ argument: "storage", storages: ["local", "nfs-shared"] });
+    }
+    expect(server.simulator.log.count({ path: /local-lvm/ })).toBe(0);
+  });
+
   test("who may not see backups is not told that there are none", async () => {
     const auditor = await lab({ tools, token: auditorToken });
     const { kind, text } = await auditor.call("list_backups");
