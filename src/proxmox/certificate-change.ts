@@ -4,6 +4,7 @@ import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
 import { oneLine } from "../text.ts";
 import type { Call } from "./call.ts";
+import { CertificateMemory, type Outcome } from "./certificate-memory.ts";
 import { type Certificate, type Certificates, readCertificate } from "./certificates.ts";
 import { tags } from "./freshness.ts";
 import { type Bundle, chainWords, readBundle } from "./pem.ts";
@@ -50,34 +51,26 @@ interface Plan extends Omit<CertificateChange, "changed" | "request"> {
   readonly outcome: Outcome;
 }
 
-/** What a node has after a change of ours. */
-interface Outcome {
-  /** Of chain and key; undefined: no custom file at all. */
-  readonly digest?: string;
-  readonly restarted: boolean;
-}
-
-/** How long nobody else is expected to have changed what we did: that is for calls that are repeated. */
-const rememberedMs = 60_000;
-
 /** Puts certificates on nodes and takes them away. PVE: POST, DELETE /nodes/{node}/certificates/custom */
 export class CertificateChanges {
   readonly #verbs: Verbs;
   readonly #certificates: Certificates;
   readonly #recognitions: Recognitions;
   readonly #mutex = new Mutex();
-  readonly #last = new Map<string, Outcome & { readonly at: number }>();
+  readonly #memory: CertificateMemory;
 
   constructor(verbs: Verbs, certificates: Certificates, recognitions: Recognitions) {
     this.#verbs = verbs;
     this.#certificates = certificates;
     this.#recognitions = recognitions;
+    this.#memory = new CertificateMemory(() => verbs.clock.now());
   }
 
   /**
    * Throws `invalid_input` for what would not work, `conflict` where a custom certificate is there and `force` is not given.
    * A file left over by a failed upload, which no list shows, is overwritten. A certificate that is there already is sent again
-   * unless it is known that its key fits and that it is shown: Proxmox takes any key, and restarts nothing unasked.
+   * unless it is known that its key fits and that it is shown, by what we did or by a look at the node: Proxmox takes any key, and
+   * restarts nothing unasked.
    */
   async create(name: string, upload: CertificateUpload, call: Call): Promise<CertificateChange> {
     const bundle = readBundle(upload.certificate, upload.key, this.#verbs.clock.now());
@@ -91,7 +84,7 @@ export class CertificateChanges {
 
   /**
    * Takes the custom certificate away, after which the node shows its own. Where no list shows one there may be a file that nobody
-   * can read, so it is sent all the same unless that was done a moment ago: Proxmox takes away what is not there as well.
+   * can read, so it is sent all the same unless we did that before: Proxmox takes away what is not there as well.
    */
   async delete(name: string, options: CertificateOptions, call: Call): Promise<CertificateChange> {
     const { node } = await this.#certificates.node(name, call);
@@ -156,9 +149,8 @@ export class CertificateChanges {
     const outcome = { restarted: restart };
     const common = { node, says, recognition, before, outcome, against: [] };
     const listed = before.some(({ use }) => use === "custom");
-    if (!listed && this.#isLast(node, outcome)) {
-      return { ...common, warnings: [], certificate: own };
-    }
+    const done = !listed && (await this.#isGone(own, node, outcome, before, call));
+    if (done) return { ...common, warnings: [taken(node)], certificate: own };
     const request: ChangeRequest = {
       method: "DELETE",
       path: path`/nodes/${node}/certificates/custom`,
@@ -166,13 +158,6 @@ export class CertificateChanges {
     };
     const said = [...(listed ? [] : [unseen(node)]), ...warnings(recognition, restart, node)];
     return { ...common, warnings: said, pin: recognition.pin, request, shown: request };
-  }
-
-  /** Whether our last change has brought that about a moment ago. */
-  #isLast(node: string, { digest, restarted }: Outcome): boolean {
-    const last = this.#last.get(node);
-    if (!last || this.#verbs.clock.now() - last.at >= rememberedMs) return false;
-    return last.digest === digest && (last.restarted || !restarted);
   }
 
   /** The certificate that is there, where nothing is left to do: by our last change, or as pveproxy shows this very chain. */
@@ -183,10 +168,26 @@ export class CertificateChanges {
     before: readonly Certificate[],
     call: Call,
   ): Promise<Certificate | undefined> {
-    if (this.#isLast(there.node, outcome)) return there;
+    const last = this.#memory.brought(there.node, outcome);
+    if (last === "justNow") return there;
     const shown = await this.#recognitions.shownBy(there.node, before, call);
-    const isShown = chain.every((one, at) => shown?.[at] === one.fingerprint256);
+    if (shown === undefined) return last && there;
+    const isShown = chain.every((one, at) => shown[at] === one.fingerprint256);
     return isShown ? { ...there, served: true } : undefined;
+  }
+
+  /** Whether our last change took the certificate away, and the node shows its own where that can be seen. */
+  async #isGone(
+    own: Certificate | undefined,
+    node: string,
+    outcome: Outcome,
+    before: readonly Certificate[],
+    call: Call,
+  ): Promise<boolean> {
+    const last = this.#memory.brought(node, outcome);
+    if (last !== "before") return last === "justNow";
+    const [shown] = (await this.#recognitions.shownBy(node, before, call)) ?? [];
+    return shown === undefined || shown === own?.fingerprint;
   }
 
   /** The new certificate is accepted before it can be met, and not any more when PVE has refused it. */
@@ -200,12 +201,12 @@ export class CertificateChanges {
     if (plan.against[0]) throw plan.against[0];
     if (!request) return { ...rest, changed: false };
     const takeBack = recognition.accept();
-    this.#last.delete(plan.node);
+    this.#memory.forget(plan.node);
     try {
       const certificate = await send();
       const stored = outcome.digest && certificate?.fingerprint;
       this.#certificates.changed(before, plan.node, { stored, restarted: outcome.restarted });
-      this.#last.set(plan.node, { ...outcome, at: this.#verbs.clock.now() });
+      this.#memory.keep(plan.node, outcome);
       return { ...rest, changed: true, certificate };
     } catch (error) {
       if (!isProblem(error, "outcome_unknown")) takeBack();
@@ -245,6 +246,10 @@ export class CertificateChanges {
 
 function unseen(node: string): string {
   return `No list shows a custom certificate of ${node}; a file that cannot be read, as a failed upload leaves it, goes as well.`;
+}
+
+function taken(node: string): string {
+  return `This server has taken it off ${node} before, and no list shows another. Should others have left a file there that can't be read since: create_certificate {force: true} replaces it.`;
 }
 
 /** Tells two uploads apart without keeping a key. */

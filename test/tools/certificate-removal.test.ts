@@ -50,7 +50,7 @@ describe("delete_certificate", () => {
     expect(filesOf("pve2").custom).toBeUndefined();
   });
 
-  test("is sent where it may not be done yet: without a restart, and a while after", async () => {
+  test("is sent again with a restart where it was done without", async () => {
     await start();
     await server.call("create_certificate", upload());
     const without = { node: "pve2", restart: false };
@@ -62,9 +62,22 @@ describe("delete_certificate", () => {
     const restarted = await server.call("delete_certificate", { node: "pve2" });
     expect(restarted.data).toMatchObject({ changed: true, certificate: { served: true } });
     expect(filesOf("pve2").restarts).toBe(2);
+  });
+
+  test("is not sent again, however late, where this server has done it: the way on is told", async () => {
+    await start();
+    await server.call("create_certificate", upload());
+    await server.call("delete_certificate", { node: "pve2" });
+    const mark = server.simulator.log.mark();
     await server.clock.advance(120_000);
+    const { data, text } = await server.call("delete_certificate", { node: "pve2" });
+    expect(data).toMatchObject({ changed: false, certificate: { use: "own" } });
+    expect(text).toContain("create_certificate {force: true} replaces it");
+    expect(sent(mark)).toEqual([]);
+    expect(filesOf("pve2").restarts).toBe(2);
     filesOf("pve2").custom = { cert: "garbage", key: "garbage" };
-    expect((await server.call("delete_certificate", without)).data["changed"]).toBe(true);
+    await server.call("create_certificate", { ...upload(), force: true });
+    await server.call("delete_certificate", { node: "pve2" });
     expect(filesOf("pve2").custom).toBeUndefined();
   });
 });
