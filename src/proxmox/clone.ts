@@ -197,7 +197,7 @@ export class Clones {
       ...(options.start ? ["starts it"] : []),
     ].join(" and ");
     const setsUp = setupRequest(guest, { tags: source.config.tags }, setup, this.#managedTag);
-    const touches = [tags.guest(guest), tags.tasks];
+    const touches = [tags.guest(guest), tags.tasks, tags.anyContent];
     return {
       says: `clones ${guestWords(source, from)} on ${source.node} to ${copy} on ${guest.node}, then ${taggingAndStart}`,
       against: [...lockedBy(source), ...against, ...unheard(source, options)],
