@@ -1,8 +1,8 @@
 import { path } from "../http/path.ts";
+import { discreet } from "../text.ts";
 import type { Call } from "./call.ts";
 import { fresh, tags } from "./freshness.ts";
 import { given } from "./inventory.ts";
-import { discreet } from "./task-text.ts";
 import { flag, number, record, records, text, type Wire } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
