@@ -1,3 +1,4 @@
+import { generate } from "selfsigned";
 import { seededRandom } from "../src/simulator/random.ts";
 import { type Lab, lab } from "./lab.ts";
 import type { Row } from "./report.ts";
@@ -8,16 +9,18 @@ const published = 10;
 const trusted = 10;
 /** An answer that nothing tells of is kept for this long, s. */
 const kept = 120;
+/** Certificates change by hand and without a trace; they are kept for this long, s. */
+const certificates = 30;
 
 interface Kind {
   readonly what: string;
   /** The longest that a stale answer may be given, s. */
   readonly max: number;
   /** The change and its opposite, by turns. */
-  readonly change: (server: Lab, there: boolean) => void;
+  readonly change: (server: Lab, there: boolean, phase: number) => void;
   /** What `read` answers when it tells the truth. */
   readonly truth: (there: boolean) => unknown;
-  readonly read: (server: Lab) => Promise<unknown>;
+  readonly read: (server: Lab, phase: number) => Promise<unknown>;
   /** It takes minutes to show, so fewer phases have to do. */
   readonly slow?: true;
 }
@@ -32,6 +35,11 @@ const container = async (server: Lab) => {
   const { data } = await server.call("get_container", { container: 200 });
   return Reflect.get(Object(data["config"]), "cores");
 };
+
+const pems = await Promise.all(
+  ["one", "two"].map(async (name) => (await generate([{ name: "commonName", value: name }])).cert),
+);
+const iso = (phase: number) => `disc-${phase}.iso`;
 
 const kinds: readonly Kind[] = [
   {
@@ -75,6 +83,40 @@ const kinds: readonly Kind[] = [
     read: field(["status"]),
   },
   {
+    what: "a VM stopped or started by a task",
+    max: trusted + published + 5,
+    change: ({ simulator: { outside } }, there) => {
+      if (there) outside.stop(101);
+      else outside.start(101);
+    },
+    truth: (there) => (there ? "stopped" : "running"),
+    read: field(["status"]),
+  },
+  {
+    what: "a file uploaded to a storage",
+    max: trusted + published,
+    change: ({ simulator }, _there, phase) =>
+      void simulator.outside.upload("nfs-shared", "pve1", iso(phase)),
+    truth: () => true,
+    read: async (server, phase) => {
+      const { data } = await server.call("list_storage", { storage: "nfs-shared", limit: 500 });
+      const volumes = data["volumes"] as readonly { readonly volid: string }[];
+      return volumes.some(({ volid }) => volid.endsWith(iso(phase)));
+    },
+  },
+  {
+    what: "a certificate replaced, of which nothing tells",
+    max: certificates,
+    change: ({ simulator }, there) =>
+      void simulator.outside.replaceCertificate("pve1", pems[there ? 1 : 0] ?? ""),
+    truth: (there) => (there ? "two" : "one"),
+    read: async (server) => {
+      const { data } = await server.call("list_certificates", { node: "pve1" });
+      const shown = data["certificates"] as readonly { readonly subject: string }[];
+      return shown.map(({ subject }) => /CN=(one|two)/.exec(subject)?.[1]).find(Boolean);
+    },
+  },
+  {
     what: "a VM destroyed, one created in its place",
     max: trusted + published,
     change: ({ simulator: { outside } }, there) => {
@@ -114,14 +156,14 @@ async function delays(kind: Kind, phases: number): Promise<readonly number[]> {
   const random = seededRandom();
   const waits: number[] = [];
   for (let phase = 0; phase < phases; phase++) {
-    await kind.read(server);
+    await kind.read(server, phase);
     await server.clock.advance(random() * 10_000);
     const there = phase % 2 === 0;
-    kind.change(server, there);
+    kind.change(server, there, phase);
     const began = server.clock.now();
     let lied = began;
     while (server.clock.now() - began <= (kind.max + 30) * 1_000) {
-      const answer = await kind.read(server);
+      const answer = await kind.read(server, phase);
       if (answer === kind.truth(there)) break;
       lied = server.clock.now();
       await server.clock.advance(stepMs);

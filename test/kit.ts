@@ -2,6 +2,7 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { InMemoryTransport } from "@modelcontextprotocol/sdk/inMemory.js";
 import type { Progress } from "@modelcontextprotocol/sdk/types.js";
 import { assemble } from "../src/assembly.ts";
+import { readConfig } from "../src/config.ts";
 import { openConnection } from "../src/connections.ts";
 import type { Files } from "../src/files.ts";
 import { apiToken } from "../src/http/auth.ts";
@@ -9,9 +10,11 @@ import { ticketLogin } from "../src/http/ticket.ts";
 import type { Transport } from "../src/http/transport.ts";
 import { createLog } from "../src/log.ts";
 import { createSdkServer } from "../src/mcp/sdk-v1.ts";
+import { type Ages, defaultAges } from "../src/proxmox/freshness.ts";
 import { VirtualClock } from "../src/simulator/clock.ts";
 import { adminToken } from "../src/simulator/demo-credentials.ts";
 import { Simulator, type SimulatorOptions } from "../src/simulator/simulator.ts";
+import type { Guest, World } from "../src/simulator/world.ts";
 import type { Tool } from "../src/tool.ts";
 import { toolsets } from "../tools/index.ts";
 import { instructions } from "../tools/instructions.ts";
@@ -26,6 +29,8 @@ export interface LabOptions extends Partial<Omit<SimulatorOptions, "clock">> {
   readonly files?: Files;
   /** Bound of the cache in bytes. */
   readonly cacheBytes?: number;
+  /** What `--ages` was given. */
+  readonly ages?: string;
   readonly tools?: readonly Tool[];
   /** Whether the first client's arrival costs a request; not so unless asked, as figures are counted here. */
   readonly warmUp?: boolean;
@@ -66,6 +71,7 @@ export async function lab(options: LabOptions = {}) {
     wire,
     wrongOnPurpose,
     cacheBytes,
+    ages,
     ...world
   } = options;
   const clock = new VirtualClock();
@@ -87,6 +93,7 @@ export async function lab(options: LabOptions = {}) {
     clock,
     random: () => 0.5,
     ...(cacheBytes !== undefined && { cacheBytes }),
+    ...(ages !== undefined && { ages: agesOf(ages) }),
   });
   const server = assemble({
     proxmox,
@@ -134,6 +141,12 @@ export async function lab(options: LabOptions = {}) {
   return { clock, simulator, proxmox, server, client, logged, begin, call, cost, close };
 }
 
+/** As the executable reads it. */
+function agesOf(raw: string): Ages {
+  const { ages } = readConfig({ env: {}, argv: ["--demo", "--ages", raw], readFile: () => "" });
+  return ages ?? defaultAges;
+}
+
 export type Lab = Awaited<ReturnType<typeof lab>>;
 
 function readAnswer(result: Awaited<ReturnType<Client["callTool"]>>): Answer {
@@ -148,4 +161,22 @@ function readAnswer(result: Awaited<ReturnType<Client["callTool"]>>): Answer {
     facts: error.facts ?? {},
     meta,
   };
+}
+
+/** The simulated guest itself, to look at what a call has made of it. */
+export function guestOf({ guests }: World, vmid: number): Guest {
+  const found = guests.get(vmid);
+  if (!found) throw new Error(`no guest ${vmid}`);
+  return found;
+}
+
+/** A disk image that a VM can be made of, as a finished download leaves it. */
+export function addImage({ simulator }: Lab, node: string, volid: string): void {
+  const file = {
+    content: "import",
+    format: "qcow2",
+    sizeBytes: 400 * 1024 ** 2,
+    ctime: 0,
+  } as const;
+  simulator.world.volumes.set(`${node}/${volid}`, { ...file, volid, node });
 }

@@ -38,6 +38,7 @@ export const cloneVm = defineTool({
     count: create.count.describe("name counts up"),
     cores: create.cores,
     memory: create.memory.describe("MiB"),
+    pci: create.lines.optional().describe("mappings, for each"),
     user: create.short.optional().describe("cloud-init"),
     password: create.password,
     password_file: create.passwordFile,

@@ -3,7 +3,8 @@ import { Problem } from "../problem.ts";
 import { start } from "./blueprint.ts";
 import { conflict } from "./changes.ts";
 import { type CloudInit, cloudInitParams, isWanted } from "./cloud-init.ts";
-import { isCloudInit } from "./guest-config.ts";
+import { freeDevices, readMappings } from "./create-devices.ts";
+import { type GuestConfig, isCloudInit } from "./guest-config.ts";
 import type { Identified } from "./identity.ts";
 import type { Rest } from "./newcomers.ts";
 import type { GuestId } from "./values.ts";
@@ -13,10 +14,14 @@ import type { ChangeRequest, Params } from "./verbs.ts";
 export interface Settings extends CloudInit {
   readonly cores?: number | undefined;
   readonly memory?: number | undefined;
+  /** Names of mapped devices, beside those that it inherits. */
+  readonly pci?: readonly string[] | undefined;
 }
 
 export interface Setup {
   readonly params: Params;
+  /** Names of mapped devices; where they go depends on what the clone has. */
+  readonly pci: readonly string[];
   readonly secrets: Readonly<Record<string, string>>;
   /** Whether anything is wished for at all. */
   readonly wanted: boolean;
@@ -26,8 +31,9 @@ export interface Setup {
 export function setupOf(wish: Settings): Setup {
   const { params, secrets } = cloudInitParams(wish);
   const { cores, memory } = wish;
-  const wanted = isWanted(wish) || cores !== undefined || memory !== undefined;
-  return { params: { cores, memory, ...params }, secrets, wanted };
+  const pci = readMappings(wish.pci ?? []);
+  const own = cores !== undefined || memory !== undefined || pci.length > 0;
+  return { params: { cores, memory, ...params }, pci, secrets, wanted: isWanted(wish) || own };
 }
 
 /** What a clone has only when it is set up. */
@@ -38,6 +44,7 @@ export function restOf(wish: Settings & { readonly start?: boolean | undefined }
       "its tag",
       ...(cores === undefined ? [] : ["its cores"]),
       ...(memory === undefined ? [] : ["its memory"]),
+      ...(wish.pci?.length ? ["its PCI devices"] : []),
       ...(isWanted(wish) ? ["what cloud-init is to tell it"] : []),
       ...(wish.start ? [start.lacks] : []),
     ],
@@ -70,8 +77,8 @@ export function unheard(source: Identified, wish: Settings): readonly Problem[] 
 /** Tags the new guest as ours and sets it up; undefined where it is so already. */
 export function setupRequest(
   guest: GuestId & { readonly node: string },
-  config: { readonly tags: readonly string[]; readonly digest?: string },
-  { params, secrets, wanted }: Setup,
+  config: Pick<GuestConfig, "tags" | "digest" | "raw">,
+  { params, pci, secrets, wanted }: Setup,
   managedTag: string,
 ): ChangeRequest | undefined {
   const tagged = config.tags.includes(managedTag);
@@ -82,6 +89,7 @@ export function setupRequest(
     params: {
       ...(!tagged && { tags: [...config.tags, managedTag].join(";") }),
       ...params,
+      ...freeDevices(pci, config.raw),
       ...secrets,
       digest: config.digest,
     },

@@ -196,7 +196,8 @@ export class Clones {
       ...(setup.wanted ? ["sets it up"] : []),
       ...(options.start ? ["starts it"] : []),
     ].join(" and ");
-    const setsUp = setupRequest(guest, { tags: source.config.tags }, setup, this.#managedTag);
+    const { tags: own, raw } = source.config;
+    const setsUp = setupRequest(guest, { tags: own, raw }, setup, this.#managedTag);
     const touches = [tags.guest(guest), tags.tasks, tags.anyContent];
     return {
       says: `clones ${guestWords(source, from)} on ${source.node} to ${copy} on ${guest.node}, then ${taggingAndStart}`,

@@ -90,7 +90,7 @@ export class Cluster {
   async reach(call: Call): Promise<void> {
     await this.#verbs.live(call, {
       path: path`/access/domains`,
-      freshness: { trustedMs: 0, keptMs: 0, tags: [] },
+      freshness: fresh("never"),
       parse: () => true,
     });
   }

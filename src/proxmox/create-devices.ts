@@ -182,17 +182,30 @@ export function numbered(
   return Object.fromEntries(items.map((item, index) => [`${key}${index}`, value(item, index)]));
 }
 
-/** Of the machine q35 only: there a device gets a lane of its own. */
-export function mappedDevices(names: readonly string[], machine: string | undefined): Params {
-  const lane = /^(?:pc-)?q35/.test(machine ?? "") ? ",pcie=1" : "";
-  return numbered("hostpci", names, (name, index) => {
-    if (/^[a-z][a-z0-9_-]+$/i.test(name)) return `mapping=${name}${lane}`;
-    throw invalid(
-      `pci[${index}]`,
-      `"${name.slice(0, 60)}" is no name of a mapping`,
-      "Devices go by their mapping of the cluster (Datacenter, Resource Mappings); raw addresses are for root@pam only.",
-    );
+/** Names of mapped devices. Throws `invalid_input` for what is none. */
+export function readMappings(names: readonly string[]): readonly string[] {
+  const wrong = names.findIndex((name) => !/^[a-z][a-z0-9_-]+$/i.test(name));
+  if (wrong < 0) return names;
+  throw invalid(
+    `pci[${wrong}]`,
+    `"${names[wrong]?.slice(0, 60)}" is no name of a mapping`,
+    "Devices go by their mapping of the cluster (Datacenter, Resource Mappings); raw addresses are for root@pam only.",
+  );
+}
+
+/** Mapped devices, at the places that `config` leaves free. With the machine q35, and only there, a device gets a lane of its own. */
+export function freeDevices(
+  names: readonly string[],
+  config: Readonly<Record<string, string | undefined>>,
+): Params {
+  const lane = /^(?:pc-)?q35/.test(config["machine"] ?? "") ? ",pcie=1" : "";
+  const used = new Set(Object.keys(config));
+  const devices = names.map((name) => {
+    const key = freeKey("hostpci", used);
+    used.add(key);
+    return [key, `mapping=${name}${lane}`];
   });
+  return Object.fromEntries(devices);
 }
 
 function invalid(argument: string, what: string, next: string): Problem {

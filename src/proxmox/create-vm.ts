@@ -4,9 +4,10 @@ import type { Call } from "./call.ts";
 import { type CloudInit, cloudInitParams, isWanted } from "./cloud-init.ts";
 import {
   type DiskWish,
+  freeDevices,
   freeIde,
-  mappedDevices,
   readDisks,
+  readMappings,
   roomNeeded,
   vmNics,
 } from "./create-devices.ts";
@@ -90,7 +91,7 @@ export class VmCreations {
       ...hardware(order, memory),
       ...drives(order, disks, cd),
       ...nics,
-      ...mappedDevices(order.pci ?? [], order.machine),
+      ...freeDevices(readMappings(order.pci ?? []), { machine: order.machine, ...options }),
       ...cloudInit,
       boot: bootOrder(order, disks, cd),
       pool,

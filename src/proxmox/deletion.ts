@@ -101,9 +101,10 @@ export class Deletion {
       },
       follow: {
         onEnd: (report) => {
-          const unclear = this.#isShownSince(guest.vmid, plannedAt);
-          if (succeeded(report)) this.#lookup.buried(id);
-          return succeeded(report) && !unclear ? [] : [tags.inventory];
+          if (!succeeded(report)) return [tags.inventory];
+          const shownSince = this.#isShownSince(guest.vmid, plannedAt);
+          this.#lookup.buried(id, shownSince);
+          return shownSince ? [tags.inventory] : [];
         },
       },
     };

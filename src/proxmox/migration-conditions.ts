@@ -1,6 +1,7 @@
 import { path } from "../http/path.ts";
 import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
+import { fresh } from "./freshness.ts";
 import { isCloudInit } from "./guest-config.ts";
 import type { Identified } from "./identity.ts";
 import { flag, record, records, text, type Wire } from "./values.ts";
@@ -48,7 +49,7 @@ export async function conditionsOf(
 function question({ node, type, vmid }: Identified): Question<Conditions> {
   return {
     path: path`/nodes/${node}/${type}/${vmid}/migrate`,
-    freshness: { trustedMs: 0, keptMs: 0, tags: [] },
+    freshness: fresh("never"),
     parse: readConditions,
   };
 }

@@ -44,11 +44,11 @@ export class Overlay {
     if (patch && (after?.type !== before.type || elsewhere)) this.#drop(before);
   }
 
-  /** We have destroyed it: rows from before that are not believed. */
-  bury(id: GuestId): void {
+  /** We have destroyed it; `hides`: rows from before that are not believed. */
+  bury(id: GuestId, hides: boolean): void {
     this.#drop(id);
     this.#expected.delete(id.vmid);
-    this.#gone.set(key(id), this.#now());
+    if (hides) this.#gone.set(key(id), this.#now());
   }
 
   /** PVE has accepted the creation of this guest: it is there, though no row shows it. */

@@ -89,11 +89,15 @@ class Model extends Host {
     const node = { id: "node/pve1", type: "node", node: "pve1", status: "online" };
     if (this.now.name === undefined) return [node];
     const round = Math.floor(this.clock.now() / roundMs) * roundMs;
-    // Nobody takes a dead guest's figures away: whoever has its vmid carries them until the next round.
-    const { name, status } =
-      this.states.findLast((state) => state.at <= round && state.name !== undefined) ?? this.now;
-    const figures = name === undefined ? { status: "unknown" } : { name, status };
+    const [state] = this.figuresAt(this.states[this.indexAt(round)]);
+    const figures = state ? { name: state.name, status: state.status } : { status: "unknown" };
     return [node, { id: "qemu/101", type: "qemu", vmid: 101, node: "pve1", ...figures }];
+  }
+
+  /** Nobody takes a dead guest's figures away: whoever has its vmid carries them until the next round. None from before `first`. */
+  figuresAt(state: State | undefined, first = 0): readonly State[] {
+    const known = this.states.slice(first, state ? this.states.indexOf(state) + 1 : undefined);
+    return known.filter(({ name }) => name !== undefined).slice(-1);
   }
 }
 
@@ -147,7 +151,8 @@ async function look(world: World, how: Look): Promise<void> {
   );
   expect(there, `${seen ? "a guest that is gone" : "no guest where one is"}`).toBe(true);
   if (!seen) return;
-  const states = since((settling ? settlingMs : laggingMs) + 1).filter(({ name }) => name);
+  const lag = since((settling ? settlingMs : laggingMs) + 1);
+  const states = [...model.figuresAt(lag[0], world.floor), ...lag].filter(({ name }) => name);
   if (seen.status !== "unknown") expect(states.map(({ status }) => status)).toContain(seen.status);
   if (seen.name !== undefined) expect(states.map(({ name }) => name)).toContain(seen.name);
   if (dyingBefore > 0 && world.dying > 0) expect(seen.lock).toBe("destroyed");

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
+import { guestOf } from "../kit.ts";
 import {
-  guest,
   lockedBefore,
   lockedMeanwhile,
   type Matrix,
@@ -42,7 +42,7 @@ export const backups: Matrix = {
       after: (seen) => {
         const restored = named(seen.world, "web-1-restored");
         expect(restored).toMatchObject({ run: { status: "stopped" } });
-        expect(restored?.config["net0"]).not.toBe(guest(seen.world, 101).config["net0"]);
+        expect(restored?.config["net0"]).not.toBe(guestOf(seen.world, 101).config["net0"]);
         expect(newVolumes(seen)).toHaveLength(1);
         same(101)(seen);
       },

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { Simulator } from "../../src/simulator/simulator.ts";
+import { guestOf } from "../kit.ts";
 import {
-  guest,
   lockedBefore,
   type Matrix,
   named,
@@ -33,7 +33,7 @@ function none(source: number): (seen: Seen) => void {
   return (seen) => {
     nothingNew(seen);
     same(source)(seen);
-    expect(guest(seen.world, source).config["lock"]).toBeUndefined();
+    expect(guestOf(seen.world, source).config["lock"]).toBeUndefined();
   };
 }
 

@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import type { Simulator } from "../../src/simulator/simulator.ts";
-import { guest, type Matrix, named, newVolumes, nothingNew, type Seen } from "./scene.ts";
+import { guestOf } from "../kit.ts";
+import { type Matrix, named, newVolumes, nothingNew, type Seen } from "./scene.ts";
 
 const iso = "local:iso/debian-13.2.0-amd64-netinst.iso";
 const archive = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst";
@@ -20,8 +21,8 @@ function made(seen: Seen): void {
   const { world, before } = seen;
   expect(world.guests.size).toBe(before.guests.size + 1);
   const vmid = named(world, "new-1")?.vmid ?? 0;
-  expect(guest(world, vmid)).toMatchObject({ run: { status: "stopped" } });
-  expect(guest(world, vmid).config["lock"]).toBeUndefined();
+  expect(guestOf(world, vmid)).toMatchObject({ run: { status: "stopped" } });
+  expect(guestOf(world, vmid).config["lock"]).toBeUndefined();
   expect(newVolumes(seen).some((key) => key.includes(`-${vmid}-disk-0`))).toBe(true);
 }
 
@@ -66,7 +67,7 @@ export const creations: Matrix = {
         await server.clock.advance(3_600_000);
         const { world, outside } = server.simulator;
         const { vmid = 0 } = named(world, "new-1") ?? {};
-        delete guest(world, vmid).config["template"];
+        delete guestOf(world, vmid).config["template"];
         outside.lock(vmid, "backup");
       },
     },

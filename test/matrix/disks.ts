@@ -1,5 +1,6 @@
 import { expect } from "vitest";
-import { guest, lockedBefore, lockedMeanwhile, type Matrix, same, storage } from "./scene.ts";
+import { guestOf } from "../kit.ts";
+import { lockedBefore, lockedMeanwhile, type Matrix, same, storage } from "./scene.ts";
 
 const config = "VM.Config.Disk";
 const grown = { guest: "web-1", disk: "scsi0", size: "32G" };
@@ -13,7 +14,7 @@ export const disks: Matrix = {
     success: {
       args: grown,
       after: ({ world }) => {
-        expect(guest(world, 101).config["scsi0"]).toContain("size=32G");
+        expect(guestOf(world, 101).config["scsi0"]).toContain("size=32G");
         expect(world.volumes.get("pve1/local-lvm:vm-101-disk-0")?.sizeBytes).toBe(32 * 1024 ** 3);
       },
     },
@@ -24,7 +25,7 @@ export const disks: Matrix = {
       args: { ...grown, guest: "staging-web-1" },
       given: ({ simulator }) => {
         const none = { name: "a", snaptime: 0, description: "", config: {} };
-        guest(simulator.world, 301).snapshots.push(none);
+        guestOf(simulator.world, 301).snapshots.push(none);
       },
       after: same(301),
     },
@@ -33,7 +34,7 @@ export const disks: Matrix = {
     success: {
       args: { ...moved, delete_source: true },
       after: ({ world }) => {
-        expect(guest(world, 101).config["scsi0"]).toMatch(/^nfs-shared:101\/vm-101-disk-0/);
+        expect(guestOf(world, 101).config["scsi0"]).toMatch(/^nfs-shared:101\/vm-101-disk-0/);
         expect(world.volumes.has("pve1/local-lvm:vm-101-disk-0")).toBe(false);
       },
     },
@@ -52,7 +53,7 @@ export const disks: Matrix = {
     success: {
       args: added,
       after: ({ world }) => {
-        expect(guest(world, 101).config["scsi1"]).toContain("local-lvm:vm-101-disk-1");
+        expect(guestOf(world, 101).config["scsi1"]).toContain("local-lvm:vm-101-disk-1");
         expect(world.volumes.has("pve1/local-lvm:vm-101-disk-1")).toBe(true);
       },
     },
@@ -62,11 +63,11 @@ export const disks: Matrix = {
     task_failed: {
       args: added,
       given: ({ simulator }) => {
-        guest(simulator.world, 101).traits.hotplugFails = { scsi1: "no room" };
+        guestOf(simulator.world, 101).traits.hotplugFails = { scsi1: "no room" };
       },
       after: ({ answer, world }) => {
         expect(answer.facts).toMatchObject({ applied: [], pending: ["scsi1"] });
-        expect(guest(world, 101).config["scsi1"]).toBeUndefined();
+        expect(guestOf(world, 101).config["scsi1"]).toBeUndefined();
       },
     },
   },
@@ -74,8 +75,8 @@ export const disks: Matrix = {
     success: {
       args: taken,
       after: ({ world }) => {
-        expect(guest(world, 212).config["scsi0"]).toBeUndefined();
-        expect(guest(world, 212).config["unused0"]).toBe("local-lvm:vm-212-disk-0");
+        expect(guestOf(world, 212).config["scsi0"]).toBeUndefined();
+        expect(guestOf(world, 212).config["unused0"]).toBe("local-lvm:vm-212-disk-0");
         expect(world.volumes.has("pve3/local-lvm:vm-212-disk-0")).toBe(true);
       },
     },
@@ -92,7 +93,7 @@ export const disks: Matrix = {
     success: {
       args: template,
       after: ({ world }) => {
-        expect(guest(world, 212).config).toMatchObject({ template: "1" });
+        expect(guestOf(world, 212).config).toMatchObject({ template: "1" });
         expect(world.volumes.has("pve3/local-lvm:base-212-disk-0")).toBe(true);
       },
     },
@@ -104,7 +105,7 @@ export const disks: Matrix = {
       meanwhile: lockedMeanwhile(212),
       after: (seen) => {
         same(212)(seen);
-        expect(guest(seen.world, 212).config["template"]).toBeUndefined();
+        expect(guestOf(seen.world, 212).config["template"]).toBeUndefined();
       },
     },
   },

@@ -1,5 +1,6 @@
 import { expect } from "vitest";
-import { guest, lockedBefore, lockedMeanwhile, type Matrix, same } from "./scene.ts";
+import { guestOf } from "../kit.ts";
+import { lockedBefore, lockedMeanwhile, type Matrix, same } from "./scene.ts";
 
 const missing = { args: { guest: "web-99" } };
 
@@ -8,7 +9,7 @@ export const guests: Matrix = {
   start_guest: {
     success: {
       args: { guest: "staging-web-2" },
-      after: ({ world }) => expect(guest(world, 302).run.status).toBe("running"),
+      after: ({ world }) => expect(guestOf(world, 302).run.status).toBe("running"),
     },
     not_found: missing,
     forbidden: {
@@ -29,7 +30,7 @@ export const guests: Matrix = {
   stop_guest: {
     success: {
       args: { guest: "web-1" },
-      after: ({ world }) => expect(guest(world, 101).run.status).toBe("stopped"),
+      after: ({ world }) => expect(guestOf(world, 101).run.status).toBe("stopped"),
     },
     not_found: missing,
     forbidden: {
@@ -44,8 +45,8 @@ export const guests: Matrix = {
     success: {
       args: { guest: "web-1", wait_s: 120 },
       after: ({ world, before }) => {
-        expect(guest(world, 101).run.status).toBe("running");
-        expect(guest(world, 101).run.since).toBeGreaterThan(guest(before, 101).run.since);
+        expect(guestOf(world, 101).run.status).toBe("running");
+        expect(guestOf(world, 101).run.since).toBeGreaterThan(guestOf(before, 101).run.since);
       },
     },
     not_found: missing,
@@ -60,7 +61,7 @@ export const guests: Matrix = {
   update_guest: {
     success: {
       args: { guest: "web-1", set: { cores: 4, onboot: 1 } },
-      after: ({ world }) => expect(guest(world, 101).config).toMatchObject({ onboot: "1" }),
+      after: ({ world }) => expect(guestOf(world, 101).config).toMatchObject({ onboot: "1" }),
     },
     not_found: { args: { guest: "web-99", set: { cores: 4 } } },
     forbidden: {
@@ -72,12 +73,12 @@ export const guests: Matrix = {
     task_failed: {
       args: { guest: "web-1", set: { net1: "bridge=vmbr1", onboot: 1 } },
       given: ({ simulator }) => {
-        guest(simulator.world, 101).traits.hotplugFails = { net1: "bus full" };
+        guestOf(simulator.world, 101).traits.hotplugFails = { net1: "bus full" };
       },
       after: ({ answer, world }) => {
         expect(answer.facts).toMatchObject({ failed: { net1: "bus full" }, applied: ["onboot"] });
-        expect(guest(world, 101).config["net1"]).toBeUndefined();
-        expect(guest(world, 101).pending["net1"]).toContain("vmbr1");
+        expect(guestOf(world, 101).config["net1"]).toBeUndefined();
+        expect(guestOf(world, 101).pending["net1"]).toContain("vmbr1");
       },
     },
   },
@@ -106,7 +107,7 @@ export const guests: Matrix = {
     success: {
       args: { guest: "web-1", target: "pve2", wait_s: 600 },
       after: ({ world }) => {
-        expect(guest(world, 101)).toMatchObject({ node: "pve2", run: { status: "running" } });
+        expect(guestOf(world, 101)).toMatchObject({ node: "pve2", run: { status: "running" } });
         expect(world.volumes.has("pve2/local-lvm:vm-101-disk-0")).toBe(true);
         expect(world.volumes.has("pve1/local-lvm:vm-101-disk-0")).toBe(false);
       },

@@ -10,7 +10,7 @@ import type { Simulator } from "../../src/simulator/simulator.ts";
 import type { Guest, Storage, World } from "../../src/simulator/world.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { toolsets } from "../../tools/index.ts";
-import { type Answer, type Lab, lab } from "../kit.ts";
+import { type Answer, guestOf, type Lab, lab } from "../kit.ts";
 
 export const outcomes = ["success", "not_found", "forbidden", "locked", "task_failed"] as const;
 export type Outcome = (typeof outcomes)[number];
@@ -136,12 +136,6 @@ function meddling(simulator: Simulator, accepted: () => void): Transport {
   };
 }
 
-export function guest(world: World, vmid: number): Guest {
-  const found = world.guests.get(vmid);
-  if (!found) throw new Error(`no guest ${vmid}`);
-  return found;
-}
-
 export function storage(world: World, id: string): Storage {
   const found = world.storages.get(id);
   if (!found) throw new Error(`no storage ${id}`);
@@ -163,9 +157,9 @@ export function newVolumes({ world, before }: Seen): string[] {
 /** A check that this guest, its disks and its state are what they were; only somebody else's lock may be there. */
 export function same(vmid: number): (seen: Seen) => void {
   return ({ world, before }) => {
-    const { lock = "backup", ...config } = guest(world, vmid).config;
+    const { lock = "backup", ...config } = guestOf(world, vmid).config;
     expect(lock).toBe("backup");
-    expect({ ...guest(world, vmid), config }).toEqual(guest(before, vmid));
+    expect({ ...guestOf(world, vmid), config }).toEqual(guestOf(before, vmid));
     const disks = ({ volumes }: World) =>
       [...volumes].filter(([, { vmid: owner, content }]) => owner === vmid && content !== "backup");
     expect(disks(world)).toEqual(disks(before));

@@ -1,5 +1,6 @@
 import { expect } from "vitest";
-import { guest, lockedBefore, lockedMeanwhile, type Matrix, same } from "./scene.ts";
+import { guestOf } from "../kit.ts";
+import { lockedBefore, lockedMeanwhile, type Matrix, same } from "./scene.ts";
 
 const made = { guest: "web-1", name: "one" };
 const there = { guest: "wiki", name: "before-upgrade", confirm: "wiki" };
@@ -10,9 +11,9 @@ export const snapshots: Matrix = {
     success: {
       args: made,
       after: ({ world }) => {
-        expect(guest(world, 101).snapshots).toMatchObject([{ name: "one" }]);
-        expect(guest(world, 101).config).toMatchObject({ parent: "one" });
-        expect(guest(world, 101).config["lock"]).toBeUndefined();
+        expect(guestOf(world, 101).snapshots).toMatchObject([{ name: "one" }]);
+        expect(guestOf(world, 101).config).toMatchObject({ parent: "one" });
+        expect(guestOf(world, 101).config["lock"]).toBeUndefined();
       },
     },
     not_found: { args: { ...made, guest: "web-99" } },
@@ -25,9 +26,9 @@ export const snapshots: Matrix = {
       args: there,
       given: ({ simulator }) => simulator.outside.setConfig(151, { cores: "7" }),
       after: ({ world, before }) => {
-        expect(guest(world, 151).run.status).toBe("stopped");
-        expect(guest(world, 151).config["cores"]).toBe("2");
-        expect(guest(world, 151).snapshots).toEqual(guest(before, 151).snapshots);
+        expect(guestOf(world, 151).run.status).toBe("stopped");
+        expect(guestOf(world, 151).config["cores"]).toBe("2");
+        expect(guestOf(world, 151).snapshots).toEqual(guestOf(before, 151).snapshots);
       },
     },
     not_found: missing,
@@ -43,9 +44,9 @@ export const snapshots: Matrix = {
     success: {
       args: there,
       after: ({ world }) => {
-        expect(guest(world, 151).snapshots.map(({ name }) => name)).toEqual(["clean-install"]);
-        expect(guest(world, 151).config["parent"]).toBe("clean-install");
-        expect(guest(world, 151).run.status).toBe("running");
+        expect(guestOf(world, 151).snapshots.map(({ name }) => name)).toEqual(["clean-install"]);
+        expect(guestOf(world, 151).config["parent"]).toBe("clean-install");
+        expect(guestOf(world, 151).run.status).toBe("running");
       },
     },
     not_found: missing,

@@ -1,89 +1,25 @@
 // The built server on this Node, and the sources on Node 24, Deno and Bun: each over stdio against a simulated HTTPS host.
-// Binaries: NODE24_BIN, DENO_BIN, BUN_BIN, else deno and bun from PATH. With --all a missing one is a failure.
-import { fork, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { replacement } from "./certificates.mjs";
+import { attempt, must, onEach, root, runtimesFor, startHost } from "./kit.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const main = "src/main.ts";
-const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-const strips = major > 22 || (major === 22 && minor >= 18);
-const {
-  NODE24_BIN = strips ? process.execPath : "",
-  DENO_BIN = "deno",
-  BUN_BIN = "bun",
-} = process.env;
-
-const host = fork(new URL("host.ts", import.meta.url), {
-  execArgv: ["--import", "tsx"],
-  cwd: root,
-});
-const reply = () => new Promise((resolve) => host.once("message", resolve));
-const requested = () => {
-  const answer = reply();
-  host.send("requests?");
-  return answer;
-};
-const { url, cert, fingerprint, tokenId, secret } = await reply();
+const host = await startHost();
+const { url, cert, fingerprint, tokenId, secret, requested } = host;
 const folder = mkdtempSync(join(tmpdir(), "smoke-"));
 const caFile = join(folder, "ca.pem");
 writeFileSync(caFile, cert);
-
-const denoArgs = (host) => [
-  ...["run", "--no-prompt", `--allow-net=${host}`, `--allow-read=${caFile}`, "--allow-env"],
-  main,
-];
-/** `argsFor` an address, which Deno has to be told. */
-const runtimes = [
-  {
-    name: `node ${process.versions.node} dist`,
-    bin: process.execPath,
-    argsFor: () => ["dist/src/main.js"],
-  },
-  { name: "node source", bin: NODE24_BIN, argsFor: () => [main] },
-  { name: "deno source", bin: DENO_BIN, argsFor: denoArgs },
-  { name: "bun source", bin: BUN_BIN, argsFor: () => [main] },
-].map((runtime) => ({ ...runtime, args: runtime.argsFor(new URL(url).host) }));
 const token = { PROXMOX_URL: url, PROXMOX_TOKEN_ID: tokenId, PROXMOX_TOKEN_SECRET: secret };
 const wrong = fingerprint.replaceAll(/[0-9A-F]/g, (digit) => (digit === "A" ? "B" : "A"));
-let failures = 0;
-let found = 0;
 
-try {
-  for (const runtime of runtimes) await check(runtime);
-} finally {
-  host.disconnect();
-  rmSync(folder, { recursive: true, force: true });
-}
-process.stdout.write(`smoke: ${verdict()}\n`);
-process.exitCode = failures === 0 ? 0 : 1;
-
-/** What was not there was not tried, which nobody shall take for a success. */
-function verdict() {
-  if (failures > 0) return `${failures} failed`;
-  if (found === runtimes.length) return `passed on all ${found} runtimes`;
-  return `passed on ${found} of ${runtimes.length} runtimes; the others were not found`;
-}
+await onEach("smoke", runtimesFor(url, caFile), check, { host, folder });
 
 async function check(runtime) {
-  const version = spawnSync(runtime.bin || "none", ["--version"], { encoding: "utf8" });
-  if (version.status !== 0) {
-    report(
-      runtime,
-      "found",
-      process.argv.includes("--all") ? "no such binary" : undefined,
-      "skipped, not found",
-    );
-    return;
-  }
-  found++;
-  report(runtime, "found", undefined, version.stdout.split("\n")[0]);
   await attempt(runtime, "CA file: session", () => session(runtime, { PROXMOX_CA_FILE: caFile }));
   await attempt(runtime, "fingerprint: session", () =>
     session(runtime, { PROXMOX_FINGERPRINT: fingerprint }),
@@ -98,27 +34,6 @@ async function check(runtime) {
     streams(runtime, { PROXMOX_CA_FILE: caFile }),
   );
   await attempt(runtime, "its certificate replaced", () => replacement(runtime));
-}
-
-async function attempt(runtime, what, run) {
-  const began = Date.now();
-  try {
-    const note = await run();
-    report(runtime, what, undefined, `${note} (${Date.now() - began} ms)`);
-  } catch (error) {
-    report(runtime, what, error.message, "");
-  }
-}
-
-function report({ name }, what, failure, note) {
-  if (failure !== undefined) failures++;
-  process.stdout.write(
-    `${failure === undefined ? "ok  " : "FAIL"} ${name.padEnd(20)} ${what.padEnd(28)} ${failure ?? note}\n`,
-  );
-}
-
-function must(condition, what) {
-  if (!condition) throw new Error(what);
 }
 
 /** Handshake, list, a lookup twice, a clone with progress, an error. */

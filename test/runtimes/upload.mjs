@@ -1,74 +1,27 @@
 // Uploads a file over HTTPS to a simulated host, by the built server on this Node and the sources on Node 24, Deno and Bun.
-// Binaries: NODE24_BIN, DENO_BIN, BUN_BIN, else deno and bun from PATH. With --all a missing one is a failure.
-import { fork, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { attempt, must, onEach, root, runtimesFor, startHost } from "./kit.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
 const sizeBytes = 96 * 1024 * 1024 + 5;
-const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-const strips = major > 22 || (major === 22 && minor >= 18);
-const {
-  NODE24_BIN = strips ? process.execPath : "",
-  DENO_BIN = "deno",
-  BUN_BIN = "bun",
-} = process.env;
-
-const host = fork(new URL("host.ts", import.meta.url), {
-  execArgv: ["--import", "tsx"],
-  cwd: root,
-});
-const reply = () => new Promise((resolve) => host.once("message", resolve));
-const requested = () => {
-  const answer = reply();
-  host.send("requests?");
-  return answer;
-};
-const { url, fingerprint, tokenId, secret } = await reply();
+const host = await startHost();
+const { url, fingerprint, tokenId, secret, requested } = host;
 const folder = mkdtempSync(join(tmpdir(), "upload-"));
 writeFileSync(join(folder, "disc.iso"), Buffer.alloc(sizeBytes, "0123456789abcdef"));
-
 const flags = ["--toolsets", "core,storage", "--files", folder];
-const denoFlags = [`--allow-net=${new URL(url).host}`, `--allow-read=${folder}`, "--allow-env"];
-const main = "src/main.ts";
-const runtimes = [
-  { name: `node ${process.versions.node} dist`, bin: process.execPath, args: ["dist/src/main.js"] },
-  { name: "node source", bin: NODE24_BIN, args: [main] },
-  { name: "deno source", bin: DENO_BIN, args: ["run", "--no-prompt", ...denoFlags, main] },
-  { name: "bun source", bin: BUN_BIN, args: [main] },
-];
-let failures = 0;
 
-try {
-  for (const runtime of runtimes) await check(runtime);
-} finally {
-  host.disconnect();
-  rmSync(folder, { recursive: true, force: true });
-}
-process.stdout.write(failures === 0 ? "upload: all passed\n" : `upload: ${failures} failed\n`);
-process.exitCode = failures === 0 ? 0 : 1;
+await onEach("upload", runtimesFor(url, folder), check, { host, folder });
 
-async function check({ name, bin, args }) {
-  const say = (word, text) => process.stdout.write(`${word} ${name.padEnd(20)} ${text}\n`);
-  if (spawnSync(bin || "none", ["--version"]).status !== 0) {
-    const wanted = process.argv.includes("--all");
-    if (wanted) failures++;
-    say(wanted ? "FAIL" : "ok  ", "skipped, no such binary");
-    return;
-  }
-  const began = Date.now();
-  try {
-    const note = await upload(bin, [...args, ...flags], name.replaceAll(/\W/g, "-"));
-    say("ok  ", `${note} (${Date.now() - began} ms)`);
-  } catch (error) {
-    failures++;
-    say("FAIL", error.message);
-  }
+async function check(runtime) {
+  const { bin, args, name } = runtime;
+  await attempt(runtime, "sent once", () =>
+    upload(bin, [...args, ...flags], name.replaceAll(/\W/g, "-")),
+  );
 }
 
 /** Sent once, found on the storage with its size, and not sent again. */
@@ -121,8 +74,4 @@ function peakMib(pid) {
   const { stdout = "" } = spawnSync("cat", [`/proc/${pid}/status`], { encoding: "utf8" });
   const kib = /VmHWM:\s+(\d+)/.exec(stdout)?.[1];
   return kib === undefined ? undefined : Math.round(Number(kib) / 1024);
-}
-
-function must(condition, what) {
-  if (!condition) throw new Error(what);
 }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { type Lab, lab } from "../kit.ts";
+import { addImage, type Lab, lab } from "../kit.ts";
 
 const image = "local:import/debian.qcow2";
 const iso = "local:iso/debian-13.2.0-amd64-netinst.iso";
@@ -11,21 +11,11 @@ let server: Lab;
 
 beforeEach(async () => {
   server = await lab();
-  addImage(server, "pve2");
+  addImage(server, "pve2", image);
   await server.call("list_guests");
 });
 
 afterEach(() => server.close());
-
-function addImage({ simulator }: Lab, node: string, volid = image) {
-  const file = {
-    content: "import",
-    format: "qcow2",
-    sizeBytes: 400 * 1024 ** 2,
-    ctime: 0,
-  } as const;
-  simulator.world.volumes.set(`${node}/${volid}`, { ...file, volid, node });
-}
 
 const create = (args: Record<string, unknown> = {}) =>
   server.call("create_vm", { name: "new-1", ...args });

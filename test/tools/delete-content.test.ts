@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import type { Volume } from "../../src/simulator/world.ts";
-import { type Lab, lab } from "../kit.ts";
+import { guestOf, type Lab, lab } from "../kit.ts";
 
 let server: Lab;
 
@@ -25,11 +25,7 @@ function put(volid: string, node: string, more: Partial<Volume> = {}) {
 
 const there = (volid: string, node = "") => world().volumes.has(`${node}/${volid}`);
 
-function guest(vmid: number) {
-  const found = world().guests.get(vmid);
-  if (!found) throw new Error(`no guest ${vmid}`);
-  return found;
-}
+const guest = (vmid: number) => guestOf(world(), vmid);
 
 /** Deletes with the confirmation that is asked for, and what of it was sent. */
 async function remove(volume: string, args: Record<string, unknown> = {}) {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { toolsets } from "../../tools/index.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
+import { guestOf, type Lab, type LabOptions, lab } from "../kit.ts";
 
 let server: Lab;
 const start = (options: LabOptions = {}) =>
@@ -13,11 +13,7 @@ beforeEach(async () => {
 
 afterEach(() => server.close());
 
-const world = (vmid: number) => {
-  const guest = server.simulator.world.guests.get(vmid);
-  if (!guest) throw new Error(`no guest ${vmid}`);
-  return guest;
-};
+const world = (vmid: number) => guestOf(server.simulator.world, vmid);
 const volume = (key: string) => server.simulator.world.volumes.get(key);
 const sent = () => server.simulator.log.changes();
 

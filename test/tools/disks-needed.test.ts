@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { toolsets } from "../../tools/index.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
+import { guestOf, type Lab, type LabOptions, lab } from "../kit.ts";
 
 let server: Lab;
 const start = (options: LabOptions = {}) =>
@@ -12,11 +12,7 @@ beforeEach(async () => {
 
 afterEach(() => server.close());
 
-const world = (vmid: number) => {
-  const guest = server.simulator.world.guests.get(vmid);
-  if (!guest) throw new Error(`no guest ${vmid}`);
-  return guest;
-};
+const world = (vmid: number) => guestOf(server.simulator.world, vmid);
 const volume = (key: string) => server.simulator.world.volumes.get(key);
 const sent = (mark = 0) => server.simulator.log.changes(mark);
 const detach = (guest: string, disk: string, more: Record<string, unknown> = {}) =>

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { toolsets } from "../../tools/index.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
+import { guestOf, type Lab, type LabOptions, lab } from "../kit.ts";
 
 let server: Lab;
 const start = (options: LabOptions = {}) =>
@@ -13,11 +13,7 @@ beforeEach(async () => {
 afterEach(() => server.close());
 
 const gib = 1024 ** 3;
-const world = (vmid: number) => {
-  const guest = server.simulator.world.guests.get(vmid);
-  if (!guest) throw new Error(`no guest ${vmid}`);
-  return guest;
-};
+const world = (vmid: number) => guestOf(server.simulator.world, vmid);
 const volume = (key: string) => server.simulator.world.volumes.get(key);
 const sent = () => server.simulator.log.changes();
 const lines = () => sent().map(({ method, path }) => `${method} ${path}`);

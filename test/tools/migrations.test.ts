@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { guestOf, type Lab, lab } from "../kit.ts";
 
 const tools = Object.values(toolsets).flat();
 let server: Lab;
@@ -12,11 +12,7 @@ beforeEach(async () => {
 
 afterEach(() => server.close());
 
-function guest(vmid: number) {
-  const found = server.simulator.world.guests.get(vmid);
-  if (!found) throw new Error(`no guest ${vmid}`);
-  return found;
-}
+const guest = (vmid: number) => guestOf(server.simulator.world, vmid);
 
 /** Calls, and what of it was sent besides reads. */
 async function migrate(args: Record<string, unknown>) {

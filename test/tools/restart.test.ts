@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
-import { type Lab, lab } from "../kit.ts";
+import { guestOf, type Lab, lab } from "../kit.ts";
 
 let server: Lab;
 
@@ -11,11 +11,7 @@ beforeEach(async () => {
 afterEach(() => server.close());
 
 const restart = (args: Record<string, unknown>) => server.call("restart_guest", args);
-const world = (vmid: number) => {
-  const guest = server.simulator.world.guests.get(vmid);
-  if (!guest) throw new Error(`no guest ${vmid}`);
-  return guest;
-};
+const world = (vmid: number) => guestOf(server.simulator.world, vmid);
 
 describe("restart_guest", () => {
   test("of a VM waits until it runs again, and pending changes take effect", async () => {

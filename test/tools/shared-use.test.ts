@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Lab, lab } from "../kit.ts";
+import { guestOf, type Lab, lab } from "../kit.ts";
 
 const isoVolid = "nfs-shared:iso/virtio-win-0.1.285.iso";
 
@@ -15,11 +15,7 @@ afterEach(() => server.close());
 const world = () => server.simulator.world;
 const there = (volid: string, node = "") => world().volumes.has(`${node}/${volid}`);
 
-function guest(vmid: number) {
-  const found = world().guests.get(vmid);
-  if (!found) throw new Error(`no guest ${vmid}`);
-  return found;
-}
+const guest = (vmid: number) => guestOf(world(), vmid);
 
 async function remove(volume: string, args: Record<string, unknown> = {}) {
   const mark = server.simulator.log.mark();

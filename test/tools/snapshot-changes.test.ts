@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { guestOf, type Lab, lab } from "../kit.ts";
 
 const tools = Object.values(toolsets).flat();
 let server: Lab;
@@ -13,11 +13,7 @@ beforeEach(async () => {
 
 afterEach(() => server.close());
 
-function guest(vmid: number) {
-  const found = server.simulator.world.guests.get(vmid);
-  if (!found) throw new Error(`no guest ${vmid}`);
-  return found;
-}
+const guest = (vmid: number) => guestOf(server.simulator.world, vmid);
 
 const names = (vmid: number) => guest(vmid).snapshots.map(({ name }) => name);
 

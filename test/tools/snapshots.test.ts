@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
-import { type Lab, lab } from "../kit.ts";
+import { guestOf, type Lab, lab } from "../kit.ts";
 
 let server: Lab;
 
@@ -11,11 +11,7 @@ beforeEach(async () => {
 
 afterEach(() => server.close());
 
-function guest(vmid: number) {
-  const found = server.simulator.world.guests.get(vmid);
-  if (!found) throw new Error(`no guest ${vmid}`);
-  return found;
-}
+const guest = (vmid: number) => guestOf(server.simulator.world, vmid);
 
 const names = (vmid: number) => guest(vmid).snapshots.map(({ name }) => name);
 

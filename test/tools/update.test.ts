@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Lab, lab } from "../kit.ts";
+import { guestOf, type Lab, lab } from "../kit.ts";
 
 let server: Lab;
 
@@ -11,11 +11,7 @@ afterEach(() => server.close());
 
 const update = (guest: string | number, args: Record<string, unknown>) =>
   server.call("update_guest", { guest, ...args });
-const world = (vmid: number) => {
-  const guest = server.simulator.world.guests.get(vmid);
-  if (!guest) throw new Error(`no guest ${vmid}`);
-  return guest;
-};
+const world = (vmid: number) => guestOf(server.simulator.world, vmid);
 const mac = "BC:24:11:00:00:65";
 
 describe("update_guest of a VM", () => {
