@@ -98,6 +98,11 @@ export class ApiClient {
     options.auth.connect?.((request) => this.#run(request, { like: "GET", auth: undefined }));
   }
 
+  /** Who asks: `user@realm!name`, `user@realm`. */
+  get principal(): string {
+    return this.#options.auth.principal;
+  }
+
   /** The name of the host in use. */
   get host(): string {
     return this.#hosts.name;
