@@ -1,8 +1,11 @@
 import { parseArgs } from "node:util";
 import * as z from "zod";
+import { readAges } from "./ages.ts";
 import { type Credentials, type Refuse, readCredentials, secretsOf } from "./credentials.ts";
 import { Problem } from "./problem.ts";
+import type { Ages } from "./proxmox/freshness.ts";
 import { closest, count, list, oneLine, unquoted } from "./text.ts";
+import { readUrls } from "./urls.ts";
 
 /** Where a setting comes from and what it is for: what `--help`, the README and the errors are made of. */
 export interface SettingMeta {
@@ -67,6 +70,12 @@ export const settings = z.object({
       "Directory below which tools may read files: uploads, and keys and certificates that pass no model.",
     example: "/etc/mcp-files",
   }),
+  ages: value({
+    flag: "--ages",
+    words:
+      "Seconds for which kinds of answers are trusted, or trusted/kept (kinds: README, How the memory works).",
+    example: "inventory=5,guestConfig=10/300",
+  }),
   configFile: value({ flag: "--config", words: "", later: "use the PROXMOX_… variables" }),
   help: flag("--help", "Shows this help."),
   version: flag("--version", "Shows the version."),
@@ -99,6 +108,8 @@ export interface Config {
   readonly toolsets: readonly string[];
   /** The directory below which tools may read files. */
   readonly files?: string;
+  /** How long answers are trusted and kept; absent: as they are by default. */
+  readonly ages?: Ages;
   /** Absent with `--demo`, `--help` and `--version`. */
   readonly connection?: Connection;
   /** Not wrong enough to stop for; one sentence each. */
@@ -128,7 +139,8 @@ export function readConfig(source: ConfigSource): Config {
   const named = { mode, demo, readOnly, toolsets } as const;
   if (mode !== "serve") return { ...named, warnings: [], secrets: [] };
   const files = readFiles(flags.files, source, refuse);
-  const served = { ...named, ...(files !== undefined && { files }) };
+  const ages = flags.ages === undefined ? undefined : readAges(flags.ages, refuse);
+  const served = { ...named, ...(files !== undefined && { files }), ...(ages && { ages }) };
   const connection = demo ? undefined : readConnection(source, refuse);
   const warnings = demo ? [] : warningsOf(source.env, connection);
   if (problems.length > 0) throw refusal(problems, warnings);
@@ -236,30 +248,6 @@ function readText(name: string, path: string, source: ConfigSource, refuse: Refu
     const why = error instanceof Error && "code" in error ? ` (${error.code})` : "";
     return refuse(`${name}: ${path} cannot be read${why}.`);
   }
-}
-
-function readUrls(raw: string | undefined, refuse: Refuse): string[] {
-  const hosts = list(raw ?? "");
-  if (hosts.length === 0) refuse("PROXMOX_URL is missing: set it to https://<host>:8006.");
-  return [...new Set(hosts.flatMap((host) => readUrl(host, refuse) ?? []))];
-}
-
-/** A path pasted from a browser or from other tools is harmless; a login in the address is not. */
-function readUrl(raw: string, refuse: Refuse): string | undefined {
-  const usage = "write https://<host>:8006 or just the host";
-  if (raw.includes("@"))
-    return refuse("PROXMOX_URL must not hold a login: set PROXMOX_TOKEN_ID or PROXMOX_USERNAME.");
-  const scheme = /^([a-z][a-z0-9+.-]*):\/\//iu.exec(raw)?.[1]?.toLowerCase();
-  if (scheme !== undefined && scheme !== "https") {
-    return refuse(`PROXMOX_URL: ${scheme}:// would send the token in the clear; ${usage}.`);
-  }
-  const host = /^[0-9a-f]*:[0-9a-f:]*:[0-9a-f:.]*$/iu.test(raw) ? `[${raw}]` : raw;
-  const address = scheme === undefined ? `https://${host}` : raw;
-  const url = URL.canParse(address) ? new URL(address) : null;
-  const known = url !== null && /^\/(?:api2\/json\/?)?$/u.test(url.pathname) && url.search === "";
-  if (!known) return refuse(`PROXMOX_URL: ${oneLine(raw, 60)} is not an address; ${usage}.`);
-  const bare = scheme === undefined && !/:[0-9]+(?:\/|$)/u.test(host.replace(/^\[.*\]/u, ""));
-  return bare ? `https://${url.hostname}:8006` : url.origin;
 }
 
 function readTls(read: Read, source: ConfigSource, refuse: Refuse): Tls {

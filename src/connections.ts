@@ -3,6 +3,7 @@ import type { Authenticator } from "./http/auth.ts";
 import { ApiClient, type RequestEvent } from "./http/client.ts";
 import type { Host } from "./http/hosts.ts";
 import { ProxmoxClient } from "./proxmox/client.ts";
+import type { Ages } from "./proxmox/freshness.ts";
 import { isOffline } from "./proxmox/inventory.ts";
 
 export interface ConnectionOptions {
@@ -14,12 +15,14 @@ export interface ConnectionOptions {
   readonly managedTag?: string;
   /** Bound of the cache in bytes; default 32 MiB. */
   readonly cacheBytes?: number;
+  /** How long answers are trusted and kept, where not by default. */
+  readonly ages?: Ages;
   readonly onRequest?: (event: RequestEvent) => void;
 }
 
 /** One connection to one cluster: wire, cache and resources, knit together. */
 export function openConnection(options: ConnectionOptions): ProxmoxClient {
-  const { hosts, auth, clock, random, managedTag, cacheBytes, onRequest } = options;
+  const { hosts, auth, clock, random, managedTag, cacheBytes, ages, onRequest } = options;
   const requests = new Map<string, number>();
   const api: ApiClient = new ApiClient({
     hosts,
@@ -41,6 +44,7 @@ export function openConnection(options: ConnectionOptions): ProxmoxClient {
     principal: auth.describe(),
     ...(managedTag !== undefined && { managedTag }),
     ...(cacheBytes !== undefined && { cacheBytes }),
+    ...(ages && { ages }),
   });
   return client;
 }

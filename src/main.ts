@@ -86,19 +86,20 @@ async function main(): Promise<void> {
   await serveStdio({ server: sdk, log, close: () => proxmox.close() });
 }
 
-function connect({ connection }: Config): ProxmoxClient {
+function connect({ connection, ages }: Config): ProxmoxClient {
   if (!connection) {
     const simulator = new Simulator({ clock: systemClock, logCapacity: 1_000 });
     const auth = apiToken({ id: adminToken.tokenId, secret: adminToken.secret });
     const hosts = [{ name: "embedded demo cluster", transport: simulator }];
-    return openConnection({ hosts, auth, clock: systemClock });
+    return openConnection({ hosts, auth, clock: systemClock, ...(ages && { ages }) });
   }
   const { urls, credentials, tls } = connection;
   const hosts = urls.map((url) => ({
     name: new URL(url).host,
     transport: undiciTransport({ url, tls }),
   }));
-  return openConnection({ hosts, auth: authenticator(credentials), clock: systemClock });
+  const auth = authenticator(credentials);
+  return openConnection({ hosts, auth, clock: systemClock, ...(ages && { ages }) });
 }
 
 function authenticator(credentials: Credentials): Authenticator {

@@ -269,6 +269,7 @@ test.each([
   [["-x"], /There is no flag -x; try --help/],
   [["--token-secret", secret], /There is no flag --token-secret.*Argument 2 belongs to no flag/s],
   [["--files"], /--files needs a value, such as \/etc\/mcp-files/],
+  [["--ages"], /--ages needs a value, such as inventory=5/],
   [["--config=x"], /--config is for a later version: use the PROXMOX_/],
 ])("%j is refused", (argv, words) => {
   expect(refusalOf(whole, argv)).toMatch(words);

@@ -2,6 +2,7 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { InMemoryTransport } from "@modelcontextprotocol/sdk/inMemory.js";
 import type { Progress } from "@modelcontextprotocol/sdk/types.js";
 import { assemble } from "../src/assembly.ts";
+import { readConfig } from "../src/config.ts";
 import { openConnection } from "../src/connections.ts";
 import type { Files } from "../src/files.ts";
 import { apiToken } from "../src/http/auth.ts";
@@ -9,6 +10,7 @@ import { ticketLogin } from "../src/http/ticket.ts";
 import type { Transport } from "../src/http/transport.ts";
 import { createLog } from "../src/log.ts";
 import { createSdkServer } from "../src/mcp/sdk-v1.ts";
+import { type Ages, defaultAges } from "../src/proxmox/freshness.ts";
 import { VirtualClock } from "../src/simulator/clock.ts";
 import { adminToken } from "../src/simulator/demo-credentials.ts";
 import { Simulator, type SimulatorOptions } from "../src/simulator/simulator.ts";
@@ -27,6 +29,8 @@ export interface LabOptions extends Partial<Omit<SimulatorOptions, "clock">> {
   readonly files?: Files;
   /** Bound of the cache in bytes. */
   readonly cacheBytes?: number;
+  /** What `--ages` was given. */
+  readonly ages?: string;
   readonly tools?: readonly Tool[];
   /** Whether the first client's arrival costs a request; not so unless asked, as figures are counted here. */
   readonly warmUp?: boolean;
@@ -67,6 +71,7 @@ export async function lab(options: LabOptions = {}) {
     wire,
     wrongOnPurpose,
     cacheBytes,
+    ages,
     ...world
   } = options;
   const clock = new VirtualClock();
@@ -88,6 +93,7 @@ export async function lab(options: LabOptions = {}) {
     clock,
     random: () => 0.5,
     ...(cacheBytes !== undefined && { cacheBytes }),
+    ...(ages !== undefined && { ages: agesOf(ages) }),
   });
   const server = assemble({
     proxmox,
@@ -133,6 +139,12 @@ export async function lab(options: LabOptions = {}) {
     await proxmox.close();
   };
   return { clock, simulator, proxmox, server, client, logged, begin, call, cost, close };
+}
+
+/** As the executable reads it. */
+function agesOf(raw: string): Ages {
+  const { ages } = readConfig({ env: {}, argv: ["--demo", "--ages", raw], readFile: () => "" });
+  return ages ?? defaultAges;
 }
 
 export type Lab = Awaited<ReturnType<typeof lab>>;

@@ -3,10 +3,11 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { ageKinds } from "../src/ages.ts";
 import { metaOf, settings } from "../src/config.ts";
 import { configurationTable, replaceSection, toolsTables } from "../src/docs.ts";
 import { problemKinds } from "../src/problem.ts";
-import { ages } from "../src/proxmox/freshness.ts";
+import { type Age, type AgeKind, defaultAges } from "../src/proxmox/freshness.ts";
 import { demoWorld } from "../src/simulator/demo.ts";
 import { addToken } from "../src/simulator/world-builder.ts";
 import { duration } from "../src/text.ts";
@@ -19,7 +20,7 @@ const file = `${root}README.md`;
 const readme = readFileSync(file, "utf8");
 
 /** Complete by its type: an age without words does not compile. */
-const ageWords: Readonly<Record<keyof typeof ages, string>> = {
+const ageWords: Readonly<Record<Exclude<AgeKind, "never">, string>> = {
   inventory: "where guests are, their names, tags, pools, nodes, storages",
   guestStatus: "a guest's live state",
   guestConfig: "a guest's configuration, pending changes, snapshots",
@@ -39,14 +40,14 @@ const ageWords: Readonly<Record<keyof typeof ages, string>> = {
 function agesTable(): string {
   const time = (ms: number) => (Number.isFinite(ms) ? duration(ms / 1000) : "for good");
   const rows = Object.entries(ageWords).map(([kind, words]) => {
-    const age: { trustedMs: number; keptMs: number; swept?: boolean } =
-      ages[kind as keyof typeof ages];
+    const age: Age = defaultAges[kind as AgeKind];
+    const name = ageKinds.includes(kind as AgeKind) ? `\`${kind}\`` : "";
     const swept = age.swept ? time(age.keptMs) : "";
-    return `| ${words} | ${time(age.trustedMs)} | ${swept} | ${time(age.keptMs)} |`;
+    return `| ${words} | ${name} | ${time(age.trustedMs)} | ${swept} | ${time(age.keptMs)} |`;
   });
   return [
-    "| What | Trusted for | Kept while sweeps find nothing | With `max_age_s` up to |",
-    "| --- | --- | --- | --- |",
+    "| What | In `--ages` | Trusted for | Kept while sweeps find nothing | With `max_age_s` up to |",
+    "| --- | --- | --- | --- | --- |",
     ...rows,
   ].join("\n");
 }

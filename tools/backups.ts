@@ -1,8 +1,9 @@
 import * as z from "zod";
 import { outcome } from "../src/each.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
-import { type ChangeResult, changeFields, settled, showChange, showResults } from "./outcome.ts";
+import { type ChangeResult, changeFields, settled, showChange } from "./outcome.ts";
 import * as params from "./params.ts";
+import { showResults } from "./results.ts";
 import { several } from "./several.ts";
 
 const storage = z.string().trim().min(1).max(100).optional();

@@ -2,16 +2,9 @@ import * as z from "zod";
 import type { CloneOptions } from "../src/proxmox/clone.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import * as create from "./create-params.ts";
-import {
-  changeFields,
-  planFields,
-  results,
-  settled,
-  showChange,
-  showPlan,
-  showResults,
-} from "./outcome.ts";
+import { changeFields, planFields, settled, showChange, showPlan } from "./outcome.ts";
 import * as params from "./params.ts";
+import { results, showResults } from "./results.ts";
 
 const options = {
   name: params.newName,
@@ -57,15 +50,15 @@ export const cloneVm = defineTool({
   fileArguments: ["password_file"],
   output: vmOutput,
   async run({ vm, count, wait_s: waitS, ...args }, context) {
-    const { clock, clones } = context.proxmox;
-    const until = clock.now() + waitS * 1000;
+    const { clones } = context.proxmox;
+    const until = patience(waitS, context);
     const { password_file: file, ssh_keys: sshKeys, ...rest } = args;
     const password = await create.passwordOf(args.password, file, context);
     const one = (wishes: { name: string; vmid?: number | undefined }) =>
       clone(vm, "qemu", { ...rest, ...wishes, password, sshKeys, until }, context);
     if (count === undefined) return one(args);
     const names = clones.series(args.name, count, args.ips);
-    if (args.dry_run) return planned(vm, { ...rest, password, sshKeys }, names, context);
+    if (args.dry_run) return planned(vm, { ...rest, password, sshKeys, until }, names, context);
     const first = args.vmid;
     const wishes = names.map((name, index) => ({ name, vmid: first && first + index }));
     return { results: results(names, await context.each(wishes, one)).map(row) };
@@ -83,7 +76,8 @@ export const cloneContainer = defineTool({
   effect: "change",
   input: z.object({ container: params.container, ...options, ...params.changing }),
   output,
-  run: ({ container, ...rest }, context) => clone(container, "lxc", rest, context),
+  run: ({ container, wait_s: waitS, ...rest }, context) =>
+    clone(container, "lxc", { ...rest, until: patience(waitS, context) }, context),
   show,
 });
 
@@ -111,16 +105,19 @@ function showSeries(result: Result): string {
   return `${showPlan(result)}\nThe same for each of these ${guests.length}: ${all}.`;
 }
 
+/** `until`: how long its turn and its address are waited for. */
 interface Wishes extends Omit<CloneOptions, "dryRun"> {
   readonly dry_run?: boolean | undefined;
-  /** How long its address is waited for, as clock time in ms. */
-  readonly until?: number;
+}
+
+function patience(waitS: number, { proxmox }: ToolContext): number {
+  return proxmox.clock.now() + waitS * 1000;
 }
 
 async function clone(
   reference: string,
   kind: "qemu" | "lxc",
-  { dry_run: dryRun, until = 0, ...wishes }: Wishes,
+  { dry_run: dryRun, ...wishes }: Wishes,
   context: ToolContext,
 ): Promise<Result> {
   const { proxmox, call } = context;
@@ -131,7 +128,7 @@ async function clone(
   const made = { ...guest, vmid: result.vmid ?? guest.vmid };
   proxmox.lookup.names.tell(made, guest.name);
   const up = result.status === "running" && source.config.agent;
-  const addresses = up ? await proxmox.making.addresses.wait(made, until, call) : [];
+  const addresses = up ? await proxmox.making.addresses.wait(made, wishes.until, call) : [];
   return {
     ...result,
     source: { vmid: source.vmid, name: source.name, node: source.node },

@@ -62,7 +62,7 @@ const newsWords: Readonly<Record<string, string>> = {
   log: "Other people's changes are heard of by the cluster log (Sys.Syslog).",
   tasks:
     "Other people's changes are heard of by the task list (Sys.Audit); with Sys.Syslog on / VM edits would be too.",
-  none: "Other people's changes show only in rows so far: without Sys.Audit or Sys.Syslog on / a configuration may be up to 120 s old.",
+  none: "Other people's changes show only in rows so far: without Sys.Audit or Sys.Syslog on / a configuration may be as old as it is kept (120 s unless --ages says otherwise).",
 };
 
 const maxShown = 10;

@@ -4,15 +4,10 @@ import { Problem } from "../src/problem.ts";
 import type { Migration, MigrationOptions } from "../src/proxmox/migrations.ts";
 import { count } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
-import {
-  type ChangeResult,
-  changeFields,
-  results,
-  settled,
-  showChange,
-  showResults,
-} from "./outcome.ts";
+import { type ChangeResult, changeFields, settled, showChange } from "./outcome.ts";
 import * as params from "./params.ts";
+import { results, showResults } from "./results.ts";
+import { distinct } from "./several.ts";
 
 const input = z.object({
   guest: params.guest.optional(),
@@ -82,7 +77,8 @@ export const migrateGuest = defineTool({
   },
 });
 
-async function meant(args: Args, { proxmox, call }: ToolContext): Promise<readonly string[]> {
+async function meant(args: Args, context: ToolContext): Promise<readonly string[]> {
+  const { proxmox, call } = context;
   const { guest, guests, from_node: from, target } = args;
   const given = [guest, guests, from].filter((one) => one !== undefined);
   if (given.length !== 1) {
@@ -98,7 +94,7 @@ async function meant(args: Args, { proxmox, call }: ToolContext): Promise<readon
     });
   }
   if (from !== undefined) return proxmox.care.migrations.guestsOn(from, call);
-  return [...new Set(guests)];
+  return distinct(guests ?? [], context);
 }
 
 async function move(
@@ -124,15 +120,12 @@ function places({ guest, target, changed }: Migration, { task }: ChangeResult) {
 
 /** Of many only what tells them apart. */
 function brief(row: Readonly<Record<string, unknown>>) {
-  const { upid, task, plan, error, ...rest } = row as Result & {
-    readonly error?: { readonly kind: string; readonly message: string };
-  };
-  if (error) return { ...rest, error: { kind: error.kind, message: error.message } };
+  const { upid, task, plan, ...rest } = row as Result;
   if (plan) {
     const against = (plan["against"] ?? []) as readonly unknown[];
     return { ...rest, plan: { says: plan["says"], ...(against.length > 0 && { against }) } };
   }
-  return task?.["state"] === "ok" ? rest : { ...rest, upid, task };
+  return task === undefined || task["state"] === "ok" ? rest : { ...rest, upid, task };
 }
 
 function showOne(result: Result): string {

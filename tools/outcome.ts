@@ -1,5 +1,4 @@
 import * as z from "zod";
-import type { Outcome } from "../src/each.ts";
 import type { Problem } from "../src/problem.ts";
 import type { Changed, Plan } from "../src/proxmox/changes.ts";
 import type { TaskReport } from "../src/proxmox/task.ts";
@@ -79,8 +78,6 @@ export function planFields({ request, after = [], says, against }: Plan) {
 
 /** Characters of a value that a plan repeats. */
 const maxValue = 200;
-/** Guests of several whose requests are shown too. */
-const maxSent = 5;
 
 /** Passwords among the parameters are not repeated, long values by their beginning only. */
 function shown({ params = {}, secrets = [] }: NonNullable<Plan["request"]>) {
@@ -118,36 +115,7 @@ function unseen({ kind, message, next = "" }: Problem): string {
   return `its state can't be asked at the moment (${kind}: ${followedBy(message, next)})`;
 }
 
-/** One of several: its result, or its error with the guest as it was named. */
-export function results(
-  names: readonly string[],
-  outcomes: readonly Outcome<ChangeResult>[],
-): readonly Readonly<Record<string, unknown>>[] {
-  return outcomes.map((outcome, index) => {
-    if (outcome.ok) return outcomes.length > 1 ? brief(outcome.value, index) : outcome.value;
-    const { kind, message, next, retryable, facts } = outcome.problem;
-    return {
-      guest: names[index],
-      error: { kind, message, ...(next && { next }), retryable, facts },
-    };
-  });
-}
-
-/** A plan of several: what it does, for the first ones what it would send, and what speaks against it. */
-function brief(result: ChangeResult, index: number): ChangeResult {
-  if (!result.plan) return result;
-  const { says, requests, against } = result.plan as unknown as ShownPlan;
-  const plan = {
-    says,
-    ...(index < maxSent && { sends: requests.map((one) => oneLine(requestLine(one), maxValue)) }),
-    ...(against.length > 0 && { against }),
-  };
-  if (index < maxSent) return { ...result, plan };
-  const { type: _, status: __, name: ___, node: ____, ...rest } = result;
-  return { ...rest, plan };
-}
-
-function requestLine({ method, path, params }: ShownPlan["requests"][number]): string {
+export function requestLine({ method, path, params }: ShownPlan["requests"][number]): string {
   const values = Object.keys(params).length === 0 ? "" : ` ${JSON.stringify(params)}`;
   return `${method} ${path}${values}`;
 }
@@ -178,24 +146,8 @@ export function subject(result: Pick<ChangeResult, "vmid" | "name" | "node" | "t
   return `${result.type === "lxc" ? "container" : "VM"} ${result.vmid}${name} on ${result.node}`;
 }
 
-/** The words for several: a line each. */
-export function showResults(
-  all: readonly unknown[],
-  one: (result: ChangeResult) => string,
-): string {
-  return all
-    .map((item) => {
-      const { guest, error } = item as {
-        guest?: string;
-        error?: { kind: string; message: string };
-      };
-      return error ? `${guest}: ${error.kind}: ${error.message}` : one(item as ChangeResult);
-    })
-    .join("\n");
-}
-
 /** As planFields makes it; the short one of several has `sends` instead. */
-interface ShownPlan {
+export interface ShownPlan {
   readonly says: string;
   readonly requests: readonly {
     readonly method: string;
@@ -221,4 +173,14 @@ export function showPlan(result: Pick<ChangeResult, "plan">): string {
 export function warnings(task: Readonly<Record<string, unknown>>): readonly string[] {
   const lines = Array.isArray(task["warnings"]) ? task["warnings"] : [];
   return lines.slice(0, 10).map((line) => `Warning: ${oneLine(String(line), 500)}`);
+}
+
+const maxUnlooked = 9;
+
+/** What could not be looked at before, in the plan and in the answer as in the question. */
+export function unlooked(unchecked: readonly string[]): { warnings?: string[] } {
+  if (unchecked.length === 0) return {};
+  const rest = unchecked.length - maxUnlooked;
+  const shown = unchecked.slice(0, maxUnlooked).map((one) => `use not checked for ${one}`);
+  return { warnings: rest > 0 ? [...shown, `use not checked for ${rest} more`] : shown };
 }

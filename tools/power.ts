@@ -2,8 +2,9 @@ import * as z from "zod";
 import { outcome } from "../src/each.ts";
 import { Problem } from "../src/problem.ts";
 import { defineTool } from "../src/tool.ts";
-import { changesOutput, settled, showChange, showResults, subject } from "./outcome.ts";
+import { changesOutput, settled, showChange, subject } from "./outcome.ts";
 import * as params from "./params.ts";
+import { showResults } from "./results.ts";
 import { several } from "./several.ts";
 
 const one = { guest: params.guest.optional(), guests: params.guests.optional() };

@@ -2,8 +2,9 @@ import * as z from "zod";
 import { outcome } from "../src/each.ts";
 import { Problem } from "../src/problem.ts";
 import { defineTool } from "../src/tool.ts";
-import { type ChangeResult, changesOutput, settled, showChange, showResults } from "./outcome.ts";
+import { type ChangeResult, changesOutput, settled, showChange } from "./outcome.ts";
 import * as params from "./params.ts";
+import { showResults } from "./results.ts";
 import { several } from "./several.ts";
 
 export const restartGuest = defineTool({

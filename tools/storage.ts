@@ -4,7 +4,7 @@ import type { Task } from "../src/proxmox/task.ts";
 import type { Volume } from "../src/proxmox/volumes.ts";
 import { bytes, oneLine } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
-import { changeFields, planFields, showPlan, taskFields, warnings } from "./outcome.ts";
+import { changeFields, planFields, showPlan, taskFields, unlooked, warnings } from "./outcome.ts";
 import * as params from "./params.ts";
 
 const { node, changed, upid, task, plan } = changeFields;
@@ -127,16 +127,6 @@ export const deleteStorageContent = defineTool({
     return [what, ...more].join("\n");
   },
 });
-
-const maxUnlooked = 9;
-
-/** What could not be looked at before, in the plan and in the answer as in the question. */
-function unlooked(unchecked: readonly string[]): { warnings?: string[] } {
-  if (unchecked.length === 0) return {};
-  const rest = unchecked.length - maxUnlooked;
-  const shown = unchecked.slice(0, maxUnlooked).map((one) => `use not checked for ${one}`);
-  return { warnings: rest > 0 ? [...shown, `use not checked for ${rest} more`] : shown };
-}
 
 function lossOf({ content, sizeBytes, vmid, createdAt, notes }: Volume): string {
   const made = createdAt === undefined ? "" : new Date(createdAt).toISOString().slice(0, 16);

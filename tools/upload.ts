@@ -1,10 +1,24 @@
 import * as z from "zod";
 import { Problem } from "../src/problem.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
-import { changeFields, planFields, showPlan, taskFields, warnings } from "./outcome.ts";
+import { changeFields, planFields, showPlan, taskFields, unlooked, warnings } from "./outcome.ts";
 import * as params from "./params.ts";
 
 const { node, changed, upid, task, plan } = changeFields;
+
+const output = z.object({
+  volid: z.string(),
+  storage: z.string(),
+  node,
+  status: z.string(),
+  changed,
+  upid,
+  task,
+  plan,
+  warnings: z.array(z.string()).optional(),
+});
+
+type Result = z.output<typeof output>;
 
 export const uploadStorage = defineTool({
   name: "upload_storage",
@@ -22,16 +36,7 @@ export const uploadStorage = defineTool({
     ...params.changing,
   }),
   needsFiles: true,
-  output: z.object({
-    volid: z.string(),
-    storage: z.string(),
-    node,
-    status: z.string(),
-    changed,
-    upid,
-    task,
-    plan,
-  }),
+  output,
   async run({ file, dry_run: dryRun, wait_s: _, ...order }, context) {
     const source = await filesOf(context).source(file, "file");
     const sent = await context.proxmox.services.uploads.upload(
@@ -39,7 +44,8 @@ export const uploadStorage = defineTool({
       context.call,
     );
     const { storage, node, volid, existed, changed } = sent;
-    const done = { volid, storage, node, changed };
+    const remarks = sent.uncompared ? { warnings: [uncompared] } : unlooked(sent.unchecked);
+    const done = { volid, storage, node, changed, ...remarks };
     if (dryRun && sent.plan.request) {
       return { ...done, status: existed ? "present" : "absent", plan: planFields(sent.plan) };
     }
@@ -49,17 +55,23 @@ export const uploadStorage = defineTool({
     return { ...done, status, upid: report.upid, task: taskFields(report) };
   },
   show(result) {
-    if (result.plan) return showPlan(result);
-    const who = `${result.volid} on ${result.node}`;
-    if (!result.changed) {
-      return `${who} was there already, with the same size; nothing was sent and the contents were not compared (overwrite: true sends it).`;
-    }
-    if (result.task?.["state"] === "running") {
-      return `${who} was sent and is being imported: the task still runs. Follow it with get_tasks {upid: "${result.upid}", wait_s: 60}.`;
-    }
-    return [`${who} was uploaded.`, ...warnings(result.task ?? {})].join("\n");
+    const more = [...warnings(result), ...warnings(result.task ?? {})];
+    return [result.plan ? showPlan(result) : told(result), ...more].join("\n");
   },
 });
+
+const uncompared =
+  "it has the same size, but whether the contents are the same can't be known: Proxmox tells no checksum of what it stores (overwrite: true sends it anew)";
+
+function told({ volid, node, changed, warnings: remarks, task, upid }: Result): string {
+  const who = `${volid} on ${node}`;
+  if (!changed) {
+    const same = remarks ? "" : ", with the same content";
+    return `${who} was there already${same}; nothing was sent.`;
+  }
+  if (task?.["state"] !== "running") return `${who} was uploaded.`;
+  return `${who} was sent and is being imported: the task still runs. Follow it with get_tasks {upid: "${upid}", wait_s: 60}.`;
+}
 
 /** Without them the tool is not listed, so nobody should come here. */
 function filesOf({ files }: ToolContext): NonNullable<ToolContext["files"]> {

@@ -64,13 +64,11 @@ export function missing(settings: AcmeSettings): readonly Problem[] {
   return problems;
 }
 
-const now = { ...fresh("certificates"), trustedMs: 0, keptMs: 0 };
-
 /** PVE: pve-manager PVE/NodeConfig.pm (get_acme_conf) */
 function configQuestion(node: string): Question<Pick<AcmeSettings, "account" | "domains">> {
   return {
     path: path`/nodes/${node}/config`,
-    freshness: now,
+    freshness: fresh("never"),
     parse: (data) => readConfig(record(data)),
   };
 }
@@ -98,7 +96,7 @@ function namesQuestion(
 ): Question<readonly string[]> {
   return {
     path: what === "account" ? path`/cluster/acme/account` : path`/cluster/acme/plugins`,
-    freshness: { ...now, tags: [tags.cluster] },
+    freshness: fresh("never", tags.cluster),
     parse: (data) => records(data).flatMap((row) => text(row[key]) ?? []),
   };
 }

@@ -1,6 +1,7 @@
 import { path } from "../http/path.ts";
 import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
+import { fresh } from "./freshness.ts";
 import { type GuestId, record, records, text } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
@@ -45,7 +46,7 @@ export class Addresses {
 function question({ node, vmid }: At): Question<readonly string[]> {
   return {
     path: path`/nodes/${node}/qemu/${vmid}/agent/network-get-interfaces`,
-    freshness: { trustedMs: 0, keptMs: 0, tags: [] },
+    freshness: fresh("never"),
     parse: (data) =>
       records(record(data)["result"])
         .flatMap((nic) => records(nic["ip-addresses"]))

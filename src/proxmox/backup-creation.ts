@@ -1,6 +1,7 @@
 import { outcome } from "../each.ts";
 import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
+import { notesTemplate } from "./backup-notes.ts";
 import type { Call } from "./call.ts";
 import { type Changed, type ChangeOptions, type Changes, lockedBy, type Plan } from "./changes.ts";
 import { tags } from "./freshness.ts";
@@ -16,7 +17,7 @@ export interface BackupOptions extends ChangeOptions {
   /** Left out where one storage alone may hold backups. */
   readonly storage?: string | undefined;
   readonly mode: "snapshot" | "suspend" | "stop";
-  /** May hold `{{guestname}}`, `{{vmid}}`, `{{node}}`. */
+  /** May hold `{{guestname}}`, `{{vmid}}`, `{{node}}`, `{{cluster}}`. */
   readonly notes?: string | undefined;
   readonly protect?: boolean | undefined;
 }
@@ -63,16 +64,17 @@ export class BackupCreation {
   }
 
   /**
-   * Backs one guest up. Throws `invalid_input` where several storages may hold it and none is named, `conflict` where the named one
+   * Backs one guest up. Throws `invalid_input` for notes that Proxmox does not take and where several storages may hold it and none is named, `conflict` where the named one
    * may not, `locked`, `busy`. A backup of ours of this guest that still runs and is the same in all is waited for.
    */
   async create(reference: string, call: Call, options: BackupOptions): Promise<BackupOutcome> {
+    const notes = notesTemplate(options.notes ?? "{{guestname}}");
     let made: Making = { storage: "" };
     const plan = async (guest: Identified): Promise<Plan> => {
-      const { mode, notes, protect = false } = options;
+      const { mode, protect = false } = options;
       const how = JSON.stringify([mode, notes, protect]);
       made = { storage: await this.#storageFor(guest, options.storage, call), how };
-      return this.#plan(guest, made, options);
+      return this.#plan(guest, made, { ...options, notes });
     };
     const change = { reference, kind: "any" as const, state: true, plan };
     const changed = await this.#changes.run(change, call, options);
@@ -101,7 +103,7 @@ export class BackupCreation {
           storage,
           mode,
           compress: "zstd",
-          "notes-template": escaped(notes ?? "{{guestname}}"),
+          "notes-template": notes,
           protected: protect || undefined,
         },
       },
@@ -174,11 +176,6 @@ export class BackupCreation {
 }
 
 const interruption = { suspend: "suspends", stop: "stops and starts" };
-
-/** PVE: VZDump.pm, generate_notes: a backslash and `n` are a new line there, two are one. */
-function escaped(notes: string): string {
-  return notes.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
-}
 
 /** PVE: VZDump.pm, exec_backup_task: `creating vzdump archive '/…/dump/vzdump-….zst'`, `creating Proxmox Backup Server archive '…'` */
 function madeIn(lines: readonly string[], storage: string): string | undefined {

@@ -11,6 +11,7 @@ import { Cluster } from "./cluster.ts";
 import { Deletion } from "./deletion.ts";
 import { Disks } from "./disks.ts";
 import type { Downloads } from "./downloads.ts";
+import type { Ages } from "./freshness.ts";
 import { GuestCare } from "./guest-care.ts";
 import { GuestDetails } from "./guest-details.ts";
 import { GuestUpdates } from "./guest-update.ts";
@@ -39,6 +40,8 @@ export interface ProxmoxClientOptions {
   readonly clock: Clock;
   /** Bound of the cache in bytes; default 32 MiB. */
   readonly cacheBytes?: number;
+  /** How long answers are trusted and kept, where not by default. */
+  readonly ages?: Ages;
   /** Who these credentials are, for messages: `API token user@realm!name`. */
   readonly principal: string;
   /** Requests sent so far, by method and kind of path: `GET /nodes/{node}/qemu/{vmid}/config` → 12. */
@@ -87,7 +90,7 @@ export class ProxmoxClient {
     this.requests = requests;
     const now = () => clock.now();
     this.cache = memoryCache(cacheBytes, now);
-    const verbs = new Verbs(api, this.cache, clock);
+    const verbs = new Verbs(api, this.cache, clock, options.ages);
     this.verbs = verbs;
     this.lookup = new Lookup(verbs, new Names(now), new Overlay(now));
     this.tasks = new Tasks(verbs);

@@ -4,7 +4,7 @@ import { start } from "./blueprint.ts";
 import { conflict } from "./changes.ts";
 import { type CloudInit, cloudInitParams, isWanted } from "./cloud-init.ts";
 import { freeDevices, readMappings } from "./create-devices.ts";
-import type { GuestConfig } from "./guest-config.ts";
+import { type GuestConfig, isCloudInit } from "./guest-config.ts";
 import type { Identified } from "./identity.ts";
 import type { Rest } from "./newcomers.ts";
 import type { GuestId } from "./values.ts";
@@ -61,7 +61,7 @@ export function hidden(setup: Setup): Setup {
 export function unheard(source: Identified, wish: Settings): readonly Problem[] {
   if (!isWanted(wish)) return [];
   const { disks, nics } = source.config;
-  const drive = disks.some(({ volid }) => /cloudinit/.test(volid));
+  const drive = disks.some(({ volid }) => isCloudInit(volid));
   const deaf = (wish.ips ?? []).findIndex((_, at) => !nics.some(({ key }) => key === `net${at}`));
   if (drive && deaf >= 0) {
     const message = `ips[${deaf}]: the clone would have no NIC for it (net${deaf}). Nothing was sent.`;

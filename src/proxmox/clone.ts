@@ -3,13 +3,13 @@ import { isProblem, Problem } from "../problem.ts";
 import { start } from "./blueprint.ts";
 import type { Call } from "./call.ts";
 import { type Changed, type ChangeOptions, type Changes, lockedBy, type Plan } from "./changes.ts";
+import { attempt, type Clone, CloneFinish } from "./clone-finish.ts";
 import { refusals } from "./clone-refusals.ts";
 import { planSeries, type Series } from "./clone-series.ts";
 import {
   hidden,
   restOf,
   type Settings,
-  type Setup,
   series,
   setupOf,
   setupRequest,
@@ -17,16 +17,19 @@ import {
 } from "./clone-setup.ts";
 import { tags } from "./freshness.ts";
 import type { Identified } from "./identity.ts";
-import { configQuestion, type Lookup } from "./lookup.ts";
-import type { Newcomers } from "./newcomers.ts";
-import { succeeded, type Task, type TaskReport } from "./task.ts";
+import type { Lookup } from "./lookup.ts";
+import { held, type Newcomers } from "./newcomers.ts";
+import { succeeded, type TaskReport } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
-import { type GuestId, type GuestType, guestWords } from "./values.ts";
+import { type Take, Turns } from "./turns.ts";
+import { type GuestType, guestWords } from "./values.ts";
 import type { ChangeRequest, Verbs } from "./verbs.ts";
 import type { VmidPool } from "./vmids.ts";
 
-export interface CloneOptions extends ChangeOptions, Settings {
+export interface CloneOptions extends Omit<ChangeOptions, "confirm">, Settings {
   readonly name: string;
+  /** Until when to wait for one's turn, as clock time in ms. */
+  readonly until: number;
   /** The new guest's vmid; the lowest free one when absent. */
   readonly vmid?: number | undefined;
   /** A full copy; absent: full for guests, linked for templates, as PVE has it. */
@@ -39,20 +42,27 @@ export interface CloneOptions extends ChangeOptions, Settings {
   readonly start?: boolean | undefined;
 }
 
-interface Planned {
+interface Order {
+  readonly reference: string;
+  readonly kind: GuestType;
   readonly options: CloneOptions;
   readonly vmid: number;
+  /** How often another vmid may be tried. */
   readonly again: number;
+}
+
+interface Planned extends Pick<Order, "options" | "vmid" | "again"> {
   readonly against: readonly Problem[];
 }
 
 /** The new guest, besides its source. */
 export interface CloneOutcome {
   readonly source: Identified;
-  readonly guest: GuestId & { readonly node: string; readonly name: string };
+  readonly guest: Clone;
 }
 
-const startWaitMs = 10 * 60_000;
+/** Clones from one node in flight, whichever call began them. */
+const atOnce = 3;
 /** A further try is followed as long as it takes. */
 const cloneWaitMs = 24 * 3_600_000;
 /** A vmid that somebody took between PVE's answer and its work is replaced this many times. */
@@ -63,9 +73,10 @@ export class Clones {
   readonly #verbs: Verbs;
   readonly #lookup: Lookup;
   readonly #changes: Changes;
-  readonly #tasks: Tasks;
+  readonly #finish: CloneFinish;
   readonly #vmids: VmidPool;
   readonly #newcomers: Newcomers;
+  readonly #turns: Turns;
   readonly #managedTag: string;
 
   constructor(
@@ -82,9 +93,10 @@ export class Clones {
     this.#verbs = base.verbs;
     this.#lookup = base.lookup;
     this.#changes = base.changes;
-    this.#tasks = base.tasks;
+    this.#finish = new CloneFinish(base, managedTag);
     this.#vmids = base.vmids;
     this.#newcomers = base.newcomers;
+    this.#turns = new Turns(base.verbs.clock);
     this.#managedTag = managedTag;
   }
 
@@ -100,9 +112,25 @@ export class Clones {
   ): Promise<Changed<CloneOutcome>> {
     setupOf(options);
     return this.#newcomers.make(options, call, async (vmid) => {
-      const result = await this.#once(reference, kind, call, options, vmid);
+      const result = await this.#inTurn({ reference, kind, options, vmid, again: maxAgain }, call);
       return { result, sent: result.task !== undefined };
     });
+  }
+
+  /** Clones read and write whole disks: a node makes a few at a time, and who has waited asks for the name again. */
+  #inTurn(order: Order, call: Call): Promise<Changed<CloneOutcome>> {
+    const { name, until } = order.options;
+    const turn = { atOnce, until, others, late: (node: string) => late(name, node) };
+    return this.#turns.run(
+      turn,
+      call,
+      async (take, tries) => {
+        const row = tries > 1 ? await this.#newcomers.holder(name, call) : undefined;
+        if (row) throw held(name, row);
+        return this.#once(order, call, take);
+      },
+      ({ task }) => task !== undefined,
+    );
   }
 
   /** The names of several clones, counted up from the first. Throws `invalid_input` for one fixed address for all. */
@@ -120,19 +148,16 @@ export class Clones {
     setupOf(options);
     const parts = { newcomers: this.#newcomers, vmids: this.#vmids };
     const plan = ({ name, vmid }: { readonly name: string; readonly vmid: number }) =>
-      this.#once(reference, "qemu", call, { ...options, name, dryRun: true }, vmid);
+      this.#once(
+        { reference, kind: "qemu", options: { ...options, name, dryRun: true }, vmid, again: 0 },
+        call,
+      );
     return planSeries({ names, vmid: options.vmid }, parts, plan, call);
   }
 
-  async #once(
-    reference: string,
-    kind: GuestType,
-    call: Call,
-    options: CloneOptions,
-    vmid: number,
-    again = maxAgain,
-  ): Promise<Changed<CloneOutcome>> {
-    let planned: CloneOutcome["guest"] | undefined;
+  async #once(order: Order, call: Call, take?: Take): Promise<Changed<CloneOutcome>> {
+    const { reference, kind, options, vmid, again } = order;
+    let planned: Clone | undefined;
     const plan = async (source: Identified) => {
       planned = created(source, options, vmid);
       const parts = { verbs: this.#verbs, lookup: this.#lookup };
@@ -140,7 +165,10 @@ export class Clones {
       return this.#plan(source, { options, vmid, again, against });
     };
     const change = { reference, kind, state: false, plan };
-    const changed = await this.#changes.run(change, call, options).catch((error: unknown) => {
+    const { dryRun } = options;
+    const confirm = (source: Identified) => take?.(source.node);
+    const send = this.#changes.run(change, call, { dryRun, confirm });
+    const changed = await send.catch((error: unknown) => {
       const lost = isProblem(error, "outcome_unknown");
       throw lost && planned ? this.#newcomers.doubt(planned, error, restOf(options)) : error;
     });
@@ -170,7 +198,7 @@ export class Clones {
     ].join(" and ");
     const { tags: own, raw } = source.config;
     const setsUp = setupRequest(guest, { tags: own, raw }, setup, this.#managedTag);
-    const touches = [tags.guest(guest), tags.tasks];
+    const touches = [tags.guest(guest), tags.tasks, tags.anyContent];
     return {
       says: `clones ${guestWords(source, from)} on ${source.node} to ${copy} on ${guest.node}, then ${taggingAndStart}`,
       against: [...lockedBy(source), ...against, ...unheard(source, options)],
@@ -179,9 +207,10 @@ export class Clones {
       touches: type === "lxc" ? [...touches, tags.guest(source)] : touches,
       request: cloneRequest(source, options, vmid),
       follow: {
-        followUp: (report, call) => this.#finish(report, guest, options, call),
+        followUp: (report, call) => this.#finish.finish(report, guest, options, call),
         recover: (report, call) => this.#again(report, source, options, again, call),
         onEnd: (report) => {
+          this.#turns.free(source.node);
           this.#lookup.overlay.arrived(vmid, succeeded(report) ? "stopped" : undefined);
           if (!succeeded(report)) this.#lookup.names.bury(guest);
           this.#vmids.free(vmid);
@@ -196,70 +225,26 @@ export class Clones {
     report: TaskReport,
     source: Identified,
     options: CloneOptions,
-    again: number,
+    left: number,
     call: Call,
   ): Promise<TaskReport> {
     const lost = /already exists/.test(report.exitstatus ?? "") && options.vmid === undefined;
-    if (!lost || again === 0) return report;
+    if (!lost || left === 0) return report;
     const remarks: string[] = [];
     let ended = report;
     await attempt(remarks, "It could not be tried again with another vmid", async () => {
       const vmid = await this.#vmids.take(undefined, call);
-      const reference = String(source.vmid);
-      const made = await this.#once(reference, source.type, call, options, vmid, again - 1);
+      const again = { ...options, until: this.#verbs.clock.now() + cloneWaitMs };
+      const order = { reference: String(source.vmid), kind: source.type, options: again, vmid };
+      const made = await this.#inTurn({ ...order, again: left - 1 }, call);
       const end = await made.task?.settle({ timeoutMs: cloneWaitMs });
       if (end) ended = { ...end, vmid: end.vmid ?? vmid };
     });
     return remarks.length === 0 ? ended : { ...ended, remarks };
   }
-
-  /** The clone is there: tag it as ours, then start it. Neither failing makes the clone fail. */
-  async #finish(
-    report: TaskReport,
-    guest: CloneOutcome["guest"],
-    options: CloneOptions,
-    call: Call,
-  ): Promise<TaskReport> {
-    // Its row goes on under the name that Proxmox invents meanwhile (`VM 310`) until the next round.
-    this.#lookup.names.learn(guest, guest.name);
-    const remarks: string[] = [];
-    const setup = setupOf(options);
-    const what = setup.wanted ? "set up" : `tagged ${this.#managedTag}`;
-    await attempt(remarks, `It could not be ${what}`, () => this.#setUp(guest, setup, call));
-    const before = remarks.length;
-    // A first start without what cloud-init was to tell cannot be taken back.
-    const fit = before === 0 || !setup.wanted;
-    if (options.start && !fit) remarks.push("It was not started for that reason.");
-    if (options.start && fit) {
-      await attempt(remarks, "It could not be started", async () => {
-        const started = await (await this.#start(guest, call)).settle({ timeoutMs: startWaitMs });
-        if (started.state === "failed") throw new Problem("task_failed", started.exitstatus ?? "");
-      });
-    }
-    const unstarted = remarks.length > before ? { unstarted: true as const } : {};
-    return remarks.length === 0 ? report : { ...report, remarks, ...unstarted };
-  }
-
-  async #setUp(guest: CloneOutcome["guest"], setup: Setup, call: Call): Promise<void> {
-    const config = await this.#verbs.live(call, configQuestion(guest));
-    const request = setupRequest(guest, config, setup, this.#managedTag);
-    if (request) await this.#verbs.change(call, request, [tags.guest(guest), tags.inventory]);
-  }
-
-  async #start(guest: CloneOutcome["guest"], call: Call): Promise<Task> {
-    const touches = [tags.guest(guest), tags.tasks];
-    const answer = await this.#verbs.change(call, start.request(guest), touches);
-    return this.#tasks.follow(answer, {
-      touches,
-      onEnd: (report) => {
-        if (succeeded(report)) this.#lookup.overlay.set(guest, { status: "running" });
-        return [];
-      },
-    });
-  }
 }
 
-function created(source: Identified, options: CloneOptions, vmid: number): CloneOutcome["guest"] {
+function created(source: Identified, options: CloneOptions, vmid: number): Clone {
   const { type } = source;
   return { type, vmid, node: options.node ?? source.node, name: options.name };
 }
@@ -281,11 +266,14 @@ function cloneRequest(source: Identified, options: CloneOptions, vmid: number): 
   };
 }
 
-async function attempt(remarks: string[], what: string, run: () => Promise<void>): Promise<void> {
-  try {
-    await run();
-  } catch (error) {
-    if (!isProblem(error)) throw error;
-    remarks.push(`${what}: ${error.message}`);
-  }
+function others(node: string): string {
+  return `clones from ${node} are being made`;
+}
+
+function late(name: string, node: string): Problem {
+  const message = `The turn of "${name}" has not come: ${atOnce} ${others(node)} already. Nothing was sent for it.`;
+  return new Problem("busy", message, {
+    next: "Repeat the call for it when they are ready (get_tasks shows them), or with a longer wait_s.",
+    facts: { name, node, at_once: atOnce },
+  });
 }

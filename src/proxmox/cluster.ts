@@ -1,8 +1,8 @@
 import { path } from "../http/path.ts";
+import { discreet } from "../text.ts";
 import type { Call } from "./call.ts";
 import { fresh, tags } from "./freshness.ts";
 import { given, type Inventory } from "./inventory.ts";
-import { discreet } from "./task-text.ts";
 import { type Unseen, unseenParts } from "./unseen.ts";
 import { flag, number, record, records, text, type Wire } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
@@ -91,7 +91,7 @@ export class Cluster {
   async reach(call: Call): Promise<void> {
     await this.#verbs.live(call, {
       path: path`/access/domains`,
-      freshness: { trustedMs: 0, keptMs: 0, tags: [] },
+      freshness: fresh("never"),
       parse: () => true,
     });
   }

@@ -161,3 +161,20 @@ function invalid(argument: string, message: string, next: string): Problem {
     facts: { argument },
   });
 }
+
+/** The name of an uploaded file as PVE will make it. PVE: pve-storage src/PVE/API2/Storage/Status.pm (upload), src/PVE/Storage.pm */
+export function uploadName(given: string, content: DownloadContent): string {
+  const name = normalized(given);
+  if (extensions[content].test(name)) return name;
+  const image = content === "import" && /\.img$/i.test(name);
+  throw new Problem(
+    "invalid_input",
+    `"${name}" does not end in ${wanted[content]}, as ${content} must. Nothing was sent.`,
+    {
+      next: image
+        ? `Give filename: "${name.replace(/img$/i, "qcow2")}" for a qcow2 image (most cloud images called .img are), or "….raw" for a raw one.`
+        : "Give filename with the right ending, or another content; Proxmox unpacks nothing that is uploaded.",
+      facts: { argument: "filename" },
+    },
+  );
+}

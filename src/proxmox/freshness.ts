@@ -1,15 +1,19 @@
-import type { Freshness } from "../cache/reading.ts";
 import type { Tag } from "../cache/store.ts";
 import type { GuestId } from "./values.ts";
 
 const second = 1000;
 
-/**
- * How long each kind of answer is trusted and kept, in ms; `swept`: between the two it is served if a sweep says that nothing
- * happened to it, otherwise only to a caller who asks for older answers. The one table; every figure is PVE's pace or a bound
- * on staleness.
- */
-export const ages = {
+export interface Age {
+  /** Served without asking for this long, in ms. */
+  readonly trustedMs: number;
+  /** Served up to this age if a sweep says that nothing happened to it, or to a caller who asks for older answers, in ms. */
+  readonly keptMs: number;
+  /** Whether sweeps vouch for it between the two. */
+  readonly swept?: boolean;
+}
+
+/** How long each kind of answer is trusted and kept. The one table; every figure is PVE's pace or a bound on staleness. */
+export const defaultAges = {
   inventory: { trustedMs: 10 * second, keptMs: 120 * second },
   guestStatus: { trustedMs: 5 * second, keptMs: 5 * second },
   guestConfig: { trustedMs: 10 * second, keptMs: 120 * second, swept: true },
@@ -24,7 +28,17 @@ export const ages = {
   metrics: { trustedMs: 60 * second, keptMs: 60 * second },
   tasks: { trustedMs: 2 * second, keptMs: 10 * second },
   stoppedTask: { trustedMs: Number.POSITIVE_INFINITY, keptMs: Number.POSITIVE_INFINITY },
-} as const;
+  never: { trustedMs: 0, keptMs: 0 },
+} as const satisfies Readonly<Record<string, Age>>;
+
+export type AgeKind = keyof typeof defaultAges;
+export type Ages = Readonly<Record<AgeKind, Age>>;
+
+/** What an answer's life depends on: its kind's ages, and that nothing it is about changes. */
+export interface Dependence {
+  readonly kind: AgeKind;
+  readonly tags: readonly Tag[];
+}
 
 const onNode = "guests-on:";
 
@@ -49,9 +63,9 @@ export function nodeOf(tag: Tag): string | undefined {
   return tag.startsWith(onNode) ? tag.slice(onNode.length) : undefined;
 }
 
-/** The freshness of a class of read that depends on these tags. */
-export function fresh(kind: keyof typeof ages, ...dependsOn: readonly Tag[]): Freshness {
-  return { ...ages[kind], tags: dependsOn };
+/** Of an answer of this kind about what these tags name. */
+export function fresh(kind: AgeKind, ...dependsOn: readonly Tag[]): Dependence {
+  return { kind, tags: dependsOn };
 }
 
 /** What a read of one guest on its node depends on. */

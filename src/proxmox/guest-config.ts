@@ -180,3 +180,8 @@ function memoryMib(value: unknown): number | undefined {
 function byKey(a: string, b: string): number {
   return a.localeCompare(b, "en", { numeric: true });
 }
+
+/** The drive by which cloud-init is told: Proxmox makes it anew for a clone and a restored guest. */
+export function isCloudInit(volid: string): boolean {
+  return /-cloudinit(?:\.\w+)?$/.test(volid);
+}

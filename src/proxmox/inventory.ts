@@ -1,3 +1,5 @@
+import { path } from "../http/path.ts";
+import { fresh, tags } from "./freshness.ts";
 import {
   defaultName,
   flag,
@@ -9,6 +11,7 @@ import {
   text,
   type Wire,
 } from "./values.ts";
+import type { Question } from "./verbs.ts";
 
 /** A guest as its row in /cluster/resources has it. Name, status, template and figures lag up to 10 s; the rest is live. */
 export interface GuestRow extends GuestId {
@@ -220,3 +223,10 @@ export function given<T extends Readonly<Record<string, unknown>>>(
   const present = Object.entries(fields).filter(([, value]) => value !== undefined);
   return Object.fromEntries(present) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }
+
+/** PVE: GET /cluster/resources, unfiltered: guests, nodes, storages and pools in one answer. */
+export const inventoryQuestion: Question<Inventory> = {
+  path: path`/cluster/resources`,
+  freshness: fresh("inventory", tags.inventory),
+  parse: (data, { beganAt }) => readInventory(data, beganAt),
+};

@@ -8,8 +8,8 @@ import {
   changedSince,
   type GuestRow,
   type Inventory,
+  inventoryQuestion,
   isOffline,
-  readInventory,
 } from "./inventory.ts";
 import type { Names } from "./names.ts";
 import { ambiguous, notFound, otherKind } from "./near-miss.ts";
@@ -17,7 +17,7 @@ import type { Overlay } from "./overlay.ts";
 import { Silence } from "./silence.ts";
 import type { Sweep } from "./sweep.ts";
 import type { GuestId, GuestType } from "./values.ts";
-import type { Question, Verbs } from "./verbs.ts";
+import type { Verbs } from "./verbs.ts";
 
 /** Which guests a reference may mean. */
 export type GuestKind = GuestType | "any";
@@ -275,13 +275,6 @@ export class Lookup {
     return notFound(reference, kind, named, { silent, unread });
   }
 }
-
-/** PVE: GET /cluster/resources, unfiltered: guests, nodes, storages and pools in one answer. */
-const inventoryQuestion: Question<Inventory> = {
-  path: path`/cluster/resources`,
-  freshness: fresh("inventory", tags.inventory),
-  parse: (data, { beganAt }) => readInventory(data, beganAt),
-};
 
 /** A configuration's word on its guest's name counts, unless the guest is only half there: then PVE gives or invents none. */
 export function learnName(names: Names, id: GuestId, config: GuestConfig): void {

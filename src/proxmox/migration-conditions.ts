@@ -1,6 +1,8 @@
 import { path } from "../http/path.ts";
 import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
+import { fresh } from "./freshness.ts";
+import { isCloudInit } from "./guest-config.ts";
 import type { Identified } from "./identity.ts";
 import { flag, record, records, text, type Wire } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
@@ -47,7 +49,7 @@ export async function conditionsOf(
 function question({ node, type, vmid }: Identified): Question<Conditions> {
   return {
     path: path`/nodes/${node}/${type}/${vmid}/migrate`,
-    freshness: { trustedMs: 0, keptMs: 0, tags: [] },
+    freshness: fresh("never"),
     parse: readConditions,
   };
 }
@@ -70,7 +72,7 @@ function readConditions(data: unknown): Conditions {
     localDisks: volids(
       disks.filter((disk) => flag(disk["cdrom"]) !== true && flag(disk["is_unused"]) !== true),
     ),
-    localCds: volids(cds).filter((volid) => !/-cloudinit(?:\.\w+)?$/.test(volid)),
+    localCds: volids(cds).filter((volid) => !isCloudInit(volid)),
     devices: strings(wire["local_resources"]).filter((name) => !names.includes(name)),
     notLive: Object.entries(mapped)
       .filter(([, info]) => flag(record(info)["live-migration"]) !== true)

@@ -9,9 +9,9 @@ import type { Lookup } from "./lookup.ts";
 import { bound, isRunning } from "./migration-bounds.ts";
 import { type Conditions, conditionsOf } from "./migration-conditions.ts";
 import { memoryNeeded, targetFor, type Wish } from "./migration-target.ts";
-import { Slots } from "./slots.ts";
 import { succeeded, type Task } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
+import { Turns } from "./turns.ts";
 import { guestWords } from "./values.ts";
 import type { ChangeRequest, Verbs } from "./verbs.ts";
 
@@ -40,6 +40,8 @@ interface Move extends Planned {
 }
 
 const types = ["qmigrate", "vzmigrate", "hamigrate"];
+/** Of the whole cluster: all share its network. */
+const lane = "";
 /** Nodes publish their figures every 10 s, and they are trusted for as long. */
 const figuresLagMs = 30_000;
 
@@ -49,7 +51,7 @@ export class Migrations {
   readonly #lookup: Lookup;
   readonly #changes: Changes;
   readonly #tasks: Tasks;
-  readonly #slots: Slots;
+  readonly #turns: Turns;
   /** What is on its way or has just come, by UPID, and what is about to be sent, by vmid. */
   readonly #moves = new Map<string, Move>();
 
@@ -63,7 +65,7 @@ export class Migrations {
     this.#lookup = base.lookup;
     this.#changes = base.changes;
     this.#tasks = base.tasks;
-    this.#slots = new Slots(base.verbs.clock);
+    this.#turns = new Turns(base.verbs.clock);
   }
 
   /** References to all guests of a node, as they are now. Throws `not_found`. */
@@ -84,25 +86,18 @@ export class Migrations {
    * to its node or the target does not take it, `locked`, and `busy` where its turn has not come in time.
    */
   async migrate(reference: string, call: Call, options: MigrationOptions): Promise<Migration> {
-    let held = false;
-    for (;;) {
-      const full = new Error("all slots are taken");
-      const take = () => {
-        held ||= this.#slots.try(options.atOnce);
-        if (!held) throw full;
-      };
-      try {
-        const migration = await this.#once(reference, call, options, take);
-        if (held && (!migration.task || migration.plan.join)) this.#slots.free();
-        return migration;
-      } catch (error) {
-        if (held) this.#slots.free();
-        if (error !== full) throw error;
-      }
-      // Identified, and its target chosen, anew when its turn comes: who waits knows nothing.
-      held = await this.#slots.take(options.atOnce, options.until, call.signal);
-      if (!held) throw waiting(reference, options.atOnce);
-    }
+    const turn = {
+      ...options,
+      others: () => "guests are on their way",
+      late: () => waiting(reference, options.atOnce),
+    };
+    // Identified, and its target chosen, anew when its turn comes.
+    return this.#turns.run(
+      turn,
+      call,
+      (take) => this.#once(reference, call, options, () => take(lane)),
+      ({ task, plan }) => task !== undefined && plan.join === undefined,
+    );
   }
 
   async #once(
@@ -178,7 +173,7 @@ export class Migrations {
       request: requestFor(guest, target, storage, conditions),
       follow: {
         onEnd: (report) => {
-          this.#slots.free();
+          this.#turns.free(lane);
           const move = this.#moves.get(report.upid);
           if (move) move.until = this.#verbs.clock.now() + figuresLagMs;
           // HA has only taken the request: where the guest is, rows tell.

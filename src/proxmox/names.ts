@@ -92,7 +92,8 @@ export class Names {
   adopt(inventory: Inventory): void {
     for (const [vmid, { at, until }] of this.#dead) {
       if (inventory.beganAt < at) continue;
-      if (inventory.byVmid.has(vmid)) {
+      if (until !== undefined && inventory.beganAt >= until) this.#dead.delete(vmid);
+      else if (inventory.byVmid.has(vmid)) {
         this.#dead.set(vmid, { at, until: until ?? inventory.beganAt + rowLagMs });
       } else if (inventory.beganAt >= at + deadFiguresMs) this.#dead.delete(vmid);
       else this.#dead.set(vmid, { at, until: undefined });
@@ -112,7 +113,7 @@ export class Names {
   /** The name to believe: what a configuration said beats a row that may be older; a doubtful row is not believed at all. */
   nameOf(row: GuestRow, inventory: Inventory): string | undefined {
     const known = this.#known.peek(key(row));
-    const doubtful = this.#isDoubtful(row.vmid);
+    const doubtful = this.#isDoubtful(row.vmid, inventory);
     const young = known && inventory.beganAt < known.at + rowLagMs;
     if (known && (young || doubtful || row.name === undefined)) return known.name;
     if (doubtful) return undefined;
@@ -141,7 +142,7 @@ export class Names {
   nameless(inventory: Inventory): readonly GuestRow[] {
     const rows = new Set(inventory.nameless);
     for (const vmid of this.#dead.keys()) {
-      const row = this.#isDoubtful(vmid) ? inventory.byVmid.get(vmid) : undefined;
+      const row = this.#isDoubtful(vmid, inventory) ? inventory.byVmid.get(vmid) : undefined;
       if (row) rows.add(row);
     }
     return [...rows].filter((row) => this.nameOf(row, inventory) === undefined);
@@ -172,12 +173,10 @@ export class Names {
     return vmids.map((vmid) => this.#told.get(vmid)).filter((told) => told !== undefined);
   }
 
-  #isDoubtful(vmid: number): boolean {
+  /** Whether a row of this inventory may still carry the name of who had its vmid before. */
+  #isDoubtful(vmid: number, { beganAt }: Inventory): boolean {
     const death = this.#dead.get(vmid);
-    if (!death) return false;
-    if (death.until === undefined || this.#now() < death.until) return true;
-    this.#dead.delete(vmid);
-    return false;
+    return death !== undefined && (death.until === undefined || beganAt < death.until);
   }
 }
 

@@ -1,7 +1,7 @@
 import { path } from "../http/path.ts";
 import type { Call } from "./call.ts";
 import { type Cluster, type ListedTask, recentTasksQuestion } from "./cluster.ts";
-import { tags } from "./freshness.ts";
+import { fresh, tags } from "./freshness.ts";
 import { type Happening, happeningOf, touchedBy, unsettles } from "./happenings.ts";
 import { number, parseUpid, records, text } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
@@ -75,9 +75,9 @@ export class News {
 
   #fromLog(lines: readonly LogLine[], kept: Kept): readonly Happening[] {
     const happenings: Happening[] = [];
-    const fresh = lines.filter((line) => !this.#seen?.lines.has(idOf(line)));
-    const reaches = fresh.length === 0 || this.#reaches(lines, kept);
-    const nodes = byNode(fresh);
+    const unseen = lines.filter((line) => !this.#seen?.lines.has(idOf(line)));
+    const reaches = unseen.length === 0 || this.#reaches(lines, kept);
+    const nodes = byNode(unseen);
     for (const node of new Set([...nodes.keys(), ...kept.nodes])) {
       const own = nodes.get(node) ?? [];
       if (!this.#continues(node, own, reaches)) happenings.push(missed(node));
@@ -98,9 +98,9 @@ export class News {
   }
 
   /** With uids that count up per node, what was missed is known exactly. */
-  #continues(node: string, fresh: readonly LogLine[], reaches: boolean): boolean {
+  #continues(node: string, unseen: readonly LogLine[], reaches: boolean): boolean {
     const last = this.#lastUid.get(node);
-    const first = fresh[0]?.uid;
+    const first = unseen[0]?.uid;
     if (last === undefined || first === undefined) return reaches;
     // A host that has booted counts from 1 again, and its workers are gone.
     if (first <= last) this.#forgetRunning(node);
@@ -179,7 +179,7 @@ function byNode<T extends { readonly node: string }>(
 const logQuestion: Question<readonly LogLine[]> = {
   path: path`/cluster/log`,
   params: { max: maxLines },
-  freshness: { trustedMs: 0, keptMs: 0, tags: [] },
+  freshness: fresh("never"),
   parse: (data) =>
     records(data)
       .map((row) => ({

@@ -1,4 +1,5 @@
 import { Problem } from "../problem.ts";
+import { isCloudInit } from "./guest-config.ts";
 import { merge, type Parts } from "./option-merge.ts";
 import { sizeBytes } from "./values.ts";
 
@@ -30,7 +31,7 @@ function volume(parts: Parts): string | undefined {
 function allocates(is: string, was: string | undefined, current: Parts): boolean {
   const [, storage, size] = /^([^:]+):(cloudinit|\d+(?:\.\d+)?)$/.exec(is) ?? [];
   if (storage === undefined || !was?.startsWith(`${storage}:`)) return false;
-  if (size === "cloudinit") return /-cloudinit(?:\.\w+)?$/.test(was);
+  if (size === "cloudinit") return isCloudInit(was);
   return sizeBytes(current["size"]) === Math.round(Number(size) * gib);
 }
 

@@ -1,9 +1,10 @@
 import { Problem } from "../problem.ts";
 import { bytes } from "../text.ts";
 import type { Call } from "./call.ts";
-import { type Inventory, isOffline, type NodeRow, type StorageRow } from "./inventory.ts";
+import { type Inventory, isOffline, type NodeRow } from "./inventory.ts";
 import type { Lookup } from "./lookup.ts";
 import { missing, noVolid, owned } from "./placement-problems.ts";
+import { freeOf, hasRoom, noRoom, type Space } from "./room.ts";
 import type { Place, Storages } from "./storages.ts";
 import { storageOf } from "./volumes.ts";
 
@@ -26,13 +27,9 @@ interface Wanted {
   readonly attach?: boolean;
 }
 
-interface Needed {
-  readonly storage: string;
+interface Needed extends Space {
   /** `images`, `rootdir`, `vztmpl` … */
   readonly content: string;
-  readonly argument: string;
-  /** Of all that goes there. */
-  readonly sizeBytes?: number;
 }
 
 export interface Placed {
@@ -46,6 +43,7 @@ export interface Placed {
 /** What was placed somewhere counts there for this long, until figures show it. */
 const placedMs = 60_000;
 const mib = 1024 ** 2;
+const askForLess = "Ask for less, or use another storage (list_storage shows what is free).";
 
 /** Chooses nodes for new guests: among those online that have what is needed, the one with the most free memory. */
 export class Placement {
@@ -130,7 +128,7 @@ export class Placement {
     const available = place.rows.filter(({ status }) => status === "available");
     const roomy = available.filter((row) => hasRoom(row, needed, node !== undefined));
     if (roomy.length > 0) return new Set(roomy.map((row) => row.node));
-    if (available.length > 0) throw noRoom(needed, available);
+    if (available.length > 0) throw noRoom(needed, available, askForLess);
     throw new Problem("conflict", `Storage ${place.storage} is not available. Nothing was sent.`, {
       next: "Try again when it answers, or use another storage (list_storage).",
       facts: { argument: needed.argument, storage: place.storage },
@@ -210,31 +208,6 @@ export class Placement {
     const free = bytes(Math.max(0, this.#free(row)));
     return `of ${among} nodes that have what it needs, ${node} has the most free memory (${free})`;
   }
-}
-
-function freeOf({ sizeBytes, usedBytes = 0 }: StorageRow): number | undefined {
-  return sizeBytes === undefined || sizeBytes === 0
-    ? undefined
-    : Math.max(0, sizeBytes - usedBytes);
-}
-
-/** Thin storages take more than they have; who names the node may want that, though never a disk larger than all of it. */
-function hasRoom(row: StorageRow, { sizeBytes = 0 }: Needed, named: boolean): boolean {
-  const free = freeOf(row);
-  return free === undefined || sizeBytes <= (named ? (row.sizeBytes ?? free) : free);
-}
-
-function noRoom(
-  { storage, argument, sizeBytes = 0 }: Needed,
-  rows: readonly StorageRow[],
-): Problem {
-  const [best] = rows.toSorted((a, b) => (freeOf(b) ?? 0) - (freeOf(a) ?? 0));
-  const free = (best && freeOf(best)) ?? 0;
-  const message = `Storage ${storage} has no room for ${bytes(sizeBytes)}: at most ${bytes(free)} are free (${best?.node}). Nothing was sent.`;
-  return new Problem("conflict", message, {
-    next: "Ask for less, or use another storage (list_storage shows what is free).",
-    facts: { argument, storage, neededBytes: sizeBytes, freeBytes: free },
-  });
 }
 
 function tooLarge({ memoryMib }: Demand, short: string, node: string): Problem {

@@ -1,7 +1,9 @@
 import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
-import type { GuestConfig } from "./guest-config.ts";
+import { bytes } from "../text.ts";
+import { type Disk, type GuestConfig, isCloudInit } from "./guest-config.ts";
 import type { Inventory, StorageRow } from "./inventory.ts";
+import { freeOf, hasRoom, noRoom } from "./room.ts";
 import type { GuestType } from "./values.ts";
 import type { ChangeRequest } from "./verbs.ts";
 import type { Volume } from "./volumes.ts";
@@ -65,12 +67,66 @@ export function storageFor(
     if (fit.includes(wished)) return wished;
     throw unfit(`Storage ${wished} of ${node} does not hold disks of this kind`, wished, fit);
   }
-  const from = config.disks.flatMap(({ key, storage, cdrom }) =>
-    cdrom || storage === undefined || key.startsWith("unused") ? [] : [storage],
-  );
+  const from = restored(config).flatMap(({ storage }) => storage ?? []);
   const gone = from.find((storage) => !fit.includes(storage) && knows(rows, storage, fit));
   if (gone !== undefined) throw unfit(`${node} has no storage ${gone} for its disks`, gone, fit);
   return type === "qemu" ? undefined : (from[0] ?? fit[0]);
+}
+
+/** What an archive brings back: other CDs are only named again. PVE: QemuServer.pm (parse_backup_hints) */
+function restored({ disks }: GuestConfig): readonly Disk[] {
+  return disks.filter(
+    ({ key, cdrom, volid }) => !key.startsWith("unused") && (!cdrom || isCloudInit(volid)),
+  );
+}
+
+interface Room {
+  readonly archive: Archive;
+  readonly node: string;
+  /** Where all disks go; undefined: each to where it was. */
+  readonly storage: string | undefined;
+  /** The caller has named it, and may want more of a thin one than is free. */
+  readonly named: boolean;
+  /** Disks that are written over: what they take is free by then. */
+  readonly replaced?: readonly Disk[];
+}
+
+/**
+ * Throws `conflict` where the disks don't fit: PVE notices it in the task, when what was there before is gone. Answers what is short
+ * where the caller has named the storage.
+ */
+export function roomFor(
+  { archive, node, storage, named, replaced = [] }: Room,
+  { storages }: Inventory,
+): string | undefined {
+  const needed = sizes(restored(archive.config), storage);
+  const given = sizes(replaced);
+  for (const [name, bytesNeeded] of needed) {
+    const row = storages.find((one) => one.storage === name && one.node === node);
+    if (!row) continue;
+    const sizeBytes = Math.max(0, bytesNeeded - (given.get(name) ?? 0));
+    const space = { storage: name, argument: "storage", sizeBytes };
+    if (!hasRoom(row, space, named)) throw noRoom(space, [row], elsewhere(name, named));
+    const free = freeOf(row);
+    if (free !== undefined && free < sizeBytes) {
+      return `only ${bytes(free)} are free on ${name} for its ${bytes(sizeBytes)}`;
+    }
+  }
+  return undefined;
+}
+
+function sizes(disks: readonly Disk[], all?: string): ReadonlyMap<string, number> {
+  const sums = new Map<string, number>();
+  for (const { storage, sizeBytes = 0 } of disks) {
+    const where = all ?? storage;
+    if (where !== undefined) sums.set(where, (sums.get(where) ?? 0) + sizeBytes);
+  }
+  return sums;
+}
+
+function elsewhere(storage: string, named: boolean): string {
+  const other = "Name another one as storage (list_storage shows what is free)";
+  return named ? `${other}.` : `${other}; or ${storage} itself, if it may take more than is free.`;
 }
 
 /** Where no storage is seen at all, PVE has to judge. */

@@ -1,5 +1,5 @@
 import { isProblem, Problem } from "../problem.ts";
-import { bytes, closest } from "../text.ts";
+import { closest } from "../text.ts";
 import { archiveQuestion } from "./archive.ts";
 import { typeOf } from "./backups.ts";
 import type { Call } from "./call.ts";
@@ -17,7 +17,14 @@ import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Newcomer, Newcomers } from "./newcomers.ts";
 import { afterFailure } from "./restore-failure.ts";
-import { type Archive, type RestoreOrder, restoreRequest, storageFor } from "./restore-plan.ts";
+import {
+  type Archive,
+  type RestoreOrder,
+  restoreRequest,
+  roomFor,
+  storageFor,
+} from "./restore-plan.ts";
+import { losses, words } from "./restore-words.ts";
 import type { Storages } from "./storages.ts";
 import { succeeded, type TaskReport } from "./task.ts";
 import { guestWords, kindWord } from "./values.ts";
@@ -40,6 +47,11 @@ export interface BesideOptions extends RestoreOptions {
 export interface OverOptions extends RestoreOptions {
   /** Asked with what will be lost, before anything is sent; throws to refuse. */
   readonly ask: (guest: Identified, lost: readonly string[]) => Promise<void> | void;
+}
+
+interface Draft extends Pick<RestoreOrder, "archive" | "storage" | "start"> {
+  /** What is short where the caller wants it all the same. */
+  readonly short: string | undefined;
 }
 
 export interface Base {
@@ -79,10 +91,12 @@ export class Restores {
     const name = options.name ?? (own ? old : `${old}-restored`);
     const node = options.node ?? archive.volume.node;
     const storage = storageFor(archive, node, options.storage, inventory);
+    const named = options.storage !== undefined;
+    const short = roomFor({ archive, node, storage, named }, inventory);
     const wish = { name, vmid: options.vmid };
     return newcomers.make<Changed<Newcomer>>(wish, call, async (vmid) => {
       const guest: Newcomer = { type: archive.type, vmid, node, name };
-      const plan = this.#besidePlan(guest, { archive, storage, start: options.start });
+      const plan = this.#besidePlan(guest, { archive, storage, short, start: options.start });
       if (options.dryRun) return { result: { guest, changed: false, plan }, sent: false };
       return { result: await this.#send(guest, plan, call), sent: true };
     });
@@ -104,8 +118,12 @@ export class Restores {
       archive = await this.#archive(volid, guest.node, call);
       const inventory = await lookup.inventory(call);
       assertSameKind(guest, archive);
-      const storage = storageFor(archive, guest.node, options.storage, inventory);
-      return this.#overPlan(guest, { archive, storage, start: options.start });
+      const { node, config } = guest;
+      const storage = storageFor(archive, node, options.storage, inventory);
+      const named = options.storage !== undefined;
+      const order = { archive, node, storage, named, replaced: config.disks };
+      const short = roomFor(order, inventory);
+      return this.#overPlan(guest, { archive, storage, short, start: options.start });
     };
     const change = { reference, kind: "any" as const, state: true, plan };
     const changed = await changes.run(change, call, {
@@ -115,12 +133,12 @@ export class Restores {
     return { ...changed, name: archive?.config.name };
   }
 
-  #besidePlan(guest: Newcomer, order: Pick<RestoreOrder, "archive" | "storage" | "start">): Plan {
+  #besidePlan(guest: Newcomer, { short, ...order }: Draft): Plan {
     const { archive } = order;
     const { vmid, node, name } = guest;
     const marked = new Set([...archive.config.tags, this.#managedTag]);
     return {
-      says: `makes ${guestWords(guest, name)} on ${node} from ${words(archive)}`,
+      says: `makes ${guestWords(guest, name)} on ${node} from ${words(archive)}${but(short)}`,
       against: [],
       touches: [tags.guest(guest), tags.tasks, tags.anyContent],
       request: restoreRequest({ ...order, vmid, node, name, over: false, tags: [...marked] }),
@@ -141,13 +159,13 @@ export class Restores {
     };
   }
 
-  #overPlan(guest: Identified, order: Pick<RestoreOrder, "archive" | "storage" | "start">): Plan {
+  #overPlan(guest: Identified, { short, ...order }: Draft): Plan {
     const { vmid, node } = guest;
     const state = guest.status?.status ?? "stopped";
     const stop = `Stop it first: stop_guest {guest: "${guest.vmid}"}; or restore beside it: leave guest out.`;
     const unprotect = "Have the option `protection` taken off first, or leave guest out.";
     return {
-      says: `puts ${words(order.archive)} in the place of ${guestWords(guest, guest.name)} on ${node}`,
+      says: `puts ${words(order.archive)} in the place of ${guestWords(guest, guest.name)} on ${node}${but(short)}`,
       against: [
         ...lockedBy(guest),
         ...(state === "stopped"
@@ -220,28 +238,8 @@ export class Restores {
   }
 }
 
-function words({ volume, type, config }: Archive): string {
-  const of = guestWords({ type, vmid: volume.vmid ?? 0 }, config.name);
-  return `the backup of ${of} of ${stamp(volume)}`;
-}
-
-function stamp({ createdAt }: Volume): string {
-  const iso = createdAt === undefined ? "" : new Date(createdAt).toISOString();
-  return iso === "" ? "unknown time" : `${iso.slice(0, 16).replace("T", " ")} UTC`;
-}
-
-function losses(guest: Identified, archive: Archive): readonly string[] {
-  const { volume, config } = archive;
-  const disks = guest.config.disks.filter(({ cdrom, volid }) => !cdrom && volid !== "none");
-  const other = volume.vmid !== guest.vmid || config.name !== guest.name;
-  return [
-    ...disks.map(({ key, volid, sizeBytes }) => {
-      const size = sizeBytes === undefined ? "" : ` (${bytes(sizeBytes)})`;
-      return `disk ${key}: ${volid}${size}`;
-    }),
-    `its configuration and its snapshots; everything since ${stamp(volume)}`,
-    ...(other ? [`(it becomes what ${words(archive)} holds: another guest)`] : []),
-  ];
+function but(short: string | undefined): string {
+  return short === undefined ? "" : `, but ${short}`;
 }
 
 function assertSameKind(guest: Identified, { type, volume }: Archive): void {

@@ -4,7 +4,7 @@ import { outcome } from "../each.ts";
 import { rowSettlesMs } from "./activity.ts";
 import { Call } from "./call.ts";
 import type { Cluster } from "./cluster.ts";
-import { ages, nodeOf } from "./freshness.ts";
+import { nodeOf } from "./freshness.ts";
 import type { Happening } from "./happenings.ts";
 import { type Kept, News, type NewsSource } from "./news.ts";
 import type { Tasks } from "./tasks.ts";
@@ -54,9 +54,9 @@ export class Sweep {
     return this.#news.source;
   }
 
-  /** Sweeps unless one began in the last 10 s; joins one under way. */
+  /** Sweeps unless one began while an inventory is trusted (10 s unless set); joins one under way. */
   async run(reader: Reader): Promise<void> {
-    const { trustedMs } = ages.inventory;
+    const { trustedMs } = this.#verbs.ages.inventory;
     const waiting: Reader = {
       signal: reader.signal,
       maxAgeMs: undefined,

@@ -1,8 +1,9 @@
 import type { Tag } from "../cache/store.ts";
 import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
+import { discreet } from "../text.ts";
 import type { Call, Progress } from "./call.ts";
-import { discreet } from "./task-text.ts";
+import { fresh } from "./freshness.ts";
 import { parseUpid, record, records, text, type Upid } from "./values.ts";
 import type { Question } from "./verbs.ts";
 
@@ -68,7 +69,7 @@ export interface FollowOptions {
 export function statusQuestion(upid: Upid): Question<TaskReport> {
   return {
     path: path`/nodes/${upid.node}/tasks/${upid.upid}/status`,
-    freshness: { trustedMs: 0, keptMs: 0, tags: [] },
+    freshness: fresh("never"),
     parse: (data) => readStatus(data, upid),
   };
 }
@@ -78,7 +79,7 @@ export function logQuestion(upid: Upid, start: number, limit: number) {
   return {
     path: path`/nodes/${upid.node}/tasks/${upid.upid}/log`,
     params: { start, limit },
-    freshness: { trustedMs: 0, keptMs: 0, tags: [] },
+    freshness: fresh("never"),
     parse: (data: unknown, { total = 0 }: { readonly total?: number }) => ({
       total,
       lines: records(data).map((line) => discreet(text(line["t"]) ?? "")),

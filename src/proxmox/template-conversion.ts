@@ -9,7 +9,7 @@ import {
   lockedBy,
   type Plan,
 } from "./changes.ts";
-import { tags } from "./freshness.ts";
+import { fresh, tags } from "./freshness.ts";
 import { snapshotsQuestion } from "./guest-details.ts";
 import { words } from "./guest-disks.ts";
 import type { Identified } from "./identity.ts";
@@ -99,7 +99,7 @@ function conversionsQuestion({ node, vmid }: Identified): Question<string | unde
   return {
     path: path`/nodes/${node}/tasks`,
     params: { source: "all", typefilter: "vztemplate", vmid, limit: 1 },
-    freshness: { trustedMs: 0, keptMs: 0, tags: [] },
+    freshness: fresh("never"),
     parse: (data) => {
       const upid = text(records(data)[0]?.["upid"]);
       return upid !== undefined && parseUpid(upid) ? upid : undefined;

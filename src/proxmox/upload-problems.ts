@@ -19,6 +19,30 @@ export function otherFile(
   );
 }
 
+/** Of the same size, and we have sent something else there. */
+export function otherContent({ volid, node, sizeBytes }: Volume): Problem {
+  return new Problem(
+    "conflict",
+    `Another file of the same size is there as ${volid}: it has another checksum. Nothing was sent.`,
+    {
+      next: "Choose another filename, or repeat the call with overwrite: true to replace it.",
+      facts: { volid, node, sizeBytes },
+    },
+  );
+}
+
+/** A checksum was given, and nobody can say whether what is there has it. PVE: GET …/content/{volume} tells size and format only. */
+export function incomparable({ volid, node, sizeBytes }: Volume): Problem {
+  return new Problem(
+    "conflict",
+    `A file of the same size is there as ${volid}; whether it has this checksum can't be known, as Proxmox tells none of what it stores. Nothing was sent.`,
+    {
+      next: "Repeat the call with overwrite: true to send it anew, or without checksum to be content with the size.",
+      facts: { volid, node, sizeBytes },
+    },
+  );
+}
+
 /** The caller gave up, the file itself could not be read to its end (both before PVE had it), or nobody can say what became of it. */
 export function broken(
   { message, facts, cause }: Problem,

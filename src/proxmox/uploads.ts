@@ -1,24 +1,25 @@
-import { createHash } from "node:crypto";
 import { Semaphore } from "async-mutex";
+import { outcome } from "../each.ts";
 import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
 import { bytes } from "../text.ts";
 import type { Call } from "./call.ts";
 import type { Changes, Plan } from "./changes.ts";
-import {
-  type Checksum,
-  type DownloadContent,
-  extensions,
-  normalized,
-  readChecksum,
-  wanted,
-} from "./download-source.ts";
+import { type DownloadContent, readChecksum, uploadName } from "./download-source.ts";
 import { fresh, tags } from "./freshness.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Storages } from "./storages.ts";
-import type { Task } from "./task.ts";
-import { broken, mayNotUpload, otherFile, privilege } from "./upload-problems.ts";
-import { reading, sending } from "./upload-progress.ts";
+import type { FollowUp, Task } from "./task.ts";
+import {
+  broken,
+  incomparable,
+  mayNotUpload,
+  otherContent,
+  otherFile,
+  privilege,
+} from "./upload-problems.ts";
+import { sending } from "./upload-progress.ts";
+import { digest, KnownUploads, type Sums } from "./upload-sums.ts";
 import { record } from "./values.ts";
 import type { ChangeRequest, Verbs } from "./verbs.ts";
 import { VolumeUse } from "./volume-use.ts";
@@ -50,6 +51,10 @@ export interface Upload {
   readonly existed: boolean;
   readonly changed: boolean;
   readonly plan: Plan;
+  /** A file of that size was there, and nobody can say whether it is the same. */
+  readonly uncompared?: boolean;
+  /** What could not be looked at for uses of the file that is overwritten. */
+  readonly unchecked: readonly string[];
   readonly task?: Task;
 }
 
@@ -76,6 +81,7 @@ const spareMs = 600_000;
 export class Uploads {
   readonly #parts: Parts;
   readonly #use: VolumeUse;
+  readonly #known = new KnownUploads();
   readonly #lines = new Semaphore(atOnce);
   /** `node volid` of what is being sent. */
   readonly #running = new Set<string>();
@@ -87,11 +93,12 @@ export class Uploads {
 
   /**
    * Sends a file once. Throws `invalid_input` for what PVE would refuse and for a wrong checksum, `conflict` where another file has
-   * that name or a guest uses the one to be overwritten, `forbidden` before a byte is sent, and `outcome_unknown` where the connection breaks.
+   * that name, or one of which nobody knows whether it has the checksum that is given, or where a guest uses the one to be overwritten,
+   * `forbidden` before a byte is sent, and `outcome_unknown` where the connection breaks.
    */
   async upload(order: UploadOrder, call: Call): Promise<Upload> {
     const { storage, content, source } = order;
-    const filename = readName(order.filename ?? source.name, content);
+    const filename = uploadName(order.filename ?? source.name, content);
     const checksum = readChecksum(order.checksum, undefined);
     const node = await this.#parts.where(order, call);
     await this.#assertAllowed(storage, call);
@@ -99,21 +106,19 @@ export class Uploads {
     const { volumes } = await this.#parts.storages.content(storage, { node, live: true }, call);
     const there = volumes.find((volume) => volume.volid === volid);
     const at = { storage, node, volid, existed: there !== undefined };
-    if (there?.sizeBytes === source.sizeBytes && !order.overwrite) {
-      const says = `finds ${volid} there already`;
-      return { ...at, changed: false, plan: { says, against: [], touches: [] } };
-    }
-    const against = await this.#against(order, { ...at, there, siblings: volumes }, call);
+    let sums: Promise<Sums> | undefined;
+    const read = () => (sums ??= digest(source, checksum, call));
+    const found = { ...at, there, siblings: volumes };
+    const { against, same, unchecked = [] } = await this.#compare(order, found, read, call);
+    if (same) return { ...leftAlone(at), unchecked, uncompared: same === "size" };
     if (against[0] && !order.dryRun) throw against[0];
-    const planned = async () => {
-      const sum = await digest(source, checksum, call);
-      return planOf(at, { content, filename, sum, source, against });
-    };
-    if (order.dryRun) return { ...at, changed: false, plan: await planned() };
+    const planned = async () =>
+      planOf(at, { content, filename, sums: await read(), source, against });
+    if (order.dryRun) return { ...at, changed: false, plan: await planned(), unchecked };
     return this.#alone(at, async () => {
       const plan = await planned();
-      const task = await this.#send(plan, at, { filename, source }, call);
-      return { ...at, changed: true, plan, task };
+      const task = await this.#send(plan, at, { filename, source, sums: await read() }, call);
+      return { ...at, changed: true, plan, unchecked, task };
     });
   }
 
@@ -150,26 +155,40 @@ export class Uploads {
     if (!held.includes(privilege)) throw mayNotUpload(at, this.#parts.principal);
   }
 
-  async #against(
-    { source, overwrite }: UploadOrder,
-    { there, siblings, ...at }: Found,
+  /** What is there under that name: the same file, as far as can be known, or what speaks against putting this one in its place. */
+  async #compare(
+    { source, overwrite, checksum }: UploadOrder,
+    found: Found,
+    read: () => Promise<Sums>,
     call: Call,
-  ): Promise<readonly Problem[]> {
-    const { volid, node } = at;
-    const underWay = this.#underWay(at);
-    if (underWay.length > 0 || !there) return underWay;
-    if (!overwrite) return [otherFile(there, source)];
-    const { by } = await this.#use.of(there, siblings, call);
-    if (by.length === 0) return [];
+  ): Promise<Comparison> {
+    const { there } = found;
+    const underWay = this.#underWay(found);
+    if (underWay.length > 0 || !there) return { against: underWay };
+    if (overwrite) return this.#uses(there, found.siblings, call);
+    if (there.sizeBytes !== source.sizeBytes) return { against: [otherFile(there, source)] };
+    const known = this.#known.sumOf(there);
+    if (known === undefined && checksum === undefined) return { against: [], same: "size" };
+    // A wrong checksum of the file here is told first.
+    const { sha256 } = await read();
+    if (known === sha256) return { against: [], same: "content" };
+    return { against: [known === undefined ? incomparable(there) : otherContent(there)] };
+  }
+
+  async #uses(there: Volume, siblings: readonly Volume[], call: Call): Promise<Comparison> {
+    const { volid, node } = there;
+    const { by, unchecked } = await this.#use.of(there, siblings, call);
+    if (by.length === 0) return { against: [], unchecked };
     const next = "Take it out of there first, or choose another filename.";
     const message = `${volid} is in use: ${by.slice(0, 5).join("; ")}. Nothing was sent.`;
-    return [new Problem("conflict", message, { next, facts: { volid, node, uses: by } })];
+    const facts = { volid, node, uses: by };
+    return { against: [new Problem("conflict", message, { next, facts })], unchecked };
   }
 
   async #send(
     { request, touches }: Plan,
-    { volid, storage }: Place,
-    { filename, source }: { readonly filename: string; readonly source: UploadSource },
+    at: Place,
+    { filename, source, sums }: Sent,
     call: Call,
   ): Promise<Task> {
     if (!request) throw new TypeError("an upload is planned with its request");
@@ -181,16 +200,33 @@ export class Uploads {
         const part = { filename, length: source.sizeBytes, open: file.open };
         const deadlineMs = spareMs + Math.round(source.sizeBytes / slowest);
         const whole: ChangeRequest = { ...request, params, file: part, deadlineMs };
-        return this.#parts.changes.send(whole, { touches }, call);
+        const follow = { followUp: this.#learning(at, sums) };
+        return this.#parts.changes.send(whole, { touches, follow }, call);
       });
     } catch (error) {
-      throw isProblem(error, "outcome_unknown") ? broken(error, file, { volid, storage }) : error;
+      throw isProblem(error, "outcome_unknown") ? broken(error, file, at) : error;
     }
+  }
+
+  /** What has come whole is known from then on, for as long as Proxmox lists it with that size and time. */
+  #learning({ storage, node, volid }: Place, { sha256 }: Sums): FollowUp {
+    return async (report, call) => {
+      const here = { node, live: true };
+      const listed = await outcome(this.#parts.storages.content(storage, here, call));
+      const stored = listed.ok && listed.value.volumes.find((volume) => volume.volid === volid);
+      if (stored) this.#known.learn(stored, sha256);
+      return report;
+    };
   }
 }
 
 function keyOf({ node, volid }: Place): string {
   return `${node} ${volid}`;
+}
+
+function leftAlone(at: Place) {
+  const plan: Plan = { says: `finds ${at.volid} there already`, against: [], touches: [] };
+  return { ...at, existed: true, changed: false, plan };
 }
 
 interface Place {
@@ -204,17 +240,27 @@ interface Found extends Place {
   readonly siblings: readonly Volume[];
 }
 
+interface Comparison {
+  readonly against: readonly Problem[];
+  /** As far as it could be compared. */
+  readonly same?: "content" | "size";
+  readonly unchecked?: readonly string[];
+}
+
+interface Sent {
+  readonly filename: string;
+  readonly source: UploadSource;
+  readonly sums: Sums;
+}
+
 function planOf(
   { storage, node, volid }: Place,
   file: {
     readonly content: string;
-    readonly filename: string;
-    readonly sum: Checksum;
-    readonly source: UploadSource;
     readonly against: readonly Problem[];
-  },
+  } & Sent,
 ): Plan {
-  const { content, filename, sum, source, against } = file;
+  const { content, filename, sums, source, against } = file;
   return {
     says: `uploads ${bytes(source.sizeBytes)} as ${volid} through ${node}`,
     against,
@@ -225,48 +271,10 @@ function planOf(
       // In this order: pveproxy looks for each after the one before.
       params: {
         content,
-        "checksum-algorithm": sum.algorithm,
-        checksum: sum.value,
+        "checksum-algorithm": sums.told.algorithm,
+        checksum: sums.told.value,
         filename,
       },
     },
   };
-}
-
-/** The name as PVE will make it. PVE: pve-storage src/PVE/API2/Storage/Status.pm (upload), src/PVE/Storage.pm */
-function readName(given: string, content: DownloadContent): string {
-  const name = normalized(given);
-  if (extensions[content].test(name)) return name;
-  const image = content === "import" && /\.img$/i.test(name);
-  throw new Problem(
-    "invalid_input",
-    `"${name}" does not end in ${wanted[content]}, as ${content} must. Nothing was sent.`,
-    {
-      next: image
-        ? `Give filename: "${name.replace(/img$/i, "qcow2")}" for a qcow2 image (most cloud images called .img are), or "….raw" for a raw one.`
-        : "Give filename with the right ending, or another content; Proxmox unpacks nothing that is uploaded.",
-      facts: { argument: "filename" },
-    },
-  );
-}
-
-/** Of the file as it lies here; compared first with the one that was given, for which nothing has to be sent. */
-async function digest(
-  source: UploadSource,
-  expected: Checksum | undefined,
-  call: Call,
-): Promise<Checksum> {
-  const algorithm = expected?.algorithm ?? "sha256";
-  const hash = createHash(algorithm);
-  for await (const piece of reading(source, call)) hash.update(piece);
-  const value = hash.digest("hex");
-  if (expected === undefined || expected.value.toLowerCase() === value) return { algorithm, value };
-  throw new Problem(
-    "invalid_input",
-    `${source.name} has another checksum: ${algorithm} ${value} instead of ${expected.value}. Nothing was sent.`,
-    {
-      next: "Get the file again, or leave checksum out if this file is the right one.",
-      facts: { argument: "checksum", algorithm, checksum: value },
-    },
-  );
 }

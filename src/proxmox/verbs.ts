@@ -7,6 +7,7 @@ import type { ApiPath } from "../http/path.ts";
 import type { FilePart, Method } from "../http/transport.ts";
 import { Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
+import { type Ages, type Dependence, defaultAges } from "./freshness.ts";
 
 export type Params = Readonly<
   Record<string, string | number | boolean | readonly string[] | undefined>
@@ -16,7 +17,7 @@ export type Params = Readonly<
 export interface Question<T> {
   readonly path: ApiPath;
   readonly params?: Params;
-  readonly freshness: Freshness;
+  readonly freshness: Dependence;
   readonly parse: (data: unknown, at: { readonly beganAt: number; readonly total?: number }) => T;
 }
 
@@ -54,26 +55,30 @@ export class Verbs {
   readonly api: ApiClient;
   readonly cache: ReadCache;
   readonly clock: Clock;
+  readonly ages: Ages;
 
-  constructor(api: ApiClient, cache: ReadCache, clock: Clock) {
+  constructor(api: ApiClient, cache: ReadCache, clock: Clock, ages: Ages = defaultAges) {
     this.api = api;
     this.cache = cache;
     this.clock = clock;
+    this.ages = ages;
   }
 
   /** Answers from memory where that is fresh enough for the call, else asks PVE, once for all who ask at the same time. */
   observe<T>(call: Call, question: Question<T>): Promise<T> {
-    return this.cache.read(keyOf(question), question.freshness, call, this.#fetch(call, question));
+    const [key, freshness] = [keyOf(question), this.#freshness(question)];
+    return this.cache.read(key, freshness, call, this.#fetch(call, question));
   }
 
   /** Whether memory could answer this without a request. */
   isFresh<T>(question: Question<T>): Promise<boolean> {
-    return this.cache.isFresh(keyOf(question), question.freshness);
+    return this.cache.isFresh(keyOf(question), this.#freshness(question));
   }
 
   /** Asks PVE, whatever memory says; the answer is kept for others. For reads that a change stands on. */
   live<T>(call: Call, question: Question<T>): Promise<T> {
-    return this.cache.live(keyOf(question), question.freshness, call, this.#fetch(call, question));
+    const [key, freshness] = [keyOf(question), this.#freshness(question)];
+    return this.cache.live(key, freshness, call, this.#fetch(call, question));
   }
 
   /**
@@ -121,6 +126,10 @@ export class Verbs {
     return true;
   }
 
+  #freshness<T>({ freshness: { kind, tags } }: Question<T>): Freshness {
+    return { ...this.ages[kind], tags };
+  }
+
   #fetch<T>(call: Call, question: Question<T>): (signal: AbortSignal) => Promise<Fetched<T>> {
     return async (signal) => {
       const beganAt = this.clock.now();
@@ -132,7 +141,7 @@ export class Verbs {
         onSend: () => call.sent(),
       });
       if (reply.date !== undefined) this.hostAheadMs = reply.date - this.clock.now();
-      if (question.freshness.swept) {
+      if (this.ages[question.freshness.kind].swept) {
         // The host stamps its answer when it sends it; what it says may be as old as the request.
         const tookMs = this.clock.now() - beganAt;
         this.onKept(question.freshness.tags, (reply.date ?? 0) - tookMs);

@@ -2,6 +2,7 @@ import { Mutex } from "async-mutex";
 import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
+import { fresh } from "./freshness.ts";
 import type { Lookup } from "./lookup.ts";
 import { guestWords, number } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
@@ -46,7 +47,7 @@ export class VmidPool {
   async #next(call: Call): Promise<number> {
     const answer = await this.#verbs.live(call, {
       path: path`/cluster/nextid`,
-      freshness: { trustedMs: 0, keptMs: 0, tags: [] },
+      freshness: fresh("never"),
       parse: number,
     });
     if (answer === undefined) {

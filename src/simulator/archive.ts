@@ -1,6 +1,7 @@
 import type { Cluster } from "./cluster.ts";
 import { disksOf, nameOf } from "./guest-config.ts";
 import { findVolume } from "./guests.ts";
+import { died } from "./refusal.ts";
 import type { Config, Guest, Storage, Volume } from "./world.ts";
 
 /** How much of what is read is left in an archive. */
@@ -71,7 +72,7 @@ export function archiveWords(storage: Storage, { volid }: Volume): string {
     : `vzdump archive '${storage.path ?? ""}/dump/${name}'`;
 }
 
-/** PVE::VZDump generate_notes: `\n` and `\\` stand for a new line and a backslash. */
+/** PVE::VZDump generate_notes: `\n` and `\\` stand for a new line and a backslash; an unknown variable costs the notes. */
 export function notesOf(template: string, cluster: Cluster, guest: Guest): string {
   const values: Readonly<Record<string, string>> = {
     cluster: cluster.world.clusterName,
@@ -79,9 +80,12 @@ export function notesOf(template: string, cluster: Cluster, guest: Guest): strin
     node: guest.node,
     vmid: String(guest.vmid),
   };
-  return template
+  const notes = template
     .replace(/\\([n\\])/g, (_, escaped) => (escaped === "n" ? "\n" : "\\"))
     .replace(/\{\{(\w+)\}\}/g, (whole, name) => values[name] ?? whole);
+  const unknown = /\{\{(\S+)\}\}/.exec(notes)?.[1];
+  if (unknown !== undefined) throw died(`unexpected variable name '${unknown}'`);
+  return notes;
 }
 
 /** The volume of a backup as a node sees it. */

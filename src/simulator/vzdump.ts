@@ -149,7 +149,7 @@ function* archive(
   log.print(`INFO: archive file size: ${Math.ceil(volume.sizeBytes / 1024 ** 2)}MB`);
   if (order.notes !== undefined) {
     log.print("INFO: adding notes to backup");
-    volume.notes = notesOf(order.notes, cluster, guest);
+    annotate(volume, order.notes, cluster, guest, log);
   }
   if (order.protect) {
     log.print("INFO: marking backup as protected");
@@ -157,6 +157,21 @@ function* archive(
   }
   cluster.world.volumes.set(volumeKey(volume.volid, volume.node), volume);
   prune(cluster, order, volume, log);
+}
+
+function annotate(
+  volume: Volume,
+  template: string,
+  cluster: Cluster,
+  guest: Guest,
+  log: TaskLog,
+): void {
+  try {
+    volume.notes = notesOf(template, cluster, guest);
+  } catch (refusal) {
+    if (!(refusal instanceof Refusal)) throw refusal;
+    log.warn(`unable to add notes - ${refusal.message}`);
+  }
 }
 
 /** A container whose storage knows no snapshots is suspended instead. */

@@ -23,7 +23,18 @@ const floors: readonly Floor[] = [
     types: ["src/clock.ts", "src/files.ts", "src/log.ts", "src/proxmox/client.ts", "src/tool.ts"],
   },
   { at: "src/docs.ts", uses: ["src/config.ts", "zod"], types: ["src/tool.ts"] },
-  { at: "src/config.ts", uses: [...ground, "src/credentials.ts", "zod"] },
+  {
+    at: "src/config.ts",
+    uses: [...ground, "src/ages.ts", "src/credentials.ts", "src/urls.ts", "zod"],
+    types: ["src/proxmox/freshness.ts"],
+  },
+  { at: "src/urls.ts", uses: ["src/text.ts"], types: ["src/credentials.ts"] },
+  // The one table of ages says what can be set.
+  {
+    at: "src/ages.ts",
+    uses: ["src/proxmox/freshness.ts", "src/text.ts"],
+    types: ["src/credentials.ts"],
+  },
   {
     at: "src/mcp/",
     uses: [...ground, "src/log.ts", "zod"],

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { path } from "../../src/http/path.ts";
 import { isProblem } from "../../src/problem.ts";
 import { Call } from "../../src/proxmox/call.ts";
-import { ages, tags } from "../../src/proxmox/freshness.ts";
+import { defaultAges, fresh, tags } from "../../src/proxmox/freshness.ts";
 import type { Tasks } from "../../src/proxmox/tasks.ts";
 import type { Verbs } from "../../src/proxmox/verbs.ts";
 import { clientOf, Host, plans, play, runs, type Source, StepClock, seed } from "./scheduled.ts";
@@ -69,7 +69,7 @@ interface World {
 }
 
 const touches = [tags.guest({ type: "qemu", vmid: 101 })];
-const freshness = { ...ages.guestConfig, tags: touches };
+const freshness = fresh("guestConfig", ...touches);
 const parse = (data: unknown) => (data as { memory: number }).memory;
 
 /** Two answers about one guest, so that they make each other's news old. */
@@ -86,7 +86,7 @@ async function read(
 ): Promise<void> {
   const { clock, model, verbs } = world;
   const now = clock.now();
-  const { trustedMs, keptMs } = ages.guestConfig;
+  const { trustedMs, keptMs } = defaultAges.guestConfig;
   // What is told of is seen within the trusted age; what nothing tells of is bounded by how long answers are kept.
   const atLeast =
     verb === "live" ? model.version : model.least({ heard: now - trustedMs, all: now - keptMs });

@@ -192,7 +192,7 @@ describe("where news come from", () => {
   test.each([
     ["log", { "/": "Administrator" }, /cluster log/],
     ["tasks", { "/": "PVEAuditor" }, /task list/],
-    ["none", { "/vms": "PVEVMUser" }, /up to 120 s old/],
+    ["none", { "/vms": "PVEVMUser" }, /as old as it is kept/],
   ])("is told by get_connection_status: %s", async (source, roles, words) => {
     const token = { tokenId: "watcher@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
     const world = demoWorld(new VirtualClock().now());

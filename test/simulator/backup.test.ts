@@ -23,6 +23,15 @@ test("a backup is a volume with notes, and what it holds can be read", async () 
   expect(config.data).not.toContain("lock:");
 });
 
+test("notes with a variable that there is not are left out, with a warning", async () => {
+  const pve = host();
+  const form = { vmid: 200, ...shared, "notes-template": "for {{customer}}" };
+  const { data: upid } = await pve.post("/nodes/pve1/vzdump", form);
+  expect(await pve.settle(upid)).toBe("WARNINGS: 1");
+  const warning = "WARN: unable to add notes - unexpected variable name 'customer'";
+  expect(await pve.lines(upid)).toContain(warning);
+});
+
 test("guests elsewhere are nobody's, unknown ones fail in the task, and others are backed up all the same", async () => {
   const pve = host();
   expect((await pve.post("/nodes/pve1/vzdump", { vmid: 102, ...shared })).data).toBe("OK");

@@ -75,6 +75,18 @@ describe("a vmid that others have destroyed and taken again", () => {
     expect((await server.call("get_vm", { vm: "web-2" })).kind).toBe("not_found");
   });
 
+  test("is not believed later either where rows of that time are still served", async () => {
+    await start();
+    await server.call("list_guests", { limit: 100 });
+    server.simulator.outside.retake(102, { type: "lxc", name: "newcomer" });
+    await server.clock.advance(500);
+    await listed(102);
+    await server.clock.advance(16_000);
+    const { data } = await server.call("list_guests", { limit: 100, max_age_s: 60 });
+    const guests = data["guests"] as readonly Row[];
+    expect(guests.find((row) => row.vmid === 102)?.name).toBeUndefined();
+  });
+
   test("is believed again after 15 s", async () => {
     await start();
     await server.call("list_guests", { limit: 100 });

@@ -144,3 +144,13 @@ describe("a right that a detail needs", () => {
     });
   });
 });
+
+test("how long a guest runs stands beside that it runs, not beside its lock", async () => {
+  const server = await start();
+  for (const name of ["web-1", "dns-1"]) {
+    const vmid = name === "web-1" ? 101 : 200;
+    server.simulator.outside.lock(vmid, "migrate");
+    const { text } = await (vmid === 101 ? vm(server, name, []) : container(server, name, []));
+    expect(text.split("\n")[0]).toMatch(/: running for \d+ d, locked \(migrate\)$/);
+  }
+});

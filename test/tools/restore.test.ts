@@ -147,6 +147,8 @@ describe("over a guest", () => {
     const other = await restore({ ...args, volume: db });
     expect(other.text).toContain("another guest");
     expect(other.text).toContain("VM 120 (db-1)");
+    expect(other.text).toContain("its snapshots and all that is on it");
+    expect(other.text).not.toContain("everything since");
   });
 
   test("puts the backup in its place", async () => {

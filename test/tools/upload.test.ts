@@ -111,14 +111,6 @@ describe("upload_storage", () => {
     expect(sent[0]?.body).toMatchObject({ "checksum-algorithm": "sha1", checksum: sha1 });
   });
 
-  test("leaves a file of that name and size alone, and says that it was not compared", async () => {
-    await upload();
-    const again = await upload();
-    expect(again.data).toMatchObject({ volid, changed: false, status: "present" });
-    expect(again.text).toContain("not compared");
-    expect(again.sent).toEqual([]);
-  });
-
   test("refuses to replace another file unless told to", async () => {
     await upload();
     const other = { file: "longer.iso", filename: "tiny.iso" };

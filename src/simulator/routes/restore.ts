@@ -2,7 +2,7 @@ import { findBackup } from "../archive.ts";
 import type { Cluster } from "../cluster.ts";
 import { normalValue } from "../config-change.ts";
 import { needConfigPrivileges } from "../config-privileges.ts";
-import { disksOf, isDiskKey } from "../guest-config.ts";
+import { disksOf, isCloudinit, isDiskKey } from "../guest-config.ts";
 import { kindWord, lockText, removeGuest, takenText, volumesOf } from "../guests.ts";
 import type { Parameters } from "../parameters.ts";
 import { autostart, taskPrefix } from "../power.ts";
@@ -210,12 +210,14 @@ function* makeDisks(
   const { cluster } = call;
   const fresh: Volume[] = [];
   try {
-    for (const { key, storage, sizeBytes } of ownDisks(archive)) {
+    for (const { key, storage, sizeBytes, volid } of ownDisks(archive)) {
       const home = usableFor(call, guest, storage);
-      const made = allocate(cluster, { ...guest, storage: home, sizeBytes, format: "qcow2" });
+      const purpose = isCloudinit(volid) ? { purpose: "cloudinit" } : {};
+      const order = { storage: home, sizeBytes, format: "qcow2", ...purpose };
+      const made = allocate(cluster, { ...guest, ...order });
       fresh.push(made);
       log.print(`new volume ID is '${made.volid}'`);
-      yield* write(sizeBytes, log);
+      if (!isCloudinit(volid)) yield* write(sizeBytes, log);
       const parts = readProperties(archive.config[key] ?? "", "file");
       const written = { ...parts, file: made.volid, size: writeSize(sizeBytes) };
       config[key] = writeProperties(written, "file");
@@ -226,8 +228,11 @@ function* makeDisks(
   }
 }
 
+/** A cloud-init drive is not in the archive, but made anew (PVE::QemuServer parse_backup_hints). */
 function ownDisks({ type, config }: Archive) {
-  return disksOf(type, config).filter(({ cdrom, volid }) => !cdrom && volid.includes(":"));
+  return disksOf(type, config).filter(
+    ({ cdrom, volid }) => volid.includes(":") && (!cdrom || isCloudinit(volid)),
+  );
 }
 
 /** Where a disk goes: the storage that is asked for, else where it was. */
