@@ -256,8 +256,7 @@ export class ApiClient {
     if (status !== undefined) this.#lastLatencyMs = measured.ms;
     const node = nodeOf(request.path);
     // 59x are the answering host's own words about a node that it could not ask.
-    const spoke = status !== undefined && status < 590;
-    if (spoke && node !== undefined) this.#hearing.heard(node);
+    if (node && status && status < 590) this.#hearing.heard(node);
     if (outcome.kind !== "fault" || outcome.fault.sent) request.onSend?.();
     const { method } = request;
     this.#options.onRequest?.({ method, template: templateOf(request.path), status, ...measured });
