@@ -70,17 +70,18 @@ export const deleteCertificate = defineTool({
   input: z.object({
     node: params.node,
     revoke: z.boolean().optional().describe("by ACME"),
+    force: z.boolean().default(false),
     restart,
     ...params.changing,
   }),
   output: changeOutput,
-  async run({ node, revoke, restart, dry_run: dryRun }, context) {
+  async run({ node, revoke, force, restart, dry_run: dryRun }, context) {
     const { proxmox, call } = context;
     if (revoke) {
       assertBare({}, restart);
-      return acmeFields(await proxmox.services.acme.revoke(node, { dryRun }, call), context);
+      return acmeFields(await proxmox.services.acme.revoke(node, { force, dryRun }, call), context);
     }
-    const options = { restart, dryRun };
+    const options = { force, restart, dryRun };
     return changeFields(await proxmox.certificateChanges.delete(node, options, call), context);
   },
   show: (result) =>

@@ -40,7 +40,7 @@ export function missing(settings: AcmeSettings): readonly Problem[] {
   const problems: Problem[] = [];
   const facts = { node, account, domains: domains.map(({ domain }) => domain) };
   const lacks = (what: string, next: string) =>
-    problems.push(new Problem("conflict", `${what} Nothing was sent.`, { next, facts }));
+    problems.push(new Problem("conflict", what, { next, facts }));
   if (!accounts.includes(account)) {
     const others = accounts.length > 0 ? ` There are: ${accounts.slice(0, 10).join(", ")}.` : "";
     lacks(

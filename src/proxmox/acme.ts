@@ -2,7 +2,8 @@ import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
 import { type AcmeSettings, missing, readSettings } from "./acme-settings.ts";
 import { Call } from "./call.ts";
-import { type CertificateChange, exists } from "./certificate-change.ts";
+import type { CertificateChange } from "./certificate-change.ts";
+import { exists, refusal, risks, warnings } from "./certificate-words.ts";
 import type { Certificate, Certificates } from "./certificates.ts";
 import type { Changes } from "./changes.ts";
 import { tags } from "./freshness.ts";
@@ -12,7 +13,7 @@ import type { Tasks } from "./tasks.ts";
 import type { ChangeRequest, Verbs } from "./verbs.ts";
 
 export interface AcmeOptions {
-  /** Replaces a custom certificate, and one that is good for longer. */
+  /** Replaces a custom certificate, and one that is good for longer; and however this server recognises the node. */
   readonly force: boolean;
   readonly dryRun?: boolean | undefined;
 }
@@ -48,8 +49,6 @@ const soonMs = 30 * 86_400_000;
 /** Between two looks for a certificate that cannot be known before; and how many after the end. */
 const lookMs = 500;
 const lastLooks = 20;
-/** Of no certificate: asks whether the node is recognised by its fingerprint at all. */
-const anyFingerprint = Array.from({ length: 32 }, () => "00").join(":");
 
 /** Certificates by ACME. PVE: POST, PUT, DELETE /nodes/{node}/certificates/acme/certificate */
 export class Acme {
@@ -76,7 +75,7 @@ export class Acme {
   }
 
   /** Has the authority revoke the certificate and takes it off the node; nothing is sent where there is none. */
-  async revoke(name: string, options: Omit<AcmeOptions, "force">, call: Call): Promise<AcmeChange> {
+  async revoke(name: string, options: AcmeOptions, call: Call): Promise<AcmeChange> {
     const { certificates, verbs } = this.#parts;
     const { node } = await certificates.node(name, call);
     const before = await certificates.live(node, call);
@@ -95,30 +94,33 @@ export class Acme {
     return this.#carryOut(plan, options, call);
   }
 
-  async #carryOut(
-    plan: Plan,
-    { dryRun }: Pick<AcmeOptions, "dryRun">,
-    call: Call,
-  ): Promise<AcmeChange> {
+  async #carryOut(plan: Plan, { force, dryRun }: AcmeOptions, call: Call): Promise<AcmeChange> {
     const { node, says, before, request, against, certificate } = plan;
     const common = { node, says, against, certificate, conclude: async () => ({}) };
     if (!request) return { ...common, changed: false, warnings: [] };
-    const fingerprint = plan.next ?? anyFingerprint;
-    const next = { fingerprint, restart: true };
+    const next = { fingerprint: plan.next, restart: true };
     const recognition = await this.#parts.recognitions.of(node, before, next, call);
-    const told = [...warnings(plan, recognition), ...this.#unjudged(plan)];
+    const told = [
+      ...warnings(recognition, { force, restart: true }, node),
+      ...this.#unjudged(plan),
+    ];
     const upid = this.#parts.tasks.running(tags.certificates(node));
-    const all = [...(upid === undefined ? [] : [underWay(node, upid)]), ...against];
+    const all = [
+      ...(upid === undefined ? [] : [underWay(node, upid)]),
+      ...against,
+      ...risks(recognition, force),
+    ];
     const said = { ...common, against: all, warnings: told };
     if (dryRun) return { ...said, changed: false, request };
-    if (all[0]) throw all[0];
+    const [first] = all;
+    if (first) throw first.kind === "busy" ? first : refusal(all);
     const end = { reached: false };
     const onEnd = () => {
       end.reached = true;
       return [tags.certificates(node)];
     };
     const task = await this.#send(plan, request, recognition, onEnd, call);
-    const unknown = recognition.pin !== undefined && plan.next === undefined;
+    const unknown = recognition.pinned && plan.next === undefined;
     const learnt = unknown ? this.#learn(node, before, end) : Promise.resolve(recognition.pin);
     const conclude = async (caller: Call) => {
       const pin = await learnt;
@@ -141,13 +143,13 @@ export class Acme {
 
   /** A certificate that is known is accepted before it can be met, and not any more when PVE has refused it. */
   async #send(
-    { node, before, next }: Plan,
+    { node, before }: Plan,
     request: ChangeRequest,
     recognition: Recognition,
     onEnd: () => readonly string[],
     call: Call,
   ): Promise<Task> {
-    const takeBack = next === undefined ? () => undefined : recognition.accept();
+    const takeBack = recognition.accept();
     try {
       const touches = [tags.certificates(node), tags.tasks];
       return await this.#parts.changes.send(request, { touches, follow: { onEnd } }, call);
@@ -224,16 +226,6 @@ function orderPlan(
 function domainWords({ node, domains }: AcmeSettings): string {
   if (domains.length === 0) return `the domains of ${node}, of which none is configured,`;
   return domains.map(({ domain }) => domain).join(", ");
-}
-
-function warnings({ node, next }: Plan, recognition: Recognition): readonly string[] {
-  const shown = `Open connections to ${node} may drop; for some seconds old and new certificate alternate.`;
-  const known = next === undefined && recognition.pin !== undefined;
-  return [shown, ...(known ? [pinWords(node)] : recognition.warnings)];
-}
-
-function pinWords(node: string): string {
-  return `This server recognises ${node} by its fingerprint, and nobody knows the new one before: it is accepted as soon as Proxmox shows it, for as long as this server runs; put it into PROXMOX_FINGERPRINT.`;
 }
 
 function underWay(node: string, upid: string): Problem {

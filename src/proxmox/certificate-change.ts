@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import { Mutex } from "async-mutex";
 import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
-import { oneLine } from "../text.ts";
 import type { Call } from "./call.ts";
 import { CertificateMemory, type Outcome } from "./certificate-memory.ts";
+import { exists, refusal, risks, unlisted, unseen, warnings } from "./certificate-words.ts";
 import { type Certificate, type Certificates, readCertificate } from "./certificates.ts";
 import { tags } from "./freshness.ts";
 import { type Bundle, chainWords, readBundle } from "./pem.ts";
@@ -12,6 +12,8 @@ import type { Recognition, Recognitions } from "./recognition.ts";
 import type { ChangeRequest, Verbs } from "./verbs.ts";
 
 export interface CertificateOptions {
+  /** Goes past what stands in the way: a custom certificate that is there, and what this server's own way to the node depends on. */
+  readonly force: boolean;
   /** Whether pveproxy is restarted, without which it goes on showing the old one. */
   readonly restart: boolean;
   readonly dryRun?: boolean | undefined;
@@ -22,8 +24,6 @@ export interface CertificateUpload extends CertificateOptions {
   readonly certificate: string;
   /** PEM, not encrypted. */
   readonly key: string;
-  /** Replaces a custom certificate that is there. */
-  readonly force: boolean;
 }
 
 /** What came of a change to a node's certificate, or what would. */
@@ -67,7 +67,8 @@ export class CertificateChanges {
   }
 
   /**
-   * Throws `invalid_input` for what would not work, `conflict` where a custom certificate is there and `force` is not given.
+   * Throws `invalid_input` for what would not work and, without `force`, `conflict` where a custom certificate is there or this server
+   * would be locked out, `confirmation_required` where it recognises the node by a fingerprint that goes.
    * A file left over by a failed upload, which no list shows, is overwritten. A certificate that is there already is sent again
    * unless it is known that its key fits and that it is shown, by what we did or by a look at the node: Proxmox takes any key, and
    * restarts nothing unasked.
@@ -83,8 +84,8 @@ export class CertificateChanges {
   }
 
   /**
-   * Takes the custom certificate away, after which the node shows its own. Where no list shows one there may be a file that nobody
-   * can read, so it is sent all the same unless we did that before: Proxmox takes away what is not there as well.
+   * Takes the custom certificate away, after which the node shows its own. Where no list shows one nothing is sent: by `force` only,
+   * as a file may be there that nobody can read, or where the one that is gone is known to be still shown.
    */
   async delete(name: string, options: CertificateOptions, call: Call): Promise<CertificateChange> {
     const { node } = await this.#certificates.node(name, call);
@@ -115,7 +116,7 @@ export class CertificateChanges {
     const next = { fingerprint, bundle, restart };
     const recognition = await this.#recognitions.of(node, before, next, call);
     const outcome = { digest: digestOf(bundle), restarted: restart };
-    const said = warnings(recognition, restart, node);
+    const said = warnings(recognition, { force, restart }, node);
     const common = { node, says, recognition, before, outcome, warnings: said };
     const same = there?.fingerprint === fingerprint;
     const done = same && !force && (await this.#settled(there, bundle, outcome, before, call));
@@ -130,7 +131,7 @@ export class CertificateChanges {
     return {
       ...common,
       pin: recognition.pin,
-      against: there && !replaces ? [exists(there)] : [],
+      against: [...(there && !replaces ? [exists(there)] : []), ...risks(recognition, force)],
       request: { ...target, params: { certificates, key, ...flags }, secrets: [key] },
       shown: { ...target, params: { certificates: chainWords(bundle), key: "(secret)", ...flags } },
     };
@@ -138,7 +139,7 @@ export class CertificateChanges {
 
   async #deletePlan(
     node: string,
-    { restart }: CertificateOptions,
+    { force, restart }: CertificateOptions,
     before: readonly Certificate[],
     call: Call,
   ): Promise<Plan> {
@@ -147,17 +148,29 @@ export class CertificateChanges {
     const next = { fingerprint: own?.fingerprint, restart };
     const recognition = await this.#recognitions.of(node, before, next, call);
     const outcome = { restarted: restart };
-    const common = { node, says, recognition, before, outcome, against: [] };
+    const common = { node, says, recognition, before, outcome };
     const listed = before.some(({ use }) => use === "custom");
-    const done = !listed && (await this.#isGone(own, node, outcome, before, call));
-    if (done) return { ...common, warnings: [taken(node)], certificate: own };
+    // Workers from before a change of ours go on for some seconds: what we did a moment ago is done.
+    const stillShown = own !== undefined && !own.served;
+    const isDone = async () =>
+      !(restart && stillShown) || this.#isGone(own, node, outcome, before, call);
+    if (!listed && !force && (await isDone())) {
+      return { ...common, against: [], warnings: [unlisted(node)], certificate: own };
+    }
     const request: ChangeRequest = {
       method: "DELETE",
       path: path`/nodes/${node}/certificates/custom`,
       params: { ...(restart && { restart: true }) },
     };
-    const said = [...(listed ? [] : [unseen(node)]), ...warnings(recognition, restart, node)];
-    return { ...common, warnings: said, pin: recognition.pin, request, shown: request };
+    const said = warnings(recognition, { force, restart }, node);
+    return {
+      ...common,
+      against: risks(recognition, force),
+      warnings: [...(listed ? [] : [unseen(node)]), ...said],
+      pin: recognition.pin,
+      request,
+      shown: request,
+    };
   }
 
   /** The certificate that is there, where nothing is left to do: by our last change, or as pveproxy shows this very chain. */
@@ -198,7 +211,7 @@ export class CertificateChanges {
   ): Promise<CertificateChange> {
     const { recognition, request, shown, before, outcome, ...rest } = plan;
     if (dryRun) return { ...rest, changed: false, ...(shown && { request: shown }) };
-    if (plan.against[0]) throw plan.against[0];
+    if (plan.against.length > 0) throw refusal(plan.against);
     if (!request) return { ...rest, changed: false };
     const takeBack = recognition.accept();
     this.#memory.forget(plan.node);
@@ -227,7 +240,7 @@ export class CertificateChanges {
       if (!isProblem(error, "conflict") || error.facts["certificate"] !== "exists") throw error;
       const now = await this.#certificates.live(node, call);
       const there = now.find(({ use }) => use === "custom");
-      if (there) throw exists(there);
+      if (there) throw refusal([exists(there)]);
       const forced = { ...request, params: { ...request.params, force: true } };
       return this.#send(node, forced, outcome, call);
     }
@@ -244,14 +257,6 @@ export class CertificateChanges {
   }
 }
 
-function unseen(node: string): string {
-  return `No list shows a custom certificate of ${node}; a file that cannot be read, as a failed upload leaves it, goes as well.`;
-}
-
-function taken(node: string): string {
-  return `This server has taken it off ${node} before, and no list shows another. Should others have left a file there that can't be read since: create_certificate {force: true} replaces it.`;
-}
-
 /** Tells two uploads apart without keeping a key. */
 function digestOf({ certificates, key }: Bundle): string {
   return createHash("sha256").update(certificates).update(key).digest("hex");
@@ -259,27 +264,6 @@ function digestOf({ certificates, key }: Bundle): string {
 
 function restartWords(restart: boolean): string {
   return restart ? " and restarts its pveproxy" : "";
-}
-
-function warnings(recognition: Recognition, restart: boolean, node: string): readonly string[] {
-  const shown = restart
-    ? `Open connections to ${node} may drop; for some seconds old and new certificate alternate.`
-    : `Without a restart of pveproxy ${node} goes on showing the certificate from before.`;
-  return [shown, ...recognition.warnings];
-}
-
-/** What is in the way, unless it may be replaced. */
-export function exists({ node, subject, notAfter, fingerprint }: Certificate): Problem {
-  const until =
-    notAfter === undefined ? "" : `, valid until ${new Date(notAfter).toISOString().slice(0, 10)}`;
-  return new Problem(
-    "conflict",
-    `Node ${node} has a custom certificate already: ${oneLine(subject, 120)}${until}. Nothing was changed.`,
-    {
-      next: "Repeat the call with force: true to replace it.",
-      facts: { node, subject, fingerprint },
-    },
-  );
 }
 
 /** No task shows it, but the list of certificates does. */

@@ -1,8 +1,8 @@
-import { Mutex } from "async-mutex";
 import type { Tag } from "../cache/store.ts";
 import { isProblem, Problem } from "../problem.ts";
 import { rowSettlesMs } from "./activity.ts";
 import type { Call } from "./call.ts";
+import { Exclusive } from "./exclusive.ts";
 import { tags } from "./freshness.ts";
 import type { Identified, Identity } from "./identity.ts";
 import type { GuestKind } from "./lookup.ts";
@@ -58,7 +58,8 @@ export class Changes {
   readonly #verbs: Verbs;
   readonly #identity: Identity;
   readonly #tasks: Tasks;
-  readonly #mutexes = new Map<number, Mutex>();
+  /** By vmid. */
+  readonly #exclusive = new Exclusive<number>();
 
   constructor(verbs: Verbs, identity: Identity, tasks: Tasks) {
     this.#verbs = verbs;
@@ -73,7 +74,7 @@ export class Changes {
   async run(change: GuestChange, call: Call, options: ChangeOptions): Promise<Changed<Identified>> {
     const { reference, kind, state } = change;
     const found = await this.#identity.find(reference, kind, call);
-    return this.#exclusive(found.row.vmid, async () => {
+    return this.#exclusive.run(found.row.vmid, async () => {
       // First, so that what is read next is not from before the end of what we believe to run.
       await this.#tasks.look(tags.guest(found.row), call);
       const guest = await this.#identity.check(found, reference, call, { state });
@@ -124,16 +125,6 @@ export class Changes {
       await this.#verbs.cache.invalidate([tags.inventory]);
       if (isProblem(error, "outcome_unknown")) this.#tasks.doubt(touches);
       throw error;
-    }
-  }
-
-  async #exclusive<T>(vmid: number, run: () => Promise<T>): Promise<T> {
-    const mutex = this.#mutexes.get(vmid) ?? new Mutex();
-    this.#mutexes.set(vmid, mutex);
-    try {
-      return await mutex.runExclusive(run);
-    } finally {
-      if (!mutex.isLocked()) this.#mutexes.delete(vmid);
     }
   }
 }

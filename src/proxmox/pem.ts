@@ -30,6 +30,11 @@ export function readBundle(certificate: string, key: string, now: number): Bundl
   return { chain, certificates, key: keyText };
 }
 
+/** Each certificate in a PEM text, unread. */
+export function certificateBlocks(text: string): readonly string[] {
+  return text.match(certificateBlock) ?? [];
+}
+
 /** Line breaks that were spelled out on the way, as JSON in JSON has them, are line breaks. */
 function lines(text: string): string {
   const whole = text.includes("\n") ? text : text.replaceAll("\\r", "").replaceAll("\\n", "\n");
@@ -37,8 +42,7 @@ function lines(text: string): string {
 }
 
 function readChain(text: string): Bundle["chain"] {
-  const blocks = text.match(certificateBlock) ?? [];
-  const chain = blocks.map((block, index) => {
+  const chain = certificateBlocks(text).map((block, index) => {
     try {
       return new X509Certificate(block);
     } catch {
@@ -157,7 +161,7 @@ export function isFor(certificate: X509Certificate, names: readonly string[]): b
 /** Whether one of the authorities in `ca` (PEM) vouches for the end of the chain, or is it. */
 export function isTrustedBy(chain: Bundle["chain"], ca: string): boolean {
   const last = chain.at(-1) ?? chain[0];
-  return (ca.match(certificateBlock) ?? []).some((block) => {
+  return certificateBlocks(ca).some((block) => {
     const authority = new X509Certificate(block);
     return authority.fingerprint256 === last.fingerprint256 || isIssuedBy(last, authority);
   });

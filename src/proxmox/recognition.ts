@@ -1,13 +1,15 @@
-import type { HostTrust } from "../http/transport.ts";
-import { isProblem } from "../problem.ts";
+import { isProblem, type Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { type Certificate, hostnameOf, namesOf } from "./certificates.ts";
 import type { Cluster } from "./cluster.ts";
-import { type Bundle, isFor, isTrustedBy, nameOf } from "./pem.ts";
+import { given } from "./inventory.ts";
+import { type Bundle, isFor, nameOf } from "./pem.ts";
+import { lockout, repinned } from "./recognition-risk.ts";
 import type { Verbs } from "./verbs.ts";
 
 /** The certificate that a node is about to show. */
 export interface NextCertificate {
+  /** Undefined where nobody knows it before. */
   readonly fingerprint: string | undefined;
   /** Absent for the node's own. */
   readonly bundle?: Bundle;
@@ -17,7 +19,11 @@ export interface NextCertificate {
 /** What the next certificate means for those who recognise the node by it, this server first of all. */
 export interface Recognition {
   readonly warnings: readonly string[];
-  /** `PROXMOX_FINGERPRINT=…` as it has to be from now on. */
+  /** What becomes of this server's own way to the node: nobody may take that risk untold. */
+  readonly risk?: Problem;
+  /** Whether this server recognises the node by its fingerprint. */
+  readonly pinned: boolean;
+  /** `PROXMOX_FINGERPRINT=…` as it has to be from now on; absent where nothing is pinned. */
   readonly pin?: string;
   /** Takes the next certificate besides the present one; the answer takes that back. */
   accept(): () => void;
@@ -43,17 +49,29 @@ export class Recognitions {
   ): Promise<Recognition> {
     const names = namesOf(node, before);
     const foreign = next.bundle && (await this.#misnamed(next.bundle, node, names, call));
-    const { trusts } = this.#verbs.api;
-    const dialled = trusts.length > 0 && (await this.#dials(node, names, before, call));
-    if (!dialled || next.fingerprint === undefined) {
-      return { warnings: foreign ? [foreign] : [], accept: () => () => undefined };
+    const warnings = foreign === undefined ? [] : [foreign];
+    const { fingerprint, restart } = next;
+    const pinned = this.#pinned();
+    if (pinned.size === 0) {
+      const risk = await this.#lockout(node, names, before, next, call);
+      return { warnings, ...given({ risk }), pinned: false, accept: nothing };
     }
-    const { fingerprint, bundle, restart } = next;
+    const ours = before.some((one) => one.use !== "authority" && pinned.has(one.fingerprint ?? ""));
+    if (!ours && (await this.#way(node, names, call)) === undefined) {
+      return { warnings, pinned: false, accept: nothing };
+    }
+    if (fingerprint === undefined) {
+      const risk = repinned(node, before, undefined, undefined);
+      return { warnings, risk, pinned: true, accept: nothing };
+    }
     const pin = this.#pin(fingerprint, before, restart);
-    const said = pin === undefined ? bundle && this.#untrusted(node, bundle) : pinWords(node);
+    // Who has put the next fingerprint into the configuration beforehand knows what is coming.
+    const expected = pinned.has(fingerprint) && !this.#replaced.has(fingerprint);
     return {
-      warnings: [foreign, said].filter((warning) => warning !== undefined),
-      ...(pin !== undefined && { pin }),
+      warnings,
+      ...(!expected && { risk: repinned(node, before, fingerprint, pin) }),
+      pinned: true,
+      pin,
       accept: () => this.#accept(fingerprint, before),
     };
   }
@@ -67,31 +85,35 @@ export class Recognitions {
     before: readonly Certificate[],
     call: Call,
   ): Promise<readonly string[] | undefined> {
-    const { api } = this.#verbs;
-    if (api.trusts.length === 0) return undefined;
-    const names = namesOf(node, before);
-    const named = api.hosts.find((host) => names.includes(hostnameOf(host)));
-    const host = named ?? ((await this.#answering(call)) === node ? api.host : undefined);
-    return host === undefined ? undefined : api.trustOf(host)?.look?.();
+    const host = await this.#way(node, namesOf(node, before), call);
+    return host === undefined ? undefined : this.#verbs.api.trustOf(host)?.look?.();
   }
 
-  /** Whether this server's own connection leads to the node, as far as that can be known. */
-  async #dials(
+  /** The host of ours that leads to the node, as far as that can be known; undefined also where hosts have no certificates. */
+  async #way(node: string, names: readonly string[], call: Call): Promise<string | undefined> {
+    const { api } = this.#verbs;
+    if (api.trusts.length === 0) return undefined;
+    const named = api.hosts.find((host) => names.includes(hostnameOf(host)));
+    return named ?? ((await this.#answering(call)) === node ? api.host : undefined);
+  }
+
+  /** Where authorities judge, a certificate that they know nothing of would lock this server out. */
+  async #lockout(
     node: string,
     names: readonly string[],
     before: readonly Certificate[],
+    { fingerprint, bundle }: NextCertificate,
     call: Call,
-  ): Promise<boolean> {
-    const { hosts, trusts } = this.#verbs.api;
-    const pinned = trusts.flatMap(({ fingerprints }) => fingerprints);
-    if (
-      before.some(
-        ({ use, fingerprint = "" }) => use !== "authority" && pinned.includes(fingerprint),
-      )
-    )
-      return true;
-    if (hosts.some((host) => names.includes(hostnameOf(host)))) return true;
-    return (await this.#answering(call)) === node;
+  ): Promise<Problem | undefined> {
+    if (fingerprint === undefined) return undefined;
+    const host = await this.#way(node, names, call);
+    const trust = host === undefined ? undefined : this.#verbs.api.trustOf(host);
+    if (host === undefined || trust === undefined || trust.insecure) return undefined;
+    return lockout({ node, host, trust, bundle, before });
+  }
+
+  #pinned(): ReadonlySet<string> {
+    return new Set(this.#verbs.api.trusts.flatMap(({ fingerprints }) => fingerprints));
   }
 
   /** The host that answers us, where these credentials may know. */
@@ -104,13 +126,11 @@ export class Recognitions {
     }
   }
 
-  /** Undefined where nothing is pinned. Without a restart the old certificate is still shown, so it stays. */
-  #pin(fingerprint: string, before: readonly Certificate[], restart: boolean): string | undefined {
-    const pinned = new Set(this.#verbs.api.trusts.flatMap(({ fingerprints }) => fingerprints));
-    if (pinned.size === 0) return undefined;
+  /** Without a restart the old certificate is still shown, so it stays. */
+  #pin(fingerprint: string, before: readonly Certificate[], restart: boolean): string {
     const old = new Set(before.map((one) => one.fingerprint));
     const served = before.find((one) => one.served)?.fingerprint;
-    const kept = [...pinned].filter((one) => {
+    const kept = [...this.#pinned()].filter((one) => {
       if (!restart && one === served) return true;
       return one !== fingerprint && !old.has(one) && !this.#replaced.has(one);
     });
@@ -126,13 +146,6 @@ export class Recognitions {
       for (const { served, fingerprint: old } of before)
         if (served && old) this.#replaced.delete(old);
     };
-  }
-
-  /** Where authorities judge, a certificate of another one would lock this server out. */
-  #untrusted(node: string, bundle: Bundle): string | undefined {
-    const judges = this.#verbs.api.trusts.filter(({ insecure }) => !insecure);
-    if (judges.length === 0 || judges.some((trust) => accepts(trust, bundle))) return undefined;
-    return `This server would not trust that certificate and could not reach ${node} any more: set PROXMOX_FINGERPRINT=${bundle.chain[0].fingerprint256} or PROXMOX_CA_FILE accordingly.`;
   }
 
   /** The name that we dial is one of the node's where the node is the one that answers; a round robin's is for nobody to know. */
@@ -154,13 +167,5 @@ export class Recognitions {
   }
 }
 
-/** Public authorities are known to the runtime only; what is signed by itself is certainly none of theirs. */
-function accepts({ ca }: HostTrust, { chain }: Bundle): boolean {
-  if (ca !== undefined) return isTrustedBy(chain, ca);
-  const last = chain.at(-1) ?? chain[0];
-  return chain.length > 1 || !last.checkIssued(last);
-}
-
-function pinWords(node: string): string {
-  return `This server recognises ${node} by its fingerprint: it accepts the new one besides the old one as long as it runs; put the new PROXMOX_FINGERPRINT into its configuration.`;
-}
+/** There is nothing to be accepted, and nothing to be taken back. */
+const nothing = () => () => undefined;

@@ -3,6 +3,7 @@ import { isProblem, Problem } from "../problem.ts";
 import { closest, followedBy } from "../text.ts";
 import type { Call } from "./call.ts";
 import type { Plan } from "./changes.ts";
+import { Exclusive } from "./exclusive.ts";
 import { tags } from "./freshness.ts";
 import type { Lookup } from "./lookup.ts";
 import { lookAtStorage } from "./lost-answers.ts";
@@ -38,6 +39,10 @@ export class VolumeDeletions {
   readonly #storages: Storages;
   readonly #tasks: Tasks;
   readonly #use: VolumeUse;
+  /** By volid. */
+  readonly #exclusive = new Exclusive<string>();
+  /** Deletions whose task still runs. */
+  readonly #running = new Set<VolumeDeletion>();
 
   constructor(verbs: Verbs, lookup: Lookup, storages: Storages, tasks: Tasks) {
     this.#verbs = verbs;
@@ -48,11 +53,43 @@ export class VolumeDeletions {
 
   /**
    * Throws `invalid_input` for what is no volid, `not_found` where no node lists it, `ambiguous` where several have it, `conflict`
-   * where it is protected or in use.
+   * where it is protected or in use. One at a time for each volume; the task of an equal call that still runs is joined.
    */
   async delete(volid: string, call: Call, options: VolumeDeletionOptions): Promise<VolumeDeletion> {
     const storage = storageOf(volid);
     if (storage === undefined) throw noVolid(volid);
+    return this.#exclusive.run(volid, async () => {
+      const same = options.dryRun
+        ? undefined
+        : await this.#same(volid, storage, options.node, call);
+      if (!same) return this.#delete(volid, storage, call, options);
+      await options.confirm(same.volume, same.unchecked);
+      return same;
+    });
+  }
+
+  /** What is under way already. Looks first whether it has ended meanwhile. */
+  async #same(
+    volid: string,
+    storage: string,
+    node: string | undefined,
+    call: Call,
+  ): Promise<VolumeDeletion | undefined> {
+    const find = () =>
+      [...this.#running].find(
+        ({ volume }) =>
+          volume.volid === volid && (node === undefined || volume.shared || volume.node === node),
+      );
+    if (find()) await this.#tasks.look(tags.storageContent(storage), call);
+    return find();
+  }
+
+  async #delete(
+    volid: string,
+    storage: string,
+    call: Call,
+    options: VolumeDeletionOptions,
+  ): Promise<VolumeDeletion> {
     const { volumes, unasked } = await this.#content(storage, options.node, call);
     const volume = theOne(volid, volumes, unasked);
     const siblings = volumes.filter((other) => other.node === volume.node);
@@ -62,8 +99,7 @@ export class VolumeDeletions {
     if (options.dryRun) return { volume, plan, unchecked, changed: false };
     if (plan.against[0]) throw plan.against[0];
     await options.confirm(volume, unchecked);
-    const task = await this.#send(volume, plan, call);
-    return { volume, plan, unchecked, changed: true, ...(task && { task }) };
+    return this.#send({ volume, plan, unchecked, changed: true }, call);
   }
 
   async #content(storage: string, node: string | undefined, call: Call): Promise<Content> {
@@ -75,13 +111,22 @@ export class VolumeDeletions {
   }
 
   /** Proxmox answers with a task, or with null when it was quick. */
-  async #send(volume: Volume, { request, touches }: Plan, call: Call): Promise<Task | undefined> {
+  async #send(planned: VolumeDeletion, call: Call): Promise<VolumeDeletion> {
+    const { request, touches } = planned.plan;
     if (!request) throw new TypeError("a deletion is planned with its request");
     try {
       const answer = await this.#verbs.change(call, request, touches);
-      return answer === null ? undefined : this.#tasks.follow(answer, { touches });
+      if (answer === null) return planned;
+      const onEnd = () => {
+        this.#running.delete(begun);
+        return undefined;
+      };
+      const task = this.#tasks.follow(answer, { touches, onEnd });
+      const begun = { ...planned, task };
+      this.#running.add(begun);
+      return begun;
     } catch (error) {
-      throw lookAtStorage(error, volume);
+      throw lookAtStorage(error, planned.volume);
     }
   }
 }

@@ -71,7 +71,9 @@ async function story({ client, happens, url, own, next, stranger }) {
   await read("before");
 
   const upload = { node, certificate: next.cert, key: next.key };
-  const created = await call("create_certificate", upload);
+  const warned = await call("create_certificate", upload);
+  must(warned.isError && warned.content[0].text.includes(next.fingerprint), "not warned before");
+  const created = await call("create_certificate", { ...upload, force: true });
   must(!created.isError && created.structuredContent.changed, JSON.stringify(created.content));
   const [{ text }] = created.content;
   must(text.includes("alternate") && text.includes(next.fingerprint), `no warning: ${text}`);
@@ -94,7 +96,7 @@ async function story({ client, happens, url, own, next, stranger }) {
   await happens("it answers again");
   await read("when the stranger is gone");
 
-  const removed = await call("delete_certificate", { node });
+  const removed = await call("delete_certificate", { node, force: true });
   must(!removed.isError && removed.structuredContent.changed, JSON.stringify(removed.content));
   for (let round = 1; round <= rounds; round++) await readAnew(`round ${round} of the way back`);
   return `new one taken, ${2 * rounds} reads meanwhile, a stranger refused`;

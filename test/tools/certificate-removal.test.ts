@@ -27,6 +27,10 @@ const sent = (mark: number) =>
 describe("delete_certificate", () => {
   test("takes the custom one away; where there is none nothing is sent", async () => {
     await start();
+    const never = await server.call("delete_certificate", { node: "pve2" });
+    expect(never.data).toMatchObject({ changed: false, certificate: { use: "own", served: true } });
+    expect(sent(0)).toEqual([]);
+    expect(filesOf("pve2").restarts).toBe(0);
     await server.call("create_certificate", upload());
     const plan = await server.call("delete_certificate", { node: "pve2", dry_run: true });
     expect(plan.data).toMatchObject({ changed: false, plan: { requests: [{ method: "DELETE" }] } });
@@ -39,18 +43,23 @@ describe("delete_certificate", () => {
     expect(sent(mark)).toEqual([]);
   });
 
-  test("takes a file away that nobody can read and no list shows", async () => {
+  test("takes a file that nobody can read and no list shows away by force only", async () => {
     await start();
     filesOf("pve2").custom = { cert: "garbage", key: "garbage" };
-    const plan = await server.call("delete_certificate", { node: "pve2", dry_run: true });
+    const unforced = await server.call("delete_certificate", { node: "pve2" });
+    expect(unforced.data).toMatchObject({ changed: false, certificate: { use: "own" } });
+    expect(unforced.text).toMatch(/nothing was sent.*a file that cannot be read.*force: true/s);
+    const forced = { node: "pve2", force: true };
+    const plan = await server.call("delete_certificate", { ...forced, dry_run: true });
     expect(plan.data).toMatchObject({ changed: false, plan: { requests: [{ method: "DELETE" }] } });
-    const answer = await server.call("delete_certificate", { node: "pve2" });
+    expect(server.simulator.log.changes()).toEqual([]);
+    const answer = await server.call("delete_certificate", forced);
     expect(answer.data, answer.text).toMatchObject({ changed: true, certificate: { use: "own" } });
-    expect(answer.text).toContain("a file that cannot be read");
+    expect(answer.text).toContain("goes as well");
     expect(filesOf("pve2").custom).toBeUndefined();
   });
 
-  test("is sent again with a restart where it was done without", async () => {
+  test("is sent again where the one that is gone is still shown", async () => {
     await start();
     await server.call("create_certificate", upload());
     const without = { node: "pve2", restart: false };
@@ -72,7 +81,7 @@ describe("delete_certificate", () => {
     await server.clock.advance(120_000);
     const { data, text } = await server.call("delete_certificate", { node: "pve2" });
     expect(data).toMatchObject({ changed: false, certificate: { use: "own" } });
-    expect(text).toContain("create_certificate {force: true} replaces it");
+    expect(text).toContain("would go with force: true");
     expect(sent(mark)).toEqual([]);
     expect(filesOf("pve2").restarts).toBe(2);
     filesOf("pve2").custom = { cert: "garbage", key: "garbage" };

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
-import type { Volume } from "../../src/simulator/world.ts";
-import { guestOf, type Lab, lab } from "../kit.ts";
+import { type Lab, lab } from "../kit.ts";
+import { removals } from "../removals.ts";
 
 let server: Lab;
 
@@ -12,38 +12,9 @@ beforeEach(async () => {
 
 afterEach(() => server.close());
 
-const world = () => server.simulator.world;
+const { put, there, remove } = removals(() => server);
 const isoVolid = "nfs-shared:iso/virtio-win-0.1.285.iso";
 const backup = "nfs-shared:backup/vzdump-qemu-101-2025_12_31-02_10_41.vma.zst";
-
-/** A volume of our own making. */
-function put(volid: string, node: string, more: Partial<Volume> = {}) {
-  const content = volid.includes(":iso/") ? "iso" : "images";
-  const figures = { format: "raw", sizeBytes: 1024 ** 3, ctime: 1_767_000_000 };
-  world().volumes.set(`${node}/${volid}`, { volid, node, content, ...figures, ...more });
-}
-
-const there = (volid: string, node = "") => world().volumes.has(`${node}/${volid}`);
-
-const guest = (vmid: number) => guestOf(world(), vmid);
-
-/** Deletes with the confirmation that is asked for, and what of it was sent. */
-async function remove(volume: string, args: Record<string, unknown> = {}) {
-  const mark = server.simulator.log.mark();
-  const confirm = volume;
-  const answer = await server.call("delete_storage_content", { volume, confirm, ...args });
-  const sent = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
-  return { ...answer, sent };
-}
-
-/** Refused as in use, and still there. */
-async function inUse(volid: string, node: string, by: RegExp) {
-  const { kind, text, facts, sent } = await remove(volid);
-  expect(kind, text).toBe("conflict");
-  expect(JSON.stringify(facts["uses"])).toMatch(by);
-  expect(sent).toEqual([]);
-  expect(there(volid, node)).toBe(true);
-}
 
 describe("delete_storage_content", () => {
   test("asks first, and says what is lost", async () => {
@@ -107,6 +78,38 @@ describe("delete_storage_content", () => {
     expect(text).toContain("get_tasks");
   });
 
+  test("equal calls at once send one request; after its end the file is not found", async () => {
+    const mark = server.simulator.log.mark();
+    const args = { volume: isoVolid, confirm: isoVolid, wait_s: 0 };
+    const both = [
+      server.begin("delete_storage_content", args),
+      server.begin("delete_storage_content", args),
+    ];
+    const [first, second] = await server.clock.run(Promise.all(both));
+    const third = await server.call("delete_storage_content", args);
+    const upid = first?.data["upid"];
+    expect(upid).toMatch(/^UPID:pve1:.*:imgdel:/);
+    for (const { data, text } of [second, third].flatMap((one) => one ?? [])) {
+      expect(data, text).toMatchObject({ upid, status: "being deleted", changed: true });
+    }
+    const unconfirmed = await server.call("delete_storage_content", { volume: isoVolid });
+    expect(unconfirmed.kind).toBe("confirmation_required");
+    const waiting = await server.call("delete_storage_content", { ...args, wait_s: 45 });
+    expect(waiting.data).toMatchObject({ upid, status: "deleted", task: { state: "ok" } });
+    const after = await server.call("delete_storage_content", args);
+    expect(after.kind).toBe("not_found");
+    const sent = server.simulator.log.since(mark).filter(({ method }) => method === "DELETE");
+    expect(sent).toHaveLength(1);
+  });
+
+  test("a call that comes just after the end, of which nobody has heard yet, looks again", async () => {
+    await remove(isoVolid, { wait_s: 0 });
+    await server.clock.advance(150);
+    expect(there(isoVolid)).toBe(false);
+    put(isoVolid, "");
+    expect((await remove(isoVolid)).sent).toHaveLength(1);
+  });
+
   test("who may not is told the privilege and the command", async () => {
     const auditor = await lab({ token: auditorToken });
     const answer = await auditor.call("delete_storage_content", {
@@ -157,102 +160,6 @@ describe("which volume is meant", () => {
     const answer = await remove(volid);
     expect(answer.kind).toBe(kind);
     expect(answer.sent).toEqual([]);
-  });
-});
-
-describe("what is in use stays", () => {
-  test("a protected backup", async () => {
-    const volid = "nfs-shared:backup/vzdump-qemu-120-2025_12_31-02_00_03.vma.zst";
-    const { kind, text, sent } = await remove(volid);
-    expect(kind).toBe("conflict");
-    expect(text).toContain("protected");
-    expect(sent).toEqual([]);
-    expect(there(volid)).toBe(true);
-  });
-
-  test("a disk of a running VM, and of a container", async () => {
-    await inUse("local-lvm:vm-101-disk-0", "pve1", /VM 101 \(web-1\) on pve1 uses it as scsi0/);
-    await inUse("local-lvm:vm-200-disk-0", "pve1", /container 200 .* uses it as rootfs/);
-  });
-
-  test.each([
-    ["unused0", "vm-310-disk-5"],
-    ["efidisk0", "vm-310-disk-6"],
-    ["tpmstate0", "vm-310-disk-7"],
-    ["ide2", "vm-310-cloudinit"],
-  ])("%s", async (key, name) => {
-    const volid = `local-lvm:${name}`;
-    put(volid, "pve1", { vmid: 310 });
-    guest(310).config[key] = `${volid},size=4M`;
-    await inUse(volid, "pve1", new RegExp(`uses it as ${key}`));
-  });
-
-  test("a disk whose removal waits for a restart", async () => {
-    guest(101).pendingDelete.push("scsi0");
-    await inUse("local-lvm:vm-101-disk-0", "pve1", /VM 101 .* uses it as scsi0/);
-  });
-
-  test("a disk that only a snapshot needs", async () => {
-    const volid = "local-lvm:vm-151-disk-7";
-    put(volid, "pve1", { vmid: 151 });
-    const [, second] = guest(151).snapshots;
-    if (second) Object.assign(second.config, { scsi7: `${volid},size=1G` });
-    await inUse(volid, "pve1", /snapshot before-upgrade of VM 151/);
-  });
-
-  test("a base with linked clones, also where its template has lost it", async () => {
-    const base = "nfs-shared:9000/base-9000-disk-0.qcow2";
-    const clone = "nfs-shared:9000/base-9000-disk-0.qcow2/400/vm-400-disk-0.qcow2";
-    await inUse(base, "", /VM 9000 .* uses it as scsi0/);
-    server.simulator.outside.destroy(9000);
-    put(base, "", { vmid: 9000 });
-    put(clone, "", { vmid: 400, parent: base });
-    await inUse(base, "", /vm-400-disk-0.qcow2 is a linked clone/);
-  });
-
-  test("a base that a clone tells of as parent only", async () => {
-    const base = "nfs-shared:800/base-800-disk-0.qcow2";
-    put(base, "", { vmid: 800 });
-    put("nfs-shared:801/vm-801-disk-0.qcow2", "", {
-      vmid: 801,
-      parent: "../800/base-800-disk-0.qcow2",
-    });
-    await inUse(base, "", /vm-801-disk-0.qcow2 is a linked clone/);
-  });
-
-  test("a base that a clone tells of by its name only", async () => {
-    const base = "nfs-shared:800/base-800-disk-0.qcow2";
-    put(base, "", { vmid: 800 });
-    put(`${base}/801/vm-801-disk-0.qcow2`, "", { vmid: 801 });
-    await inUse(base, "", /vm-801-disk-0.qcow2 is a linked clone/);
-  });
-
-  test("an ISO image in anybody's drive", async () => {
-    guest(140).config["ide2"] = `${isoVolid},media=cdrom,size=754M`;
-    await inUse(isoVolid, "", /VM 140 \(legacy-erp\) on pve3 uses it as ide2/);
-  });
-
-  test("a snippet of anybody's cloud-init", async () => {
-    const volid = "local:snippets/user.yaml";
-    put(volid, "pve1", { content: "snippets" });
-    guest(101).config["cicustom"] = `user=${volid}`;
-    await inUse(volid, "pve1", /VM 101 .* uses it as cicustom/);
-  });
-
-  test("a disk of one guest that another uses", async () => {
-    const volid = "local-lvm:vm-101-disk-4";
-    put(volid, "pve1", { vmid: 101 });
-    guest(310).config["scsi4"] = `${volid},size=1G`;
-    await inUse(volid, "pve1", /VM 310 .* uses it as scsi4/);
-  });
-
-  test("what nobody uses any more goes, its owner there or not", async () => {
-    put("local-lvm:vm-101-disk-9", "pve1", { vmid: 101 });
-    put("local-lvm:vm-777-disk-0", "pve1", { vmid: 777 });
-    expect((await remove("local-lvm:vm-101-disk-9")).data["changed"]).toBe(true);
-    expect((await remove("local-lvm:vm-777-disk-0")).data["changed"]).toBe(true);
-    expect(there("local-lvm:vm-777-disk-0", "pve1")).toBe(false);
-    expect(there("local-lvm:vm-101-disk-0", "pve1")).toBe(true);
   });
 });
 

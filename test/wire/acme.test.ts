@@ -33,7 +33,12 @@ test("a pinned node goes on being reached when ACME has given it a certificate n
   const order = { node: "pve1", acme: true, wait_s: 300 };
   const plan = await server.call("create_certificate", { ...order, dry_run: true });
   expect(plan.text).toContain("nobody knows the new one before");
-  const { data, text } = await server.call("create_certificate", order);
+  const mark = server.simulator.log.mark();
+  const first = await server.call("create_certificate", order);
+  expect(first.kind, first.text).toBe("confirmation_required");
+  expect(first.text).toContain("nobody knows the new one before");
+  expect(server.simulator.log.changes(mark)).toEqual([]);
+  const { data, text } = await server.call("create_certificate", { ...order, force: true });
   const found = fingerprintOf(next.cert);
   expect(data, text).toMatchObject({
     changed: true,
@@ -48,6 +53,7 @@ test("a pinned node goes on being reached when ACME has given it a certificate n
   const revoked = await server.call("delete_certificate", {
     node: "pve1",
     revoke: true,
+    force: true,
     wait_s: 300,
   });
   expect(revoked.data, revoked.text).toMatchObject({

@@ -38,7 +38,7 @@ async function start() {
   const sent = (mark: number) =>
     server.simulator.log.paths(mark).filter((line) => !line.startsWith("GET"));
   const create = (more: Record<string, unknown> = {}) =>
-    server.call("create_certificate", { ...upload, ...more });
+    server.call("create_certificate", { ...upload, force: true, ...more });
   const shown = async () => {
     const { data } = await server.call("list_certificates", { node: "pve1", max_age_s: 0 });
     const all = data["certificates"] as { served: boolean; use: string }[];
@@ -83,7 +83,7 @@ test("a pinned node is reached while old and new certificate alternate, and afte
   expect(server.simulator.log.mark()).toBe(mark);
   files.loaded = loaded;
 
-  const removed = await server.call("delete_certificate", { node: "pve1" });
+  const removed = await server.call("delete_certificate", { node: "pve1", force: true });
   expect(removed.data, removed.text).toMatchObject({ changed: true });
   for (let round = 0; round < rounds; round++) expect((await readAnew()).isError).toBe(false);
 });
@@ -101,11 +101,11 @@ test("what the node shows proves that a certificate is there, and that it is not
   await readAnew();
   expect(await shown()).toEqual(["custom"]);
   const mark = server.simulator.log.mark();
-  const third = await create();
+  const third = await create({ force: false });
   expect(third.data, third.text).toMatchObject({ changed: false });
   expect(sent(mark)).toEqual([]);
 
   files.loaded = files.own; // the key that was stored did not fit, say
-  const fourth = await create();
+  const fourth = await create({ force: false });
   expect(fourth.data, fourth.text).toMatchObject({ changed: true });
 });
