@@ -3,6 +3,7 @@ import { ifAllowed, type Outcome, outcome } from "../src/each.ts";
 import type { ListedTask } from "../src/proxmox/cluster.ts";
 import type { GuestRow, Inventory, NodeRow, StorageRow } from "../src/proxmox/inventory.ts";
 import type { SilentNode } from "../src/proxmox/silence.ts";
+import type { Unseen } from "../src/proxmox/unseen.ts";
 import { bytes, count, duration, oneLine, percent, table } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { degradedBy } from "./degraded.ts";
@@ -15,6 +16,7 @@ const clusterOutput = z.object({
   degraded: z.array(z.unknown()).optional(),
   guests: z.record(z.string(), z.unknown()),
   attention: z.array(z.string()),
+  unseen: z.array(z.unknown()).optional(),
 });
 
 const nearlyFull = 0.85;
@@ -36,7 +38,10 @@ export const getCluster = defineTool({
       ifAllowed(cluster.recentTasks(call)),
     ]);
     const nodes = [...inventory.nodes.values()].toSorted((a, b) => (a.node < b.node ? -1 : 1));
-    const versions = await nodeVersions(nodes, { proxmox, call });
+    const [versions, unseen] = await Promise.all([
+      nodeVersions(nodes, { proxmox, call }),
+      cluster.unseen(inventory, status, call),
+    ]);
     const mute = muteNodes(nodes, versions);
     const failed = failedSince(tasks ?? [], proxmox.clock.now() - 24 * 3_600_000);
     const broken = (ha ?? [])
@@ -60,13 +65,11 @@ export const getCluster = defineTool({
         ...lockedGuests(inventory.guests),
         ...fullStorages(inventory.storages),
         ...failed,
-        ...(status
-          ? []
-          : ["These credentials lack Sys.Audit on /: quorum, HA and tasks can't be seen"]),
       ],
+      ...(unseen.length > 0 && { unseen: [...unseen] }),
     };
   },
-  show({ name, quorate, nodes, guests, attention }) {
+  show({ name, quorate, nodes, guests, attention, unseen = [] }) {
     const rows = nodes as readonly ReturnType<typeof nodeFields>[];
     const quorum = quorate === undefined ? "" : quorate ? ", quorate" : ", NO QUORUM";
     const counts = Object.entries(guests)
@@ -77,7 +80,11 @@ export const getCluster = defineTool({
       table(rows, nodeColumns),
       ...(attention.length > 0
         ? ["Needs attention:", ...attention.map((line) => `- ${line}`)]
-        : ["Nothing needs attention."]),
+        : [`Nothing ${unseen.length > 0 ? "of what can be seen " : ""}needs attention.`]),
+      ...(unseen as readonly Unseen[]).map(
+        ({ what, privilege, path, grant }) =>
+          `Not seen: ${what}, for want of ${privilege} on ${path}. ${grant}`,
+      ),
     ].join("\n");
   },
 });

@@ -36,7 +36,7 @@ export const getConnectionStatus = defineTool({
       permissions: [...grouped(permissions)],
       cache: { ...cache.counters, ...cache.size() },
       requests: Object.fromEntries(proxmox.requests),
-      news: proxmox.sweep.source,
+      news: proxmox.sweep.newsBy(permissions),
     };
   },
   show({ host, version, auth, latency_ms: latency, permissions, cache, requests, news }) {
@@ -62,7 +62,7 @@ const newsWords: Readonly<Record<string, string>> = {
   log: "Other people's changes are heard of by the cluster log (Sys.Syslog).",
   tasks:
     "Other people's changes are heard of by the task list (Sys.Audit); with Sys.Syslog on / VM edits would be too.",
-  none: "Other people's changes show only in rows so far: without Sys.Audit or Sys.Syslog on / a configuration may be as old as it is kept (120 s unless --ages says otherwise).",
+  none: "Other people's changes show only in rows: without Sys.Audit or Sys.Syslog on / a configuration may be as old as it is kept (120 s unless --ages says otherwise).",
 };
 
 const maxShown = 10;

@@ -20,6 +20,10 @@ export function degradedBy(silent: readonly SilentNode[]): { degraded?: Degraded
 }
 
 export function silenceWords({ node, reason, last_seen: seen }: Degraded): string {
-  const since = seen === undefined ? "" : ` (last seen ${seen.slice(0, 19)}Z)`;
-  return `Node ${node}: ${oneLine(reason, 200)}; what is said of its guests is what was last known${since}.`;
+  return `Node ${node}: ${oneLine(reason, 200)}; what is said of its guests is what was last known${seenWords(seen)}.`;
+}
+
+/** ` (last seen …)` */
+export function seenWords(seen: string | undefined): string {
+  return seen === undefined ? "" : ` (last seen ${seen.slice(0, 19)}Z)`;
 }

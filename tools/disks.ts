@@ -137,7 +137,9 @@ export const detachDisk = defineTool({
         return context.confirm({ subject: subject(found), expected, given, lost });
       },
     });
-    const { status: _, ...result } = await settled(changed, changed.guest, { after: "" }, context);
+    const settling = await outcome(settled(changed, changed.guest, { after: "" }, context));
+    if (!settling.ok) throw await proxmox.disks.detachment.explain(settling.problem, changed, call);
+    const { status: _, ...result } = settling.value;
     if (changed.kept) throw changed.kept;
     const more = result.plan ? {} : await waiting(result, changed, context);
     const ended = result.changed && result.task?.["state"] !== "running";

@@ -3,6 +3,7 @@ import type { Detail } from "../src/proxmox/guest-details.ts";
 import type { GuestView } from "../src/proxmox/guests.ts";
 import { bytes, count, duration, oneLine, percent } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
+import { seenWords } from "./degraded.ts";
 import * as params from "./params.ts";
 
 const include = z
@@ -25,6 +26,7 @@ const output = z.object({
   digest: z.string().optional(),
   details: z.record(z.string(), z.unknown()).optional(),
   degraded: z.string().optional(),
+  last_seen: z.string().optional(),
 });
 
 type Result = z.output<typeof output>;
@@ -57,11 +59,9 @@ async function read(
   { proxmox, call, once }: ToolContext,
 ): Promise<z.input<typeof output>> {
   const view = await proxmox.guests.view(reference, kind, call);
-  const reachable = view.degraded === undefined;
+  const known = { inventory: proxmox.lookup.last, silent: view.degraded };
   const details =
-    include.length > 0 && reachable
-      ? await proxmox.details.read(view.row, include, proxmox.lookup.last, call)
-      : undefined;
+    include.length > 0 ? await proxmox.details.read(view.row, include, known, call) : undefined;
   return details ? fields(view, details) : once(view, () => fields(view, undefined));
 }
 
@@ -89,8 +89,18 @@ function fields(view: GuestView, details: Result["details"]): z.input<typeof out
     ...(config && { config: configFields(view, config) }),
     ...(config?.digest !== undefined && { digest: config.digest }),
     ...(details && { details }),
-    ...(degraded !== undefined && { degraded }),
+    ...(degraded && silence(degraded)),
   };
+}
+
+/** Why only its row could be had, and until when its node was there. */
+function silence({ node, reason, lastSeen }: NonNullable<GuestView["degraded"]>) {
+  const words =
+    reason === "offline"
+      ? `node ${node} is offline: this is what was last known`
+      : `node ${node} ${reason}: this is what its row says`;
+  const seen = lastSeen === undefined ? {} : { last_seen: new Date(lastSeen).toISOString() };
+  return { degraded: words, ...seen };
 }
 
 function configFields({ row }: GuestView, config: NonNullable<GuestView["config"]>) {
@@ -118,7 +128,9 @@ function show(result: Result): string {
   return [
     `${kind}${template} ${result.vmid}${name} on ${result.node}: ${result.status}${up(result)}${lock}`,
     ...(result.upid ? [`A task works on it: ${result.upid}`] : []),
-    ...(result.degraded ? [`Only partly known: ${result.degraded}.`] : []),
+    ...(result.degraded
+      ? [`Only partly known: ${result.degraded}${seenWords(result.last_seen)}.`]
+      : []),
     ...usageLine(result),
     ...configLines(result),
     ...detailLines(result),

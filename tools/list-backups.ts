@@ -60,8 +60,9 @@ async function survey(args: Args, { proxmox, call }: ToolContext): Promise<Resul
 }
 
 async function ofGuest(reference: string, args: Args, { proxmox, call }: ToolContext) {
-  const { storage, limit, cursor } = args;
-  const { guest, unasked } = await proxmox.care.backups.ofGuest(reference, storage, call);
+  const { storage, node: wished, limit, cursor } = args;
+  const filter = { storage, node: wished };
+  const { guest, unasked } = await proxmox.care.backups.ofGuest(reference, filter, call);
   const { vmid, name, node, type } = guest;
   const options = { limit, cursor, args: { reference, storage }, fields: backupFields };
   const paged = page(guest.backups, (one) => `${one.volid} ${one.node}`, options);

@@ -7,6 +7,7 @@ import { defineTool, type ToolContext } from "../src/tool.ts";
 import { type ChangeResult, changeFields, settled, showChange } from "./outcome.ts";
 import * as params from "./params.ts";
 import { results, showResults } from "./results.ts";
+import { distinct } from "./several.ts";
 
 const input = z.object({
   guest: params.guest.optional(),
@@ -76,7 +77,8 @@ export const migrateGuest = defineTool({
   },
 });
 
-async function meant(args: Args, { proxmox, call }: ToolContext): Promise<readonly string[]> {
+async function meant(args: Args, context: ToolContext): Promise<readonly string[]> {
+  const { proxmox, call } = context;
   const { guest, guests, from_node: from, target } = args;
   const given = [guest, guests, from].filter((one) => one !== undefined);
   if (given.length !== 1) {
@@ -92,7 +94,7 @@ async function meant(args: Args, { proxmox, call }: ToolContext): Promise<readon
     });
   }
   if (from !== undefined) return proxmox.care.migrations.guestsOn(from, call);
-  return [...new Set(guests)];
+  return distinct(guests ?? [], context);
 }
 
 async function move(

@@ -34,7 +34,7 @@ export const getNode = defineTool({
     const row = inventory.nodes.get(node) ?? missingNode(node, inventory);
     const asked =
       row.status === "offline" ? undefined : await outcome(proxmox.cluster.nodeStatus(node, call));
-    if (asked && !asked.ok && asked.problem.kind !== "unreachable") throw asked.problem;
+    if (asked && !asked.ok && !isSilence(asked.problem)) throw asked.problem;
     const status = asked?.ok ? asked.value : undefined;
     const { uptime_s: _up, ...fields } = nodeFields(row, status?.version, inventory);
     return {
@@ -56,6 +56,11 @@ export const getNode = defineTool({
     ].join("\n");
   },
 });
+
+/** It is the node that could not be had. */
+function isSilence({ kind }: Problem): boolean {
+  return kind === "unreachable" || kind === "timeout";
+}
 
 /** Throws not_found with the nodes that there are. */
 export function missingNode(node: string, inventory: Inventory): never {

@@ -1,3 +1,4 @@
+import { outcome } from "../src/each.ts";
 import { Problem } from "../src/problem.ts";
 import type { ToolContext } from "../src/tool.ts";
 import type { ChangeResult } from "./outcome.ts";
@@ -19,6 +20,27 @@ export async function several<Result extends ChangeResult>(
     });
   }
   if (guest !== undefined) return run(guest);
-  const names = [...new Set(guests)];
+  const names = await distinct(guests ?? [], context);
   return { results: [...results(names, await context.each(names, run))] };
+}
+
+/** Each guest once, under the first of its names; what is not found stays, to be told. */
+export async function distinct(
+  references: readonly string[],
+  { proxmox, call }: ToolContext,
+): Promise<readonly string[]> {
+  const names = [...new Set(references)];
+  const found = await Promise.all(
+    names.map((name) => outcome(proxmox.lookup.guest(name, "any", call))),
+  );
+  const seen = new Set<string>();
+  return names.filter((_, index) => {
+    const one = found[index];
+    if (!one?.ok) return true;
+    const { type, vmid } = one.value.row;
+    const key = `${type}/${vmid}`;
+    const first = !seen.has(key);
+    seen.add(key);
+    return first;
+  });
 }

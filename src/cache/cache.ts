@@ -32,7 +32,7 @@ export class ReadCache {
   readonly counters: CacheCounters = noneCounted();
   readonly #store: CacheStore;
   readonly #now: () => number;
-  #sweep: ((reader: Reader) => Promise<void>) | undefined;
+  #sweep: ((reader: Reader) => Promise<unknown>) | undefined;
   /** The beginning of the last complete sweep: what began before it and is still valid was true then. */
   #vouchedAt = Number.NEGATIVE_INFINITY;
   readonly #flights = new Map<string, Flight>();
@@ -77,7 +77,7 @@ export class ReadCache {
   }
 
   /** What asks whether anything happened; it invalidates what was touched and then calls `vouch`. */
-  sweepWith(sweep: (reader: Reader) => Promise<void>): void {
+  sweepWith(sweep: (reader: Reader) => Promise<unknown>): void {
     this.#sweep = sweep;
   }
 

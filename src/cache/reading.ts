@@ -18,8 +18,8 @@ export interface Part {
   /** Under which memory keeps it, and which fill of that it was; absent for what is known without a read. */
   readonly kept?: { readonly key: string; readonly fill: number };
   readonly beganAt: number;
-  /** `swept`: from memory, after a sweep of this call said that nothing happened to it. */
-  readonly source: "live" | "swept" | "cache";
+  /** `swept`: from memory, after a sweep of this call said that nothing happened to it. `refreshed`: what that sweep has fetched. */
+  readonly source: "live" | "refreshed" | "swept" | "cache";
   /** When it was last known to be true, in ms: its fetch, or a later sweep. */
   readonly trueAt: number;
   /** Until when it is trusted without asking, in ms. */

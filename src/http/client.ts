@@ -3,6 +3,7 @@ import type { Authenticator } from "./auth.ts";
 import { type ApiReply, readEnvelope } from "./envelope.ts";
 import { type Failed, failure, givenUp } from "./failure.ts";
 import type { Params } from "./form.ts";
+import { Hearing } from "./hearing.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import { Lanes } from "./lanes.ts";
 import { type ApiPath, nodeOf, templateOf } from "./path.ts";
@@ -28,7 +29,7 @@ export interface ApiClientOptions {
   readonly random?: () => number;
   /** Whether a node is known to be down, so that a 595 from it is no surprise worth a retry. */
   readonly isOffline?: (node: string) => boolean;
-  /** For one request with its queueing and its retries; 60 s unless given. */
+  /** For one request with its queueing and its retries; 60 s unless given, of which a read waits 25 s for an answer. */
   readonly deadlineMs?: number;
   readonly onRequest?: (event: RequestEvent) => void;
 }
@@ -84,18 +85,28 @@ interface Unsent {
 }
 
 const defaultDeadlineMs = 60_000;
+/** A read is not worth a longer wait: PVE gives up its own hop to a node, or to the daemon, after 30 s. */
+const answerMs = 25_000;
 
 /** The API of one cluster: who we are, in which order, how often, and what an answer means. The floor below knows bytes only. */
 export class ApiClient {
   readonly #options: ApiClientOptions;
   readonly #hosts: Hosts;
-  readonly #lanes = new Lanes();
+  readonly #lanes: Lanes;
+  readonly #hearing: Hearing;
   #lastLatencyMs: number | undefined;
 
   constructor(options: ApiClientOptions) {
     this.#options = options;
     this.#hosts = new Hosts(options.hosts);
+    this.#hearing = new Hearing(() => options.clock.now());
+    this.#lanes = new Lanes(options.clock, this.#hearing);
     options.auth.connect?.((request) => this.#run(request, { like: "GET", auth: undefined }));
+  }
+
+  /** Who asks: `user@realm!name`, `user@realm`. */
+  get principal(): string {
+    return this.#options.auth.principal;
   }
 
   /** The name of the host in use. */
@@ -140,22 +151,17 @@ export class ApiClient {
     const deadlineMs = request.deadlineMs ?? this.#options.deadlineMs ?? defaultDeadlineMs;
     const patience = new Patience(this.#options.clock, deadlineMs, request.signal);
     try {
-      return await this.#persist(request, manner, patience, deadlineMs);
+      return await this.#persist(request, manner, patience);
     } finally {
       patience.end();
     }
   }
 
-  async #persist(
-    request: ApiRequest,
-    manner: Manner,
-    patience: Patience,
-    deadlineMs: number,
-  ): Promise<ApiReply> {
+  async #persist(request: ApiRequest, manner: Manner, patience: Patience): Promise<ApiReply> {
     const progress: Progress = { attempt: 1, left: false, renewed: false };
     const failed = () => this.#failed(request, manner);
     const giveUp = (cause: unknown) =>
-      givenUp(failed(), { left: progress.left, expired: patience.expired, deadlineMs, cause });
+      givenUp(failed(), { left: progress.left, expiredMs: patience.expiredMs, cause });
     for (; ; progress.attempt++) {
       const outcome = await this.#attempt(request, manner, patience, progress);
       if (outcome.kind === "answer") return outcome.answer;
@@ -181,15 +187,20 @@ export class ApiClient {
     progress: Progress,
   ): Promise<Outcome | Unsent> {
     const { signal } = patience;
+    const node = nodeOf(request.path);
+    const began = node && like === "GET" ? this.#hearing.waits(node, patience) : () => undefined;
     try {
       for (;;) {
         const credentials = (await auth?.headers(request.method, signal)) ?? {};
         signal.throwIfAborted();
-        const outcome = await this.#lanes.run(nodeOf(request.path), signal, async () => {
+        const outcome = await this.#lanes.run(node, signal, async () => {
+          began();
           if (auth?.current?.(credentials) === false) return undefined;
           // What a change brings about is followed, whoever has given up: its answer says where to look.
           if (like !== "GET") patience.detach();
+          const heard = like === "GET" ? this.#expectAnswer(request, patience) : () => undefined;
           const one = await this.#exchange(request, credentials, signal, progress.attempt);
+          heard();
           patience.attach();
           // Before its place goes to the next, which would take the same credentials.
           const renewed = isUnauthorized(one) && !progress.renewed && auth?.rejected?.(credentials);
@@ -203,7 +214,17 @@ export class ApiClient {
       // Login, queue and transport reject with the signal's own reason where nothing was written.
       if (signal.aborted && error === signal.reason) return { kind: "unsent", cause: error };
       throw error;
+    } finally {
+      began();
     }
+  }
+
+  /** From now on: where no answer comes in time, those who wait for the same node hear of it. Answers what ends that. */
+  #expectAnswer({ path, deadlineMs }: ApiRequest, patience: Patience): () => void {
+    const [node, since] = [nodeOf(path), this.#options.clock.now()];
+    return patience.expect(deadlineMs ?? answerMs, () => {
+      if (node !== undefined) this.#hearing.silent(node, since, answerMs);
+    });
   }
 
   async #exchange(
@@ -233,6 +254,9 @@ export class ApiClient {
   ): void {
     const status = outcome.kind === "fault" ? undefined : outcome.reply.status;
     if (status !== undefined) this.#lastLatencyMs = measured.ms;
+    const node = nodeOf(request.path);
+    // 59x are the answering host's own words about a node that it could not ask.
+    if (node && status && status < 590) this.#hearing.heard(node);
     if (outcome.kind !== "fault" || outcome.fault.sent) request.onSend?.();
     const { method } = request;
     this.#options.onRequest?.({ method, template: templateOf(request.path), status, ...measured });

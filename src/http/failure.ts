@@ -23,21 +23,22 @@ export function givenUp(
   failed: Failed,
   how: {
     readonly left: boolean;
-    readonly expired: boolean;
-    readonly deadlineMs: number;
+    /** The time that was over, in ms; undefined: the caller gave up. */
+    readonly expiredMs: number | undefined;
     readonly cause: unknown;
   },
 ): Problem {
-  const { left, expired, deadlineMs, cause } = how;
-  const seconds = Math.round(deadlineMs / 100) / 10;
+  const { left, expiredMs, cause } = how;
+  const seconds = Math.round((expiredMs ?? 0) / 100) / 10;
   if (left && failed.method !== "GET") {
-    const why = expired
-      ? `no answer came within ${seconds} s`
-      : "the wait for its answer was cancelled";
+    const why =
+      expiredMs !== undefined
+        ? `no answer came within ${seconds} s`
+        : "the wait for its answer was cancelled";
     return outcomeUnknown(failed, why, cause);
   }
   const sent = left ? "" : " Nothing was sent.";
-  if (!expired) {
+  if (expiredMs === undefined) {
     return new Problem("cancelled", `${failed.what} was cancelled.${sent}`, {
       facts: facts(failed),
       cause,

@@ -1,78 +1,133 @@
-import { Semaphore } from "async-mutex";
+import type { Clock } from "../clock.ts";
+import type { Hearing } from "./hearing.ts";
 
-interface Lane {
-  readonly semaphore: Semaphore;
-  /** How many hold or wait for a place; a lane without any is forgotten. */
-  users: number;
+interface Waiting {
+  readonly node: string | undefined;
+  readonly enter: () => void;
 }
 
+/** The most that is under way at once, on the connection and on one node. */
+const perConnection = 8;
+const perNode = 4;
+/** A node takes more than this only while as many places of the connection stay free for others, or if it is known to answer. */
+const share = 2;
+/** What takes a node longer holds no place of the connection any more: who waits for one that hangs keeps nobody else waiting. */
+const slowMs = 2_000;
+/** So many such at most: where everything is slow, the host itself is, and more would only burden it. */
+const maxSlow = 16;
+
 /**
- * How much is under way at once: pveproxy and pvedaemon have three workers each, of which everyone occupies one per request.
- * The rest waits in the order of arrival.
+ * How much is under way at once: pveproxy and pvedaemon have three workers each, of which everyone occupies one per request, but
+ * not while it only waits for another node (PVE::APIServer::AnyEvent proxy_request). The rest waits.
  */
 export class Lanes {
-  readonly #perNode: number;
-  readonly #all: Semaphore;
-  readonly #nodes = new Map<string, Lane>();
+  readonly #clock: Clock;
+  readonly #hearing: Hearing;
+  readonly #onNode = new Map<string, number>();
+  #onConnection = 0;
+  #slow = 0;
+  readonly #waiting = new Set<Waiting>();
 
-  constructor(limits: { readonly perNode?: number; readonly perConnection?: number } = {}) {
-    this.#perNode = limits.perNode ?? 4;
-    this.#all = new Semaphore(limits.perConnection ?? 8);
+  constructor(clock: Clock, hearing: Hearing) {
+    this.#clock = clock;
+    this.#hearing = hearing;
   }
 
   /**
    * Runs `work` when there is room, on `node` too where one is given. Rejects with the signal's reason if it aborts while
-   * waiting; `work` is then never run and the place goes to the next. Whoever waits for a node holds no place of the connection.
+   * waiting; `work` is then never run and the place goes to the next.
    */
   async run<T>(node: string | undefined, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    if (node === undefined) return this.#admit(signal, work);
-    const lane = this.#lane(node);
-    lane.users++;
+    await this.#admitted(node, signal);
+    const leave = node === undefined ? () => this.#onConnection-- : this.#onItsWay(node);
     try {
-      return await holding(lane.semaphore, signal, () => this.#admit(signal, work));
+      return await work();
     } finally {
-      lane.users--;
-      if (lane.users === 0) this.#nodes.delete(node);
+      leave();
+      this.#admit();
     }
   }
 
-  #admit<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    return holding(this.#all, signal, work);
+  /** Answers what gives its places back. */
+  #onItsWay(node: string): () => void {
+    const done = new AbortController();
+    let isSlow = false;
+    const goOn = () => {
+      if (this.#slow >= maxSlow) return;
+      isSlow = true;
+      this.#slow++;
+      this.#onConnection--;
+      this.#admit();
+    };
+    const sleep = this.#clock.sleep(slowMs, { signal: done.signal, background: true });
+    sleep.then(goOn, () => undefined); // rejected: it was done before
+    return () => {
+      done.abort();
+      if (isSlow) this.#slow--;
+      else this.#onConnection--;
+      this.#leave(node);
+    };
   }
 
-  #lane(node: string): Lane {
-    const lane = this.#nodes.get(node) ?? { semaphore: new Semaphore(this.#perNode), users: 0 };
-    this.#nodes.set(node, lane);
-    return lane;
+  #admitted(node: string | undefined, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const stop = () => {
+        this.#waiting.delete(waiting);
+        reject(signal.reason);
+      };
+      const enter = () => {
+        signal.removeEventListener("abort", stop);
+        resolve();
+      };
+      const waiting: Waiting = { node, enter };
+      signal.addEventListener("abort", stop, { once: true });
+      this.#waiting.add(waiting);
+      this.#admit();
+    });
   }
-}
 
-async function holding<T>(
-  semaphore: Semaphore,
-  signal: AbortSignal,
-  work: () => Promise<T>,
-): Promise<T> {
-  const release = await acquire(semaphore, signal);
-  try {
-    return await work();
-  } finally {
-    release();
-  }
-}
-
-/** A semaphore's queue cannot be left, so a place that comes too late is given back at once. */
-function acquire(semaphore: Semaphore, signal: AbortSignal): Promise<() => void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason);
-      return;
+  /** Lets in whoever there is room for. */
+  #admit(): void {
+    for (let next = this.#next(); next; next = this.#next()) {
+      const { node, enter } = next;
+      this.#waiting.delete(next);
+      this.#onConnection++;
+      if (node !== undefined) this.#onNode.set(node, this.#of(node) + 1);
+      enter();
     }
-    const stop = () => reject(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
-    semaphore.acquire().then(([, release]) => {
-      signal.removeEventListener("abort", stop);
-      if (signal.aborted) release();
-      else resolve(release);
-    }, reject);
-  });
+  }
+
+  /** The first of those whose nodes have the least to do: a long queue for one is none for the others. */
+  #next(): Waiting | undefined {
+    let best: Waiting | undefined;
+    for (const waiting of this.#waiting) {
+      if (this.#onConnection === perConnection) break;
+      const less = best === undefined || this.#of(waiting.node) < this.#of(best.node);
+      if (less && this.#hasRoom(waiting.node)) best = waiting;
+    }
+    return best;
+  }
+
+  #hasRoom(node: string | undefined): boolean {
+    const free = perConnection - this.#onConnection;
+    if (node === undefined || free === 0) return free > 0;
+    const taken = this.#of(node);
+    const answers = this.#hearing.silenceMs(node) < slowMs;
+    return taken < perNode && (taken < share || free > share || answers);
+  }
+
+  #of(node: string | undefined): number {
+    return node === undefined ? 0 : (this.#onNode.get(node) ?? 0);
+  }
+
+  /** A node on which nothing is under way is forgotten. */
+  #leave(node: string): void {
+    const left = this.#of(node) - 1;
+    if (left > 0) this.#onNode.set(node, left);
+    else this.#onNode.delete(node);
+  }
 }

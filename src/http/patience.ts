@@ -1,14 +1,14 @@
 import { setMaxListeners } from "node:events";
 import type { Clock } from "../clock.ts";
 
-/** How long a request may take in all: until its caller gives up or its time is over, whichever comes first. */
+/** How long a request may take: until its caller gives up or a time is over, whichever comes first. */
 export class Patience {
   readonly #controller = new AbortController();
   readonly #timer = new AbortController();
   readonly #clock: Clock;
   readonly #caller: AbortSignal | undefined;
   readonly #endsAt: number;
-  #expired = false;
+  #expiredMs: number | undefined;
 
   constructor(clock: Clock, deadlineMs: number, caller: AbortSignal | undefined) {
     this.#clock = clock;
@@ -17,23 +17,33 @@ export class Patience {
     // One caller may have any number of requests under way; Node 20 takes more than ten listeners for a leak and says so.
     if (caller) setMaxListeners(0, caller);
     this.attach();
-    clock.sleep(deadlineMs, { signal: this.#timer.signal, background: true }).then(
-      () => {
-        if (this.signal.aborted) return;
-        this.#expired = true;
-        this.#controller.abort(new Error("deadline"));
-      },
-      () => undefined, // `end` was called: the request is over before its time
-    );
+    this.#time(deadlineMs, this.#timer.signal, () => this.expire(deadlineMs));
   }
 
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** The time was over, rather than the caller's patience. */
-  get expired(): boolean {
-    return this.#expired;
+  /** The time, in ms, that was over, where it was not the caller's patience. */
+  get expiredMs(): number | undefined {
+    return this.#expiredMs;
+  }
+
+  /** What was waited for has taken this long. */
+  expire(ms: number): void {
+    if (this.signal.aborted) return;
+    this.#expiredMs = ms;
+    this.#controller.abort(new Error("deadline"));
+  }
+
+  /** Within this time an answer must come; until `answered`, which this returns, is called. */
+  expect(ms: number, onSilence: () => void): () => void {
+    const timer = new AbortController();
+    this.#time(ms, timer.signal, () => {
+      this.expire(ms);
+      onSilence();
+    });
+    return () => timer.abort();
   }
 
   get remainingMs(): number {
@@ -55,6 +65,11 @@ export class Patience {
   end(): void {
     this.#timer.abort();
     this.detach();
+  }
+
+  #time(ms: number, signal: AbortSignal, over: () => void): void {
+    // Rejected: what was timed is over before its time.
+    this.#clock.sleep(ms, { signal, background: true }).then(over, () => undefined);
   }
 
   readonly #leave = () => this.#controller.abort(this.#caller?.reason);

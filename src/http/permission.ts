@@ -71,7 +71,6 @@ export function forbiddenUnnamed(
 
 /**
  * The `pveum` command that grants it with the smallest role of PVE that holds it, `forbidden` as a whole.
- * With privilege separation a token has what both it and its user have, so both may need it.
  */
 export function forbidden(
   text: string,
@@ -86,16 +85,24 @@ export function forbidden(
 function grantable(needs: string, text: string, missing: Missing, principal: string): Problem {
   const [privilege = ""] = missing.privileges;
   const role = roleFor(privilege);
-  const grant = `pveum acl modify ${missing.path}`;
-  const user = principal.split("!")[0] ?? principal;
-  const next = principal.includes("!")
-    ? `Grant it on the host: ${grant} --tokens '${principal}' --roles ${role}. With privilege separation both the token and its user need it; for the user: ${grant} --users '${user}' --roles ${role}.`
-    : `Grant it on the host: ${grant} --users '${user}' --roles ${role}.`;
   const { path, privileges } = missing;
+  const next = grantWords(path, role, principal);
   return new Problem("forbidden", `${needs}, which ${principal} lacks. Proxmox says: ${text}`, {
     next,
     facts: { path, privileges, role },
   });
+}
+
+/**
+ * How an administrator grants a role, to a token or to a user. `principal` is an id or words about one (`API token ann@pve!agent`).
+ * With privilege separation a token has what both it and its user have, so both may need it.
+ */
+export function grantWords(path: string, role: string, principal: string): string {
+  const id = /\S+@\S+/.exec(principal)?.[0] ?? principal;
+  const [user] = id.split("!");
+  const to = (who: string) => `pveum acl modify ${path} ${who} --roles ${role}.`;
+  if (user === id) return `Grant it on the host: ${to(`--users '${id}'`)}`;
+  return `Grant it on the host: ${to(`--tokens '${id}'`)} With privilege separation both the token and its user need it; for the user: ${to(`--users '${user}'`)}`;
 }
 
 /**

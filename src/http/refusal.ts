@@ -1,4 +1,5 @@
 import { type Facts, Problem, type ProblemKind } from "../problem.ts";
+import { discreet } from "../text.ts";
 import { isObject, parseBody } from "./envelope.ts";
 import { forbidden, forbiddenUnnamed, parseMissing } from "./permission.ts";
 import { refusalTable } from "./refusal-table.ts";
@@ -33,14 +34,15 @@ export function explainRefusal(text: string): Explained | undefined {
   return undefined;
 }
 
-/** One line of somebody else's text: no ANSI, control, invisible or bidi characters, at most 500 characters. */
+/** One line of somebody else's text: no ANSI, control, invisible or bidi characters, no keys in addresses, at most 500 characters. */
 export function cleanText(text: string): string {
-  const plain = text
+  const visible = text
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
     .replace(/\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)/g, "")
     .replace(/\s+/gu, " ")
     .replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, "")
     .trim();
+  const plain = discreet(visible);
   const points = Array.from(plain);
   return points.length <= 500 ? plain : `${points.slice(0, 499).join("")}…`;
 }

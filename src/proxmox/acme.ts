@@ -204,8 +204,7 @@ function orderPlan(
   const renews =
     there !== undefined && domains.length > 0 && domains.every(({ domain }) => names.has(domain));
   const lasts = (there?.notAfter ?? 0) > now + soonMs;
-  const shown = domains.map(({ domain }) => domain).join(", ");
-  const says = `${renews ? "renews" : "orders"} a certificate for ${shown} by ACME, puts it on ${node} and restarts its pveproxy`;
+  const says = `${renews ? "renews" : "orders"} a certificate for ${domainWords(settings)} by ACME, puts it on ${node} and restarts its pveproxy`;
   const against = missing(settings);
   if (renews && lasts && !force && against.length === 0) {
     return { node, says, before, against, certificate: there };
@@ -222,6 +221,11 @@ function orderPlan(
       params: { ...(force && (!renews || lasts) && { force: true }) },
     },
   };
+}
+
+function domainWords({ node, domains }: AcmeSettings): string {
+  if (domains.length === 0) return `the domains of ${node}, of which none is configured,`;
+  return domains.map(({ domain }) => domain).join(", ");
 }
 
 function underWay(node: string, upid: string): Problem {

@@ -2,10 +2,11 @@ import { forbidden } from "../http/permission.ts";
 import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import type { Cluster } from "./cluster.ts";
-import { given } from "./inventory.ts";
+import { type GuestRow, given } from "./inventory.ts";
+import { knownNode } from "./known-nodes.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Storages } from "./storages.ts";
-import type { GuestType } from "./values.ts";
+import { type GuestType, guestWords } from "./values.ts";
 import type { Volume } from "./volumes.ts";
 
 /** The backups of one guest, or of a vmid that no guest has any more. */
@@ -54,10 +55,12 @@ export class Backups {
 
   /**
    * All guests with their backups, the gaps first: who has none, then by the age of the newest; templates and vmids without a guest
-   * count where they have some. Each storage that may hold backups is asked once, a local one on each of its nodes. Throws what
-   * `place` throws for `storage`, and the problem of the first where none could be asked.
+   * count where they have some. Each storage that may hold backups is asked once, a local one on each of its nodes. Throws `not_found`
+   * for a node that is not there, `invalid_input` for a storage that holds no backups, what `place` throws for it, and the problem of
+   * the first where none could be asked.
    */
   async survey(filter: BackupFilter, now: number, call: Call): Promise<BackupSurvey> {
+    if (filter.node !== undefined) await knownNode(this.#lookup, filter.node, call);
     const [inventory, { volumes, unasked }] = await Promise.all([
       this.#lookup.inventory(call),
       this.#read(filter.storage, call),
@@ -85,17 +88,19 @@ export class Backups {
     return { guests, unasked };
   }
 
-  /** The backups of one guest, the newest first. Throws what a lookup throws, and what `survey` does. */
+  /** The backups of one guest, the newest first. Throws what a lookup throws, and what `survey` does; a `node` must be its own. */
   async ofGuest(
     reference: string,
-    storage: string | undefined,
+    { storage, node: wished }: Pick<BackupFilter, "storage" | "node">,
     call: Call,
   ): Promise<{ readonly guest: BackedUp; readonly unasked: readonly UnaskedStorage[] }> {
+    if (wished !== undefined) await knownNode(this.#lookup, wished, call);
     const [{ row, name }, { volumes, unasked }] = await Promise.all([
       this.#lookup.guest(reference, "any", call),
       this.#read(storage, call),
     ]);
     const { type, vmid, node } = row;
+    if (wished !== undefined && wished !== node) throw elsewhere(row, name, wished);
     const own = volumes.filter((one) => one.vmid === vmid && typeOf(one) === type);
     return { guest: { type, vmid, node, ...given({ name }), backups: newestFirst(own) }, unasked };
   }
@@ -105,9 +110,8 @@ export class Backups {
     storage: string | undefined,
     call: Call,
   ): Promise<{ readonly volumes: readonly Volume[]; readonly unasked: readonly UnaskedStorage[] }> {
-    const listed =
-      storage === undefined ? await this.#storages.list({ content: "backup" }, call) : [];
-    const names = storage === undefined ? new Set(listed.map(({ row }) => row.storage)) : [storage];
+    const names = storage === undefined ? await this.#fit(call) : [storage];
+    if (storage !== undefined) await this.#assertFit(storage, call);
     const volumes: Volume[] = [];
     const unasked: UnaskedStorage[] = [];
     let answered = 0;
@@ -123,10 +127,28 @@ export class Backups {
         unasked.push({ storage: name, problem });
       }
     };
-    await Promise.all([...names].map(read));
+    await Promise.all(names.map(read));
     if (answered === 0) throw unasked[0]?.problem ?? nowhere();
     if (volumes.length === 0) await this.#assertMaySee(call);
     return { volumes, unasked };
+  }
+
+  /** The storages that may hold backups. */
+  async #fit(call: Call): Promise<readonly string[]> {
+    const listed = await this.#storages.list({ content: "backup" }, call);
+    return [...new Set(listed.map(({ row }) => row.storage))];
+  }
+
+  async #assertFit(storage: string, call: Call): Promise<void> {
+    const { content } = await this.#storages.place(storage, undefined, call);
+    if (content.includes("backup")) return;
+    const fit = await this.#fit(call);
+    const holds = `Storage ${storage} may not hold backups, but ${content.join(", ") || "nothing"}.`;
+    throw new Problem("invalid_input", holds, {
+      next:
+        fit.length === 0 ? "No other one may either (list_storage)." : `Use ${fit.join(" or ")}.`,
+      facts: { argument: "storage", storage, storages: fit },
+    });
   }
 
   /** PVE leaves out what one may not use: then nothing seen does not mean that nothing is there. */
@@ -170,6 +192,14 @@ function byGap(a: BackedUp, b: BackedUp): number {
   const gone = Number(a.node === undefined) - Number(b.node === undefined);
   const age = (a.backups[0]?.createdAt ?? 0) - (b.backups[0]?.createdAt ?? 0);
   return gone || age || a.vmid - b.vmid;
+}
+
+function elsewhere(row: GuestRow, name: string | undefined, node: string): Problem {
+  const where = `${guestWords(row, name)} is on ${row.node}, not on ${node}.`;
+  return new Problem("invalid_input", where, {
+    next: "Leave node out: a guest's backups are found wherever they are.",
+    facts: { argument: "node", vmid: row.vmid, node: row.node },
+  });
 }
 
 function nowhere(): Problem {

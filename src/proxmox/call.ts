@@ -21,7 +21,10 @@ export interface CallSummary {
   readonly ageMs?: number;
   /** Age since a sweep last found that nothing had happened to any part; absent where that is no younger than `ageMs`. */
   readonly checkedAgeMs?: number;
-  /** `live`: something was fetched for this call; `revalidated`: a sweep said that nothing happened; else from memory. */
+  /**
+   * `live`: something was fetched for this call, be it by a sweep where nothing else is told; `revalidated`: a sweep said that
+   * nothing happened to what is told from memory; else from memory.
+   */
   readonly source?: "live" | "revalidated" | "cache";
   /** Requests that this call started. */
   readonly apiCalls: number;
@@ -52,22 +55,37 @@ export class Call implements Reader {
     this.apiCalls++;
   }
 
+  /** Reads in its name once a sweep has run for it: what memory has of that now was fetched for this call. */
+  refreshed(): Call {
+    const { signal, maxAgeMs, progress } = this;
+    const reading = new Call({ signal, maxAgeMs, progress });
+    reading.sent = () => this.sent();
+    reading.note = (part) =>
+      this.note(part.source === "cache" ? { ...part, source: "refreshed" } : part);
+    return reading;
+  }
+
   summary(now: number): CallSummary {
     if (this.parts.length === 0) return { apiCalls: this.apiCalls };
     let [beganAt, trueAt] = [now, now];
-    let [live, swept] = [false, false];
+    const sources = new Set<Part["source"]>();
     for (const part of this.parts) {
       beganAt = Math.min(beganAt, part.beganAt);
       trueAt = Math.min(trueAt, part.trueAt);
-      live ||= part.source === "live";
-      swept ||= part.source === "swept";
+      sources.add(part.source);
     }
     return {
       observedAt: new Date(beganAt).toISOString(),
       ageMs: now - beganAt,
       ...(trueAt > beganAt && { checkedAgeMs: now - trueAt }),
-      source: live ? "live" : swept ? "revalidated" : "cache",
+      source: sourceOf(sources),
       apiCalls: this.apiCalls,
     };
   }
+}
+
+function sourceOf(sources: ReadonlySet<Part["source"]>): NonNullable<CallSummary["source"]> {
+  const fresh = sources.has("refreshed") && !sources.has("cache");
+  if (sources.has("live") || fresh) return "live";
+  return sources.has("swept") ? "revalidated" : "cache";
 }

@@ -3,6 +3,7 @@ import { Mutex } from "async-mutex";
 import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
+import { CertificateMemory, type Outcome } from "./certificate-memory.ts";
 import { exists, refusal, risks, unlisted, unseen, warnings } from "./certificate-words.ts";
 import { type Certificate, type Certificates, readCertificate } from "./certificates.ts";
 import { tags } from "./freshness.ts";
@@ -50,35 +51,27 @@ interface Plan extends Omit<CertificateChange, "changed" | "request"> {
   readonly outcome: Outcome;
 }
 
-/** What a node has after a change of ours. */
-interface Outcome {
-  /** Of chain and key; undefined: no custom file at all. */
-  readonly digest?: string;
-  readonly restarted: boolean;
-}
-
-/** How long nobody else is expected to have changed what we did: that is for calls that are repeated. */
-const rememberedMs = 60_000;
-
 /** Puts certificates on nodes and takes them away. PVE: POST, DELETE /nodes/{node}/certificates/custom */
 export class CertificateChanges {
   readonly #verbs: Verbs;
   readonly #certificates: Certificates;
   readonly #recognitions: Recognitions;
   readonly #mutex = new Mutex();
-  readonly #last = new Map<string, Outcome & { readonly at: number }>();
+  readonly #memory: CertificateMemory;
 
   constructor(verbs: Verbs, certificates: Certificates, recognitions: Recognitions) {
     this.#verbs = verbs;
     this.#certificates = certificates;
     this.#recognitions = recognitions;
+    this.#memory = new CertificateMemory(() => verbs.clock.now());
   }
 
   /**
    * Throws `invalid_input` for what would not work and, without `force`, `conflict` where a custom certificate is there or this server
    * would be locked out, `confirmation_required` where it recognises the node by a fingerprint that goes.
    * A file left over by a failed upload, which no list shows, is overwritten. A certificate that is there already is sent again
-   * unless it is known that its key fits and that it is shown: Proxmox takes any key, and restarts nothing unasked.
+   * unless it is known that its key fits and that it is shown, by what we did or by a look at the node: Proxmox takes any key, and
+   * restarts nothing unasked.
    */
   async create(name: string, upload: CertificateUpload, call: Call): Promise<CertificateChange> {
     const bundle = readBundle(upload.certificate, upload.key, this.#verbs.clock.now());
@@ -157,8 +150,11 @@ export class CertificateChanges {
     const outcome = { restarted: restart };
     const common = { node, says, recognition, before, outcome };
     const listed = before.some(({ use }) => use === "custom");
+    // Workers from before a change of ours go on for some seconds: what we did a moment ago is done.
     const stillShown = own !== undefined && !own.served;
-    if (!listed && !force && !(restart && stillShown)) {
+    const isDone = async () =>
+      !(restart && stillShown) || this.#isGone(own, node, outcome, before, call);
+    if (!listed && !force && (await isDone())) {
       return { ...common, against: [], warnings: [unlisted(node)], certificate: own };
     }
     const request: ChangeRequest = {
@@ -177,13 +173,6 @@ export class CertificateChanges {
     };
   }
 
-  /** Whether our last change has brought that about a moment ago. */
-  #isLast(node: string, { digest, restarted }: Outcome): boolean {
-    const last = this.#last.get(node);
-    if (!last || this.#verbs.clock.now() - last.at >= rememberedMs) return false;
-    return last.digest === digest && (last.restarted || !restarted);
-  }
-
   /** The certificate that is there, where nothing is left to do: by our last change, or as pveproxy shows this very chain. */
   async #settled(
     there: Certificate,
@@ -192,10 +181,26 @@ export class CertificateChanges {
     before: readonly Certificate[],
     call: Call,
   ): Promise<Certificate | undefined> {
-    if (this.#isLast(there.node, outcome)) return there;
+    const last = this.#memory.brought(there.node, outcome);
+    if (last === "justNow") return there;
     const shown = await this.#recognitions.shownBy(there.node, before, call);
-    const isShown = chain.every((one, at) => shown?.[at] === one.fingerprint256);
+    if (shown === undefined) return last && there;
+    const isShown = chain.every((one, at) => shown[at] === one.fingerprint256);
     return isShown ? { ...there, served: true } : undefined;
+  }
+
+  /** Whether our last change took the certificate away, and the node shows its own where that can be seen. */
+  async #isGone(
+    own: Certificate | undefined,
+    node: string,
+    outcome: Outcome,
+    before: readonly Certificate[],
+    call: Call,
+  ): Promise<boolean> {
+    const last = this.#memory.brought(node, outcome);
+    if (last !== "before") return last === "justNow";
+    const [shown] = (await this.#recognitions.shownBy(node, before, call)) ?? [];
+    return shown === undefined || shown === own?.fingerprint;
   }
 
   /** The new certificate is accepted before it can be met, and not any more when PVE has refused it. */
@@ -209,12 +214,12 @@ export class CertificateChanges {
     if (plan.against.length > 0) throw refusal(plan.against);
     if (!request) return { ...rest, changed: false };
     const takeBack = recognition.accept();
-    this.#last.delete(plan.node);
+    this.#memory.forget(plan.node);
     try {
       const certificate = await send();
       const stored = outcome.digest && certificate?.fingerprint;
       this.#certificates.changed(before, plan.node, { stored, restarted: outcome.restarted });
-      this.#last.set(plan.node, { ...outcome, at: this.#verbs.clock.now() });
+      this.#memory.keep(plan.node, outcome);
       return { ...rest, changed: true, certificate };
     } catch (error) {
       if (!isProblem(error, "outcome_unknown")) takeBack();

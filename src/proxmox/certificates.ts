@@ -1,9 +1,9 @@
 import { path } from "../http/path.ts";
-import { isProblem, Problem } from "../problem.ts";
-import { closest, echoed } from "../text.ts";
+import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { fresh, tags } from "./freshness.ts";
 import { given, type NodeRow } from "./inventory.ts";
+import { knownNode } from "./known-nodes.ts";
 import type { Lookup } from "./lookup.ts";
 import { number, record, records, text } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
@@ -120,17 +120,8 @@ export class Certificates {
   }
 
   /** The node of that name; `not_found` with the closest ones. */
-  async node(name: string, call: Call): Promise<NodeRow> {
-    const known = (await this.#lookup.inventory(call)).nodes.get(name);
-    const { nodes } = known ? { nodes: undefined } : await this.#lookup.liveInventory(call);
-    const row = known ?? nodes?.get(name);
-    if (row) return row;
-    const names = [...(nodes?.keys() ?? [])].sort();
-    const near = closest(name, names, 3);
-    throw new Problem("not_found", `There is no node named ${echoed(JSON.stringify(name), 65)}.`, {
-      next: `Nodes: ${(near.length > 0 ? near : names.slice(0, 20)).join(", ")}.`,
-      facts: { argument: "node", nodes: names.slice(0, 50) },
-    });
+  node(name: string, call: Call): Promise<NodeRow> {
+    return knownNode(this.#lookup, name, call);
   }
 
   async #ask(row: NodeRow, call: Call): Promise<readonly Certificate[] | string> {

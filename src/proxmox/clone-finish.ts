@@ -6,6 +6,7 @@ import { tags } from "./freshness.ts";
 import { configQuestion, type Lookup } from "./lookup.ts";
 import { succeeded, type Task, type TaskReport } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
+import { isStale } from "./update-refusals.ts";
 import type { GuestId } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
 
@@ -63,10 +64,16 @@ export class CloneFinish {
     return remarks.length === 0 ? report : { ...report, remarks, ...unstarted };
   }
 
-  async #setUp(guest: Clone, setup: Setup, call: Call): Promise<void> {
+  /** With the digest of what was read; where somebody else was faster, once more upon what is there now. */
+  async #setUp(guest: Clone, setup: Setup, call: Call, again = true): Promise<void> {
     const config = await this.#verbs.live(call, configQuestion(guest));
     const request = setupRequest(guest, config, setup, this.#managedTag);
-    if (request) await this.#verbs.change(call, request, [tags.guest(guest), tags.inventory]);
+    try {
+      if (request) await this.#verbs.change(call, request, [tags.guest(guest), tags.inventory]);
+    } catch (error) {
+      if (!again || !isProblem(error) || !isStale(error)) throw error;
+      await this.#setUp(guest, setup, call, false);
+    }
   }
 
   async #start(guest: Clone, call: Call): Promise<Task> {

@@ -198,7 +198,7 @@ export class Clones {
     ].join(" and ");
     const { tags: own, raw } = source.config;
     const setsUp = setupRequest(guest, { tags: own, raw }, setup, this.#managedTag);
-    const touches = [tags.guest(guest), tags.tasks];
+    const touches = [tags.guest(guest), tags.tasks, tags.anyContent];
     return {
       says: `clones ${guestWords(source, from)} on ${source.node} to ${copy} on ${guest.node}, then ${taggingAndStart}`,
       against: [...lockedBy(source), ...against, ...unheard(source, options)],

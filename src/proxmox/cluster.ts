@@ -1,8 +1,9 @@
 import { path } from "../http/path.ts";
+import { discreet } from "../text.ts";
 import type { Call } from "./call.ts";
 import { fresh, tags } from "./freshness.ts";
-import { given } from "./inventory.ts";
-import { discreet } from "./task-text.ts";
+import { given, type Inventory } from "./inventory.ts";
+import { type Unseen, unseenParts } from "./unseen.ts";
 import { flag, number, record, records, text, type Wire } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
@@ -141,6 +142,22 @@ export class Cluster {
         return { tasks, total: Math.max(total, tasks.length) };
       },
     });
+  }
+
+  /** What an overview lacks for want of rights; `status` is what it has got of the cluster's. Costs a request only where no guest is seen. */
+  async unseen(
+    inventory: Inventory,
+    status: ClusterStatus | undefined,
+    call: Call,
+  ): Promise<readonly Unseen[]> {
+    const guests = inventory.guests.length > 0 || (await this.#wouldSeeGuests(call));
+    const { principal } = this.#verbs.api;
+    return unseenParts(inventory, { principal, audits: status !== undefined, guests });
+  }
+
+  async #wouldSeeGuests(call: Call): Promise<boolean> {
+    const held = [...(await this.permissions(call))];
+    return held.some(([at, privileges]) => /^\/vms\b/.test(at) && privileges.includes("VM.Audit"));
   }
 
   /** What these credentials may do: ACL path → privileges. PVE: GET /access/permissions */

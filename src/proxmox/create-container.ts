@@ -6,6 +6,7 @@ import { publicKeys } from "./cloud-init.ts";
 import { containerNics, type DiskWish, readMounts, roomNeeded } from "./create-devices.ts";
 import type { Creations } from "./create-guest.ts";
 import { assertOptions, tagsOf } from "./create-options.ts";
+import { assertFormats } from "./option-checks.ts";
 import type { Placement } from "./placement.ts";
 import { storageOf } from "./volumes.ts";
 
@@ -73,6 +74,7 @@ export class ContainerCreations {
   async create(order: ContainerOrder, call: Call): Promise<Made> {
     const { name, vmid, pool, options = {}, cores, memory, password } = order;
     assertOptions("lxc", options);
+    assertFormats("lxc", options, "options");
     const disks = readMounts(order.rootfs, order.mounts ?? [], options);
     const tags = tagsOf(order.tags, this.#managedTag);
     const nics = containerNics(order.nics ?? []);

@@ -13,6 +13,7 @@ import {
 } from "./create-devices.ts";
 import type { Creations } from "./create-guest.ts";
 import { assertOptions, tagsOf } from "./create-options.ts";
+import { assertBoot, assertFormats } from "./option-checks.ts";
 import type { Placement } from "./placement.ts";
 import type { Params } from "./verbs.ts";
 
@@ -80,6 +81,7 @@ export class VmCreations {
   blueprint(order: VmOrder, node: string): Blueprint {
     const { name, vmid, pool, options = {}, memory = defaultMemory } = order;
     assertOptions("qemu", options);
+    assertFormats("qemu", options, "options");
     const disks = readDisks(order.disks ?? [], options);
     const nics = vmNics(order.nics ?? []);
     const cd = cdOf(order, disks);
@@ -99,6 +101,7 @@ export class VmCreations {
       ...options,
       ...Object.fromEntries(disks.map(({ key, value }) => [key, value])),
     };
+    assertBootable(order, params);
     const steps = stepsOf(order, disks);
     return { type: "qemu", name, vmid, node, params, secrets, tags, steps };
   }
@@ -158,6 +161,13 @@ function cdOf(order: VmOrder, disks: readonly DiskWish[]): CdKeys {
   const told = /:cloudinit\b/.test(Object.values(options).join(" "));
   const cloudInit = isWanted(order) && !told ? freeIde(taken, "cloud-init") : undefined;
   return { iso, cloudInit };
+}
+
+/** What starts first is there; `cdrom` is another word for ide2. */
+function assertBootable({ options = {}, boot }: VmOrder, params: Params): void {
+  const argument = boot !== undefined && options["boot"] === undefined ? "boot" : "options.boot";
+  const own = { ...params, ide2: params["ide2"] ?? params["cdrom"] };
+  assertBoot(params["boot"]?.toString(), own, { who: "the new VM", argument });
 }
 
 /** Who gives an address means a NIC. */

@@ -93,7 +93,7 @@ export class DiskAttachment {
   /** What a failed task, or a refusal, says of the disk. */
   explain(problem: Problem, { guest, disk }: Pick<Attached, "guest" | "disk">, call: Call) {
     const changes = { set: { [disk]: "" }, remove: [] };
-    return explainUpdate(problem, { guest, changes }, this.#verbs, call);
+    return explainUpdate(problem, { guest, changes, takesDigest: false }, this.#verbs, call);
   }
 
   async #place(guest: Identified, options: AttachOptions, call: Call): Promise<Placed> {

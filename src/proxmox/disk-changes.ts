@@ -1,5 +1,5 @@
 import { path } from "../http/path.ts";
-import { Problem } from "../problem.ts";
+import { isProblem, Problem } from "../problem.ts";
 import { bytes } from "../text.ts";
 import type { Call } from "./call.ts";
 import {
@@ -18,7 +18,6 @@ import {
   diskTouches,
   pendingDisk,
   readSize,
-  staleDigest,
   who,
   words,
   writtenSize,
@@ -26,7 +25,7 @@ import {
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Storages } from "./storages.ts";
-import { explainUpdate } from "./update-refusals.ts";
+import { digestConflict, explainUpdate } from "./update-refusals.ts";
 import type { Verbs } from "./verbs.ts";
 
 export interface ResizeOptions extends ChangeOptions {
@@ -50,6 +49,8 @@ export interface DiskChanged extends Changed<Identified> {
   readonly volid: string;
   /** In bytes, as wanted. */
   readonly sizeBytes?: number | undefined;
+  /** The call can say which configuration its caller has seen. */
+  readonly takesDigest: boolean;
 }
 
 /** Growing and moving disks. PVE: PUT …/resize, POST …/qemu/{vmid}/move_disk, POST …/lxc/{vmid}/move_volume */
@@ -79,19 +80,17 @@ export class DiskChanges {
    * `conflict` for another digest, `locked`.
    */
   async resize(reference: string, call: Call, options: ResizeOptions): Promise<DiskChanged> {
-    let known: { disk: Disk; sizeBytes: number | undefined } | undefined;
-    const plan = async (guest: Identified) => {
-      const disk = diskOf(guest, options.disk);
+    let sizeBytes: number | undefined;
+    const changed = await this.#run(reference, call, options, true, async (guest, disk) => {
       refuseUnused(guest, disk, "grown");
       const wanted = wantedSize(guest, disk, options.size);
-      known = { disk, sizeBytes: wanted.bytes };
+      sizeBytes = wanted.bytes;
       const grown = resizePlan(guest, disk, wanted.text, options.digest);
       if (!grown.request) return grown;
       const pending = await pendingDisk(guest, disk, this.#verbs, call);
       return { ...grown, against: [...grown.against, ...pending] };
-    };
-    const changed = await this.#run(reference, call, options, plan);
-    return { ...changed, ...named(known?.disk), sizeBytes: known?.sizeBytes };
+    });
+    return { ...changed, sizeBytes };
   }
 
   /**
@@ -99,38 +98,49 @@ export class DiskChanges {
    * content, `conflict` for a running container, `locked`.
    */
   async move(reference: string, call: Call, options: MoveOptions): Promise<DiskChanged> {
-    let disk: Disk | undefined;
-    const plan = async (guest: Identified) => {
-      disk = diskOf(guest, options.disk);
+    return this.#run(reference, call, options, false, async (guest, disk) => {
       const places = { storages: this.#storages, lookup: this.#lookup };
       await assertHolds(places, options.storage, guest, call);
       const moved = movePlan(guest, disk, options);
       if (!options.deleteSource || !moved.request) return moved;
       const dependents = await this.#dependents.against(guest, disk, call);
       return { ...moved, against: [...moved.against, ...dependents] };
-    };
-    const changed = await this.#run(reference, call, options, plan);
-    return { ...changed, ...named(disk), sizeBytes: disk?.sizeBytes };
+    });
   }
 
-  /** What a failed task means: somebody else was faster, or what PVE says. */
-  explain(problem: Problem, { guest }: Pick<DiskChanged, "guest">, call: Call): Promise<Problem> {
-    return explainUpdate(problem, { guest, changes: { set: {}, remove: [] } }, this.#verbs, call);
+  /** What a failed task, or a refusal, means: somebody else was faster, or what PVE says. */
+  explain(problem: Problem, changed: Begun, call: Call): Promise<Problem> {
+    const { guest, disk, takesDigest } = changed;
+    const changes = { set: { [disk]: "" }, remove: [] };
+    return explainUpdate(problem, { guest, changes, takesDigest }, this.#verbs, call);
   }
 
-  #run(
+  async #run(
     reference: string,
     call: Call,
-    { dryRun }: ChangeOptions,
-    plan: (guest: Identified) => Plan | Promise<Plan>,
-  ) {
-    return this.#changes.run({ reference, kind: "any", state: true, plan }, call, { dryRun });
+    { disk: key, dryRun }: ChangeOptions & { readonly disk: string },
+    takesDigest: boolean,
+    plan: (guest: Identified, disk: Disk) => Plan | Promise<Plan>,
+  ): Promise<DiskChanged> {
+    let known: { readonly guest: Identified; readonly disk: Disk } | undefined;
+    const planned = (guest: Identified) => {
+      known = { guest, disk: diskOf(guest, key) };
+      return plan(guest, known.disk);
+    };
+    const change = { reference, kind: "any" as const, state: true, plan: planned };
+    try {
+      const changed = await this.#changes.run(change, call, { dryRun });
+      const { volid = "", sizeBytes } = known?.disk ?? {};
+      return { ...changed, disk: known?.disk.key ?? "", volid, sizeBytes, takesDigest };
+    } catch (error) {
+      if (!known || !isProblem(error)) throw error;
+      const begun = { guest: known.guest, disk: known.disk.key, takesDigest };
+      throw await this.explain(error, begun, call);
+    }
   }
 }
 
-function named(disk: Disk | undefined) {
-  return { disk: disk?.key ?? "", volid: disk?.volid ?? "" };
-}
+type Begun = Pick<DiskChanged, "guest" | "disk" | "takesDigest">;
 
 /** The size to ask for; more than now is asked for as a whole, so that a repetition does not grow the disk twice. */
 function wantedSize(guest: Identified, disk: Disk, given: string) {
@@ -159,14 +169,17 @@ function resizePlan(
 ): Plan {
   const says = `grows ${disk.key} of ${words(guest)} to ${size ?? "its size"}`;
   if (size === undefined) return { says, against: [], touches: [] };
+  const { config } = guest;
+  const isStale = digest !== undefined && digest !== config.digest;
+  const update = { guest, changes: { set: { [disk.key]: "" }, remove: [] }, takesDigest: true };
   return {
     says,
-    against: [...staleDigest(guest, digest), ...lockedBy(guest)],
+    against: [...(isStale ? [digestConflict(update, config)] : []), ...lockedBy(guest)],
     touches: diskTouches(guest, disk.storage),
     request: {
       method: "PUT",
       path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/resize`,
-      params: { disk: disk.key, size, digest: guest.config.digest },
+      params: { disk: disk.key, size, digest: config.digest },
     },
   };
 }

@@ -15,6 +15,7 @@ import type { Disk } from "./guest-config.ts";
 import { diskOf, diskTouches, isOwn, pendingDisk, who, words } from "./guest-disks.ts";
 import type { Identified } from "./identity.ts";
 import { configQuestion } from "./lookup.ts";
+import { explainUpdate } from "./update-refusals.ts";
 import type { Verbs } from "./verbs.ts";
 
 export interface DetachOptions extends Pick<ChangeOptions, "dryRun"> {
@@ -54,6 +55,7 @@ export class DiskDetachment {
    */
   async detach(reference: string, call: Call, options: DetachOptions): Promise<Detached> {
     let disk: Disk | undefined;
+    let known: Identified | undefined;
     const plan = async (guest: Identified) => {
       disk = diskOf(guest, options.disk);
       const detached = detachPlan(guest, disk, options.destroy);
@@ -63,11 +65,16 @@ export class DiskDetachment {
       return { ...detached, against: [...detached.against, ...needed, ...pending] };
     };
     const change = { reference, kind: "any" as const, state: true, plan };
-    const changed = await this.#changes.run(change, call, {
+    const run = this.#changes.run(change, call, {
       dryRun: options.dryRun,
       confirm: (guest) => {
+        known = guest;
         if (disk) return options.confirm(guest, losses(guest, disk, options.destroy));
       },
+    });
+    const changed = await run.catch(async (error: unknown) => {
+      if (!known || !disk || !isProblem(error)) throw error;
+      throw await this.explain(error, { guest: known, disk: disk.key }, call);
     });
     const { key = "", volid = "" } = disk ?? {};
     const own = isOwn(changed.guest, volid);
@@ -76,21 +83,30 @@ export class DiskDetachment {
     return { ...changed, disk: key, volid, own, kept };
   }
 
+  /** What a failed task, or a refusal, means: somebody else was faster, or what PVE says. */
+  explain(problem: Problem, { guest, disk }: Pick<Detached, "guest" | "disk">, call: Call) {
+    const changes = { set: {}, remove: [disk] };
+    return explainUpdate(problem, { guest, changes, takesDigest: false }, this.#verbs, call);
+  }
+
   /** The volume stands as unused now, under whichever number. */
   async #destroy(guest: Identified, volid: string, call: Call): Promise<Problem | undefined> {
+    let key = "unused";
     try {
       const config = await this.#verbs.live(call, configQuestion(guest.row));
       const unused = config.disks.find(
         (disk) => disk.key.startsWith("unused") && disk.volid === volid,
       );
       if (!unused) return undefined;
-      const { request } = configChange({ ...guest, config }, { delete: unused.key });
+      key = unused.key;
+      const { request } = configChange({ ...guest, config }, { delete: key });
       const touches = diskTouches(guest, unused.storage);
       if (request) await this.#changes.deliver(request, { touches }, call);
       return undefined;
     } catch (error) {
-      if (isProblem(error)) return undestroyed(guest, volid, error);
-      throw error;
+      if (!isProblem(error)) throw error;
+      const why = await this.explain(error, { guest, disk: key }, call);
+      return undestroyed(guest, volid, why);
     }
   }
 }

@@ -1,4 +1,5 @@
 import { path } from "../http/path.ts";
+import { grantWords } from "../http/permission.ts";
 import { isProblem, Problem } from "../problem.ts";
 import { oneLine } from "../text.ts";
 import type { Appliances } from "./appliances.ts";
@@ -256,15 +257,13 @@ function severalNodes(storage: string, rows: readonly StorageRow[]): Problem {
 /** PVE names nothing where either of two rights would do: here the lesser is named. */
 function mayNotDownload(error: unknown, node: string, principal: string): unknown {
   if (!isProblem(error, "forbidden") || "privileges" in error.facts) return error;
-  const id = /\S+$/.exec(principal)?.[0] ?? principal;
-  const token = `${id.includes("!") ? "--tokens" : "--users"} '${id}'`;
   const role = "pveum role add NetworkAccess --privs Sys.AccessNetwork";
   const privileges = ["Sys.AccessNetwork"];
   return new Problem(
     "forbidden",
     `Letting ${node} download from the web needs Sys.AccessNetwork on /nodes/${node}, which ${principal} lacks.`,
     {
-      next: `Grant it on the host: ${role}; pveum acl modify /nodes/${node} ${token} --roles NetworkAccess. With privilege separation both the token and its user need it.`,
+      next: `No role that Proxmox brings has that alone; make one: ${role}. ${grantWords(`/nodes/${node}`, "NetworkAccess", principal)}`,
       facts: { path: `/nodes/${node}`, privileges },
     },
   );

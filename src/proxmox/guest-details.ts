@@ -3,6 +3,7 @@ import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { fresh, guestTags, tags } from "./freshness.ts";
 import { given, type Inventory } from "./inventory.ts";
+import type { SilentNode } from "./silence.ts";
 import { flag, type GuestId, number, record, records, text, type Wire } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
@@ -21,15 +22,22 @@ export class GuestDetails {
     this.#verbs = verbs;
   }
 
-  /** The details asked for, at the same time; one that can't be had is `{unavailable: why, next}`. */
+  /**
+   * The details asked for, at the same time; one that can't be had is `{unavailable: why, next}`. A node that is known to be
+   * `silent` is not asked again: only what others know is told.
+   */
   async read(
     guest: At,
     details: readonly Detail[],
-    inventory: Inventory | undefined,
+    known: { readonly inventory: Inventory | undefined; readonly silent: SilentNode | undefined },
     call: Call,
   ): Promise<Readonly<Record<string, DetailAnswer>>> {
+    const { inventory, silent } = known;
     const answers = await Promise.all(
-      details.map(async (detail) => [detail, await this.#one(guest, detail, inventory, call)]),
+      details.map(async (detail) => {
+        const away = silent && detail !== "ha" ? unheard(detail, silent) : undefined;
+        return [detail, away ?? (await this.#one(guest, detail, inventory, call))];
+      }),
     );
     return Object.fromEntries(answers);
   }
@@ -81,6 +89,16 @@ export class GuestDetails {
     );
     return lists.flat();
   }
+}
+
+/** Its guest's node can't be asked for it. */
+function unheard(detail: Detail, { node, reason }: SilentNode): Wire {
+  const words = reason === "offline" ? "is offline" : reason;
+  const next =
+    detail === "backups"
+      ? "Those on shared storages are shown by list_storage with storage and guest."
+      : "Ask again when get_cluster shows the node online.";
+  return { unavailable: `Node ${node} ${words}.`, next };
 }
 
 /** An agent that runs but does not know a command is no reason to withhold the rest. */

@@ -87,22 +87,6 @@ export function diskTouches(guest: Identified, ...storages: readonly (string | u
   ];
 }
 
-/** The caller's digest is not that of now. */
-export function staleDigest(guest: Identified, digest: string | undefined): readonly Problem[] {
-  const now = guest.config.digest;
-  if (digest === undefined || digest === now) return [];
-  return [
-    new Problem(
-      "conflict",
-      `The configuration of ${words(guest)} was changed by somebody else meanwhile.`,
-      {
-        next: `Look at it; if the change is still right, repeat it with digest: "${now ?? ""}".`,
-        facts: { ...who(guest), digest: now },
-      },
-    ),
-  ];
-}
-
 /** A disk that a running guest does not have yet: PVE would grow or destroy it as little as what is not there. */
 export async function pendingDisk(
   guest: Identified,

@@ -72,7 +72,7 @@ export class GuestUpdates {
       return { ...changed, steps: known ? stepsOf(known.guest, known.changes) : [] };
     } catch (error) {
       if (!known || !isProblem(error)) throw error;
-      throw await explainUpdate(error, known, this.#verbs, call);
+      throw await explainUpdate(error, { ...known, takesDigest: true }, this.#verbs, call);
     }
   }
 
@@ -83,7 +83,7 @@ export class GuestUpdates {
       set,
       remove: steps.filter(({ to }) => to === undefined).map(({ key }) => key),
     };
-    return explainUpdate(problem, { guest, changes }, this.#verbs, call);
+    return explainUpdate(problem, { guest, changes, takesDigest: true }, this.#verbs, call);
   }
 
   /** Options of the guest that wait for a restart. */
@@ -97,12 +97,13 @@ export class GuestUpdates {
     const keys = [...Object.keys(set), ...remove];
     const says = `${saysOf(changes)} of ${guestWords(guest, guest.name)} on ${node}`;
     if (keys.length === 0) return { says, against: [], touches: [] };
+    const update = { guest, changes, takesDigest: true };
     const stale = digest !== undefined && digest !== config.digest;
     const secrets = secretOptions.flatMap((key) => set[key] ?? []);
     const params = { ...set, delete: remove.length > 0 ? remove.join(",") : undefined };
     return {
       says,
-      against: [...(stale ? [digestConflict(guest, changes, config)] : []), ...lockedBy(guest)],
+      against: [...(stale ? [digestConflict(update, config)] : []), ...lockedBy(guest)],
       touches: touchesOf(guest, keys),
       ...configChange(guest, params, secrets),
       follow: {

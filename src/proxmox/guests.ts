@@ -4,7 +4,7 @@ import type { Call } from "./call.ts";
 import { tags } from "./freshness.ts";
 import type { GuestConfig } from "./guest-config.ts";
 import { type GuestStatus, statusQuestion } from "./guest-status.ts";
-import { type GuestRow, isOffline } from "./inventory.ts";
+import { type GuestRow, given, isOffline } from "./inventory.ts";
 import {
   configQuestion,
   type Found,
@@ -35,8 +35,8 @@ export interface GuestView {
   readonly current: GuestStatus | undefined;
   /** The UPID of a running task of ours that changes this guest. */
   readonly upid: string | undefined;
-  /** Why only the row could be had. */
-  readonly degraded: string | undefined;
+  /** Its node, where only the row could be had. */
+  readonly degraded: SilentNode | undefined;
 }
 
 export interface GuestFilter {
@@ -132,17 +132,14 @@ export class Guests {
     // The row shows what our own changes have made of the guest so far: a change meanwhile makes another one of it.
     call.note(await this.#verbs.cache.present([tags.guest(found.row)]));
     if (isOffline(last, found.row.node)) {
-      return this.#fromRow(found, `node ${found.row.node} is offline: this is what was last known`);
+      return this.#fromRow(found, "offline");
     }
     try {
       const view = await this.#fromNode(found, reference, call);
       if (view) return view;
     } catch (error) {
       if (isProblem(error, "unreachable", "timeout")) {
-        return this.#fromRow(
-          found,
-          `node ${found.row.node} does not answer: this is what its row says`,
-        );
+        return this.#fromRow(found, "does not answer");
       }
       if (tries === 0 || !isMissing(error)) throw error;
       const pending = this.#lookup.overlay.expected(found.row.vmid);
@@ -192,7 +189,9 @@ export class Guests {
     };
   }
 
-  #fromRow({ row, name }: Found, degraded: string | undefined): GuestView {
+  /** `silent`: what keeps its node from being asked. */
+  #fromRow({ row, name }: Found, silent: string | undefined): GuestView {
+    const lastSeen = this.#lookup.silence.lastSeen(row.node);
     return {
       row,
       name,
@@ -203,7 +202,10 @@ export class Guests {
       config: undefined,
       current: undefined,
       upid: this.#runningTask(row),
-      degraded,
+      degraded:
+        silent === undefined
+          ? undefined
+          : { node: row.node, reason: silent, ...given({ lastSeen }) },
     };
   }
 

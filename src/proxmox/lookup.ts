@@ -67,8 +67,9 @@ export class Lookup {
   /** The inventory of the whole cluster, as fresh as the call asks. */
   async inventory(call: Call): Promise<Inventory> {
     const due = call.maxAgeMs === undefined && !(await this.#verbs.isFresh(inventoryQuestion));
-    if (due && this.#sweep?.isWorthwhile) await this.#sweep.run(call);
-    return this.#adopt(await this.#verbs.observe(call, inventoryQuestion));
+    const swept = due && this.#sweep?.isWorthwhile && (await this.#sweep.run(call));
+    const reading = swept ? call.refreshed() : call;
+    return this.#adopt(await this.#verbs.observe(reading, inventoryQuestion));
   }
 
   /** The last inventory seen, whatever its age. */

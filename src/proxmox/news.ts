@@ -25,6 +25,13 @@ export interface Kept {
 /** Where news comes from: the cluster's log, its task list, or nowhere, by what the credentials may see. */
 export type NewsSource = "log" | "tasks" | "none";
 
+/** By what the credentials may do: ACL path → privileges. */
+export function newsSource(permissions: ReadonlyMap<string, readonly string[]>): NewsSource {
+  const held = permissions.get("/") ?? [];
+  if (held.includes("Sys.Syslog")) return "log";
+  return held.includes("Sys.Audit") ? "tasks" : "none";
+}
+
 const maxLines = 500;
 /** PVE lists at most this many tasks of a node. */
 const maxTasks = 25;
@@ -43,16 +50,10 @@ export class News {
   #ended = new Map<string, ReadonlySet<string>>();
   /** Log: UPIDs that were seen to begin and not yet to end. */
   readonly #running = new Map<string, Happening>();
-  #source: NewsSource = "none";
 
   constructor(verbs: Verbs, cluster: Cluster) {
     this.#verbs = verbs;
     this.#cluster = cluster;
-  }
-
-  /** Where the last news came from. */
-  get source(): NewsSource {
-    return this.#source;
   }
 
   /**
@@ -60,17 +61,11 @@ export class News {
    * whole node.
    */
   async read(call: Call, kept: Kept): Promise<readonly Happening[]> {
-    this.#source = await this.#choose(call);
-    if (this.#source === "none") return [];
-    if (this.#source === "tasks")
+    const source = newsSource(await this.#cluster.permissions(call));
+    if (source === "none") return [];
+    if (source === "tasks")
       return this.#fromTasks(await this.#verbs.live(call, recentTasksQuestion), kept);
     return this.#fromLog(await this.#verbs.live(call, logQuestion), kept);
-  }
-
-  async #choose(call: Call): Promise<NewsSource> {
-    const held = (await this.#cluster.permissions(call)).get("/") ?? [];
-    if (held.includes("Sys.Syslog")) return "log";
-    return held.includes("Sys.Audit") ? "tasks" : "none";
   }
 
   #fromLog(lines: readonly LogLine[], kept: Kept): readonly Happening[] {

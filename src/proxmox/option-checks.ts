@@ -5,7 +5,7 @@ import { assertOwn } from "./guest-disks.ts";
 import { isDrive } from "./guest-options.ts";
 import type { Identified } from "./identity.ts";
 import { decoded, partsOf } from "./option-merge.ts";
-import { guestWords } from "./values.ts";
+import { type GuestType, guestWords } from "./values.ts";
 
 /**
  * What can be known of values before they are sent: Proxmox takes some that the guest then can't use, and attaches the disks of other
@@ -13,32 +13,55 @@ import { guestWords } from "./values.ts";
  */
 export function assertValues(guest: Identified, set: Readonly<Record<string, string>>): void {
   for (const [key, value] of Object.entries(set)) {
-    const argument = `set.${key}`;
     if (isDrive(key)) assertVolume(guest, key, value);
-    if (/^ipconfig\d+$/.test(key)) ipConfig(value, argument);
-    if (key === "nameserver") servers(value.split(/[\s,;]+/), argument);
-    if (key === "sshkeys") publicKeys([decoded(value)], argument);
-    if (key === "boot") assertBoot(guest, set, value);
-    if (guest.type === "lxc" && /^net\d+$/.test(key)) assertNic(key, value, argument);
+  }
+  assertFormats(guest.type, set, "set");
+  const who = guestWords(guest, guest.name);
+  assertBoot(
+    set["boot"],
+    { ...guest.config.raw, ...set },
+    { who, vmid: guest.vmid, argument: "set.boot" },
+  );
+}
+
+/** The same for options of which any guest may have any; `argument` holds them. Throws `invalid_input`. */
+export function assertFormats(
+  type: GuestType,
+  options: Readonly<Record<string, string>>,
+  argument: string,
+): void {
+  for (const [key, value] of Object.entries(options)) {
+    const at = `${argument}.${key}`;
+    if (/^ipconfig\d+$/.test(key)) ipConfig(value, at);
+    if (key === "nameserver") servers(value.split(/[\s,;]+/), at);
+    if (key === "sshkeys") publicKeys([decoded(value)], at);
+    if (type === "lxc" && /^net\d+$/.test(key)) assertNic(key, value, at);
   }
 }
 
-/** Devices that the guest has, or gets by the same call. Old ways of writing it are PVE's to judge. */
-function assertBoot(guest: Identified, set: Readonly<Record<string, string>>, value: string): void {
-  const devices = (partsOf("qemu", "boot", value)["order"] ?? "").split(/[;\s]+/).filter(Boolean);
-  const strangers = devices.filter(
-    (device) => (guest.config.raw[device] ?? set[device]) === undefined,
-  );
+/**
+ * A boot order names devices that are there when all is done; `config` is what there is then. Old ways of writing it are PVE's to
+ * judge. Throws `invalid_input`.
+ */
+export function assertBoot(
+  boot: string | undefined,
+  config: Readonly<Record<string, unknown>>,
+  subject: { readonly who: string; readonly vmid?: number; readonly argument: string },
+): void {
+  const devices = (partsOf("qemu", "boot", boot ?? "")["order"] ?? "").split(/[;\s]+/);
+  const strangers = devices.filter((device) => device !== "" && config[device] === undefined);
   if (strangers.length === 0) return;
-  const has = Object.keys(guest.config.raw).filter((key) =>
-    /^(?:net\d|(?:scsi|virtio|sata|ide)\d)/.test(key),
+  const has = Object.keys(config).filter(
+    (key) => /^(?:net\d|(?:scsi|virtio|sata|ide)\d)/.test(key) && config[key] !== undefined,
   );
+  const { who, ...facts } = subject;
+  const missing = strangers.slice(0, 5).join(", ");
   throw new Problem(
     "invalid_input",
-    `boot names what ${guestWords(guest, guest.name)} does not have: ${strangers.slice(0, 5).join(", ")}. Nothing was sent.`,
+    `boot names what ${who} does not have: ${missing}. Nothing was sent.`,
     {
-      next: `Use its devices: ${has.sort().join(", ")}.`,
-      facts: { vmid: guest.vmid, argument: "set.boot", devices: has },
+      next: has.length === 0 ? "Leave boot out." : `Use its devices: ${has.sort().join(", ")}.`,
+      facts: { ...facts, devices: has },
     },
   );
 }

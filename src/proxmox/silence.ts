@@ -19,13 +19,18 @@ export class Silence {
     }
   }
 
+  /** Clock time in ms of the last inventory that showed it online; undefined where none of ours did. */
+  lastSeen(node: string): number | undefined {
+    return this.#seen.get(node);
+  }
+
   /** The silent ones among these nodes, in order of their names. PVE: `unknown` is a host that has not reported for 5 minutes. */
   among(nodes: Iterable<string>, inventory: Inventory): readonly SilentNode[] {
     return [...new Set(nodes)].sort().flatMap((node) => {
       const status = inventory.nodes.get(node)?.status;
       if (status === undefined || status === "online") return [];
       const reason = status === "offline" ? "offline" : "has not reported for minutes";
-      return [{ node, reason, ...given({ lastSeen: this.#seen.get(node) }) }];
+      return [{ node, reason, ...given({ lastSeen: this.lastSeen(node) }) }];
     });
   }
 }

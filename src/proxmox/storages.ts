@@ -1,4 +1,5 @@
 import { path } from "../http/path.ts";
+import { grantWords, roleFor } from "../http/permission.ts";
 import { isProblem, Problem } from "../problem.ts";
 import { closest } from "../text.ts";
 import type { Call } from "./call.ts";
@@ -133,7 +134,7 @@ export class Storages {
   async #missing(storage: string, inventory: Inventory, call: Call): Promise<Problem> {
     const definitions = await this.#verbs.observe(call, definitionsQuestion);
     const definition = definitions.find((one) => one.storage === storage);
-    if (definition && !definition.disabled) return hidden(storage);
+    if (definition && !definition.disabled) return hidden(storage, this.#verbs.api.principal);
     if (definition) {
       return new Problem("conflict", `Storage ${storage} is disabled. Nothing was sent.`, {
         next: "Enable it first, or use another storage (list_storage).",
@@ -239,15 +240,16 @@ function offline(node: string): Problem {
 }
 
 /** It is defined, and no inventory shows it: PVE shows it there to who may look at it only. */
-function hidden(storage: string): Problem {
-  const path = `/storage/${storage}`;
-  const privileges = ["Datastore.Audit"];
+function hidden(storage: string, principal: string): Problem {
+  const at = `/storage/${storage}`;
+  const privilege = "Datastore.Audit";
+  const role = roleFor(privilege);
   return new Problem(
     "forbidden",
-    `Storage ${storage} is there, but these credentials may not look at it: that needs Datastore.Audit on ${path}.`,
+    `Storage ${storage} is there, but these credentials may not look at it: that needs ${privilege} on ${at}.`,
     {
-      next: `Grant it on the host: pveum acl modify ${path} --roles PVEDatastoreUser, with --users or --tokens; get_connection_status says who asks.`,
-      facts: { storage, path, privileges },
+      next: grantWords(at, role, principal),
+      facts: { storage, path: at, privileges: [privilege], role },
     },
   );
 }

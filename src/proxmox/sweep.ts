@@ -6,7 +6,7 @@ import { Call } from "./call.ts";
 import type { Cluster } from "./cluster.ts";
 import { nodeOf } from "./freshness.ts";
 import type { Happening } from "./happenings.ts";
-import { type Kept, News, type NewsSource } from "./news.ts";
+import { type Kept, News, type NewsSource, newsSource } from "./news.ts";
 import type { Tasks } from "./tasks.ts";
 import type { Verbs } from "./verbs.ts";
 
@@ -49,20 +49,22 @@ export class Sweep {
     return this.#marks.size > 0;
   }
 
-  /** Where sweeps learn what happened; `none` where the credentials may not see it. */
-  get source(): NewsSource {
-    return this.#news.source;
+  /** Where sweeps learn what happened, with these privileges (ACL path → privileges). */
+  newsBy(permissions: ReadonlyMap<string, readonly string[]>): NewsSource {
+    return newsSource(permissions);
   }
 
-  /** Sweeps unless one began while an inventory is trusted (10 s unless set); joins one under way. */
-  async run(reader: Reader): Promise<void> {
+  /** Sweeps unless one began while an inventory is trusted (10 s unless set); joins one under way. Answers whether it had to wait for one. */
+  async run(reader: Reader): Promise<boolean> {
+    let waited = false;
     const { trustedMs } = this.#verbs.ages.inventory;
     const waiting: Reader = {
       signal: reader.signal,
       maxAgeMs: undefined,
       sent: () => reader.sent(),
       note: (part) => {
-        if (part.source === "live") reader.note({ ...part, source: "swept" });
+        waited = part.source === "live";
+        if (waited) reader.note({ ...part, source: "swept" });
       },
     };
     await this.#verbs.cache.read(
@@ -74,6 +76,7 @@ export class Sweep {
         return { value: true, bytes: 1 };
       },
     );
+    return waited;
   }
 
   async #sweep(payer: Reader, signal: AbortSignal): Promise<void> {

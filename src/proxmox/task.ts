@@ -1,9 +1,9 @@
 import type { Tag } from "../cache/store.ts";
 import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
+import { discreet } from "../text.ts";
 import type { Call, Progress } from "./call.ts";
 import { fresh } from "./freshness.ts";
-import { discreet } from "./task-text.ts";
 import { parseUpid, record, records, text, type Upid } from "./values.ts";
 import type { Question } from "./verbs.ts";
 

@@ -12,6 +12,8 @@ import type { Verbs } from "./verbs.ts";
 interface Update {
   readonly guest: Identified;
   readonly changes: OptionChanges;
+  /** The call can say which configuration its caller has seen. */
+  readonly takesDigest: boolean;
 }
 
 /**
@@ -19,8 +21,7 @@ interface Update {
  * facts only. What people wrote is no part of our sentences.
  */
 export function digestConflict(
-  guest: Identified,
-  { set, remove }: OptionChanges,
+  { guest, changes: { set, remove }, takesDigest }: Update,
   now: GuestConfig,
 ): Problem {
   const keys = [...Object.keys(set), ...remove].filter((key) => !secretOptions.includes(key));
@@ -31,7 +32,7 @@ export function digestConflict(
     "conflict",
     `The configuration of ${words(guest)} was changed by somebody else meanwhile; nothing of this was done.${values}`,
     {
-      next: `If the change is still right, repeat it with digest: "${now.digest ?? ""}".`,
+      next: `If the change is still right, repeat it${takesDigest ? ` with digest: "${now.digest ?? ""}"` : ""}.`,
       facts: { ...who(guest), digest: now.digest, current },
     },
   );
@@ -45,14 +46,20 @@ export async function explainUpdate(
   call: Call,
 ): Promise<Problem> {
   const said = `${problem.message} ${text(problem.facts["exitstatus"]) ?? ""}`;
-  if (/checksum mismatch \(file|detected modified configuration/.test(said)) {
+  if (isStale(problem)) {
     const now = await verbs.live(call, configQuestion(update.guest.row));
-    return digestConflict(update.guest, update.changes, now);
+    return digestConflict(update, now);
   }
   if (/hotplug problem/.test(said)) return unplugged(problem, update, verbs, call);
   const volume = /volume '([^']+)' does not exist/.exec(said)?.[1];
   if (volume !== undefined) return missing(problem, volume);
   return isProblem(problem, "forbidden") ? rootOnly(problem) : problem;
+}
+
+/** PVE has refused, or its task has failed, because the digest is not that of now: nothing was done. */
+export function isStale({ message, facts }: Problem): boolean {
+  const said = `${message} ${text(facts["exitstatus"]) ?? ""}`;
+  return /checksum mismatch \(file|detected modified configuration/.test(said);
 }
 
 /** A volume that is not there: the task says so, where a request would have been refused as not_found. */

@@ -1,3 +1,4 @@
+import { grantWords } from "../http/permission.ts";
 import { Problem } from "../problem.ts";
 import { bytes } from "../text.ts";
 import type { Volume } from "./volumes.ts";
@@ -65,14 +66,12 @@ export function broken(
 export const privilege = "Datastore.AllocateTemplate";
 
 export function mayNotUpload(at: string, principal: string): Problem {
-  const id = /\S+$/.exec(principal)?.[0] ?? principal;
-  const who = id.includes("!") ? `--tokens '${id}'` : `--users '${id}'`;
   const role = "PVEDatastoreAdmin";
   return new Problem(
     "forbidden",
     `Uploading needs ${privilege} on ${at}, which ${principal} lacks. Nothing was sent.`,
     {
-      next: `Grant it on the host: pveum acl modify ${at} ${who} --roles ${role}. With privilege separation both the token and its user need it.`,
+      next: grantWords(at, role, principal),
       facts: { path: at, privileges: [privilege], role },
     },
   );

@@ -1,4 +1,5 @@
 import { path } from "../http/path.ts";
+import { grantWords } from "../http/permission.ts";
 import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { fresh, tags } from "./freshness.ts";
@@ -62,7 +63,7 @@ export class VolumeUse {
   async #assertGone(volume: Volume, call: Call): Promise<void> {
     const { vmid } = volume;
     if (vmid === undefined || (await this.#visibility.ofGuest(vmid, call))) return;
-    throw unseenOwner(volume, vmid);
+    throw unseenOwner(volume, vmid, this.#verbs.api.principal);
   }
 
   async #owner(
@@ -167,13 +168,13 @@ export function isCloneOf(other: Volume, base: Volume): boolean {
 
 const unseenGuests = "guests that are not visible with these credentials (VM.Audit on /vms)";
 
-function unseenOwner({ volid }: Volume, vmid: number): Problem {
+function unseenOwner({ volid }: Volume, vmid: number, principal: string): Problem {
   const at = guestPath(vmid);
   return new Problem(
     "conflict",
     `Whether ${volid} is in use can't be known: its owner guest ${vmid} is not visible with these credentials (VM.Audit on ${at}). Nothing was sent.`,
     {
-      next: `Have it granted on the host: pveum acl modify ${at} --roles PVEAuditor, with --users or --tokens; get_connection_status says who asks.`,
+      next: grantWords(at, "PVEAuditor", principal),
       facts: { volid, vmid, path: at, privileges: ["VM.Audit"] },
     },
   );

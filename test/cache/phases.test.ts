@@ -41,7 +41,8 @@ test.each<[string, string, Record<string, string>, Promised]>([
     await server.clock.advance(15_000);
     const longest = await watch(server, changes, rounds);
     process.stdout.write(told(source, longest));
-    expect(server.proxmox.sweep.source).toBe(source);
+    const { data } = await server.call("get_connection_status");
+    expect(data["news"]).toBe(source);
     expect(longest.filter(({ staleS, boundS }) => staleS > boundS)).toEqual([]);
     expect(longest.filter((one) => one.rounds < rounds)).toEqual([]);
   },

@@ -86,7 +86,7 @@ describe("a sweep", () => {
     simulator.outside.setConfig(101, { cores: "7" });
     await clock.advance(11_000);
     // The first sweep hears of the change at once, and waits long for its rows.
-    simulator.faults.delay(30_000, { path: /^\/cluster\/resources$/, times: 1 });
+    simulator.faults.delay(20_000, { path: /^\/cluster\/resources$/, times: 1 });
     const slow = begin("get_vm", { vm: "web-1" });
     await clock.advance(11_000);
     const second = await call("get_vm", { vm: "web-1" });

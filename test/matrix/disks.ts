@@ -84,9 +84,14 @@ export const disks: Matrix = {
     forbidden: { args: taken, without: [config], on: "/vms/212" },
     locked: { args: { ...taken, guest: "files-1", confirm: "files-1" } },
     task_failed: {
-      args: taken,
-      meanwhile: lockedMeanwhile(212),
-      after: same(212),
+      args: { ...taken, guest: "web-2", confirm: "web-2" },
+      given: ({ simulator }) => {
+        guestOf(simulator.world, 102).traits.hotplugFails = { scsi0: "device is busy" };
+      },
+      after: ({ answer, world }) => {
+        expect(answer.facts).toMatchObject({ applied: [], pending: ["scsi0"] });
+        expect(guestOf(world, 102).config["scsi0"]).toContain("vm-102-disk-0");
+      },
     },
   },
   convert_to_template: {

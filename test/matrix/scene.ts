@@ -98,7 +98,9 @@ const promises: Readonly<Record<Outcome, (seen: Seen, scene: Scene) => void>> = 
     expect(answer.facts).toMatchObject({ path, privileges: names });
     expect(names.length).toBeGreaterThan(0);
     for (const name of names) expect(answer.text).toContain(name);
-    expect(answer.text).toContain(`pveum acl modify ${path} `);
+    expect(answer.text).toContain(
+      `pveum acl modify ${path} --tokens '${limited.tokenId}' --roles `,
+    );
     expect(sent.filter(({ status }) => status !== 403)).toEqual([]);
     expect(world).toEqual(before);
   },

@@ -167,6 +167,17 @@ describe("create_certificate by ACME", () => {
     expect(text).toContain("orders a certificate for other.example.org, pve2.example.org by ACME");
   });
 
+  test("without domains says so in the plan, and what speaks against it", async () => {
+    node("pve2").config = {};
+    const { data, text } = await refused({ dry_run: true });
+    expect(text).toContain(
+      "orders a certificate for the domains of pve2, of which none is configured, by ACME",
+    );
+    expect(text).toMatch(/^Against it: conflict: No ACME domain/m);
+    const { against } = data["plan"] as { against: { kind: string; message: string }[] };
+    expect(against.map(({ kind }) => kind)).toEqual(["conflict"]);
+  });
+
   test("fails with the authority's words, and leaves the old one shown", async () => {
     acme().invalid.add("pve2.example.org");
     const { kind, text } = await order();

@@ -233,12 +233,32 @@ describe("the same certificate again", () => {
     ]);
   });
 
-  test("is sent where it lies beside a wrong key", async () => {
+  test("is not sent again, however late, where this server has put it there", async () => {
+    await start();
+    await server.call("create_certificate", upload());
+    const mark = server.simulator.log.mark();
+    for (const minutes of [2, 600]) {
+      await server.clock.advance(minutes * 60_000);
+      const plan = await server.call("create_certificate", upload({ dry_run: true }));
+      expect(plan.data).not.toHaveProperty("plan");
+      const again = await server.call("create_certificate", upload());
+      expect(again.data).toMatchObject({ changed: false, certificate: { served: true } });
+      expect(again.text).toContain("has that certificate already (force: true sends it again)");
+    }
+    expect(sent(mark)).toEqual([]);
+    expect(filesOf("pve2").restarts).toBe(1);
+    const forced = await server.call("create_certificate", upload({ force: true }));
+    expect(forced.data["changed"]).toBe(true);
+  });
+
+  test("is sent where it was put by somebody else, who may have put another key there", async () => {
     await start();
     await server.call("create_certificate", upload());
     const { custom } = filesOf("pve2");
     if (custom) filesOf("pve2").custom = { ...custom, key: other.key };
-    await server.clock.advance(120_000);
+    const { world } = server.simulator;
+    await server.close();
+    await start({ world });
     const plan = await server.call("create_certificate", upload({ dry_run: true }));
     expect(plan.data["plan"]).toMatchObject({
       requests: [{ params: { force: true, restart: true } }],
@@ -246,7 +266,17 @@ describe("the same certificate again", () => {
     });
     const answer = await server.call("create_certificate", upload());
     expect(answer.data, answer.text).toMatchObject({ changed: true });
-    expect(filesOf("pve2").custom?.key.trim()).toBe(leaf.key.trim().replaceAll("\r", ""));
+    const { key } = world.nodes.get("pve2")?.certificates.custom ?? {};
+    expect(key?.trim()).toBe(leaf.key.trim().replaceAll("\r", ""));
+  });
+
+  test("is sent where others have taken it away since", async () => {
+    await start();
+    await server.call("create_certificate", upload());
+    filesOf("pve2").custom = undefined;
+    await server.clock.advance(120_000);
+    const answer = await server.call("create_certificate", upload());
+    expect(answer.data, answer.text).toMatchObject({ changed: true });
   });
 
   test("is sent where its chain is another than the one sent before", async () => {

@@ -71,9 +71,22 @@ describe("delete_certificate", () => {
     const restarted = await server.call("delete_certificate", { node: "pve2" });
     expect(restarted.data).toMatchObject({ changed: true, certificate: { served: true } });
     expect(filesOf("pve2").restarts).toBe(2);
+  });
+
+  test("is not sent again, however late, where this server has done it: the way on is told", async () => {
+    await start();
+    await server.call("create_certificate", upload());
+    await server.call("delete_certificate", { node: "pve2" });
+    const mark = server.simulator.log.mark();
     await server.clock.advance(120_000);
-    const done = await server.call("delete_certificate", { node: "pve2" });
-    expect(done.data).toMatchObject({ changed: false, certificate: { served: true } });
+    const { data, text } = await server.call("delete_certificate", { node: "pve2" });
+    expect(data).toMatchObject({ changed: false, certificate: { use: "own" } });
+    expect(text).toContain("would go with force: true");
+    expect(sent(mark)).toEqual([]);
     expect(filesOf("pve2").restarts).toBe(2);
+    filesOf("pve2").custom = { cert: "garbage", key: "garbage" };
+    await server.call("create_certificate", { ...upload(), force: true });
+    await server.call("delete_certificate", { node: "pve2" });
+    expect(filesOf("pve2").custom).toBeUndefined();
   });
 });

@@ -126,3 +126,40 @@ test.each(["constructor", "constructor0", "toString"])(
     expect(text).not.toContain("native code");
   },
 );
+
+describe("values among the options are looked at before anything is sent", () => {
+  test.each([
+    [{ ipconfig0: "ip=10.0.0.999/24" }, "options.ipconfig0"],
+    [{ ipconfig0: "ip=192.0.2.5" }, "options.ipconfig0"],
+    [{ ipconfig1: "gw=192.0.2.1" }, "options.ipconfig1"],
+    [{ boot: "order=scsi0;scsi9" }, "options.boot"],
+  ])("of a VM: %j", async (options, argument) => {
+    const { kind, facts } = await create({ disks, options });
+    expect({ kind, argument: facts["argument"] }).toEqual({ kind: "invalid_input", argument });
+    expect(server.simulator.log.count({ path: /nextid|qemu/ })).toBe(0);
+  });
+
+  test("what starts first is there", async () => {
+    const { kind, text, facts } = await create({ disks, nics: ["vmbr0"], boot: ["scsi1"] });
+    expect({ kind, argument: facts["argument"] }).toEqual({
+      kind: "invalid_input",
+      argument: "boot",
+    });
+    expect(text).toContain("scsi1. Nothing was sent. Use its devices: net0, scsi0.");
+    const options = { cdrom: `${iso},media=cdrom`, boot: "order=ide2;scsi0", ipconfig0: "ip=dhcp" };
+    const made = await create({ disks, options });
+    expect(guest(made.data["vmid"])?.config).toMatchObject({
+      boot: "order=ide2;scsi0",
+      ipconfig0: "ip=dhcp",
+    });
+  });
+
+  test.each([
+    [{ net0: "name=eth0,bridge=vmbr0,ip=10.0.0.300/24" }, "options.net0"],
+    [{ nameserver: "192.0.2.256" }, "options.nameserver"],
+  ])("of a container: %j", async (options, argument) => {
+    const { kind, facts } = await container({ options });
+    expect({ kind, argument: facts["argument"] }).toEqual({ kind: "invalid_input", argument });
+    expect(server.simulator.log.changes()).toEqual([]);
+  });
+});

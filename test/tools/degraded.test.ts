@@ -108,18 +108,59 @@ describe("a node that does not answer in time", () => {
     expect(content.data["unavailable"]).toMatchObject([{ node: "pve2", kind: "timeout" }]);
   });
 
-  test("does not hold up the guests of other nodes: its requests take four places of eight", async () => {
+  test("does not hold up the guests of other nodes, nor those of its own for longer than 25 s", async () => {
+    // Two of three nodes hang, and all of their guests are asked for at once.
+    server.simulator.faults.hang({ path: /^\/nodes\/pve3\// });
     const { guests } = server.simulator.world;
     const all = [...guests.values()].filter(({ type }) => type === "qemu");
-    const slow = all.filter(({ node }) => node === "pve2");
-    const quick = all.filter(({ node }) => node !== "pve2");
+    const slow = all.filter(({ node }) => node !== "pve1");
+    const quick = all.filter(({ node }) => node === "pve1");
+    expect(slow.length).toBeGreaterThan(8);
+    const asked = server.clock.now();
     const waiting = slow.map(({ vmid }) => server.begin("get_vm", { vm: vmid }));
     await server.clock.advance(1);
     const answers = quick.map(({ vmid }) => server.begin("get_vm", { vm: vmid }));
-    // The clock stands still: nobody waits for a deadline.
+    // The clock stands still: nobody waits for a deadline, not even for that of a slow request.
     const seen = await Promise.all(answers);
     expect(seen.map(({ data }) => data["vmid"])).toEqual(quick.map(({ vmid }) => vmid));
     const late = await server.clock.run(Promise.all(waiting));
     expect(late.every(({ data }) => typeof data["degraded"] === "string")).toBe(true);
+    expect(server.clock.now() - asked).toBeLessThanOrEqual(27_000);
+  });
+
+  test("takes no more than four places however many ask, and is asked again once it answers", async () => {
+    const { simulator, clock, begin } = server;
+    const mark = simulator.log.mark();
+    const vms = [...simulator.world.guests.values()].filter(
+      ({ node, type }) => node === "pve2" && type === "qemu",
+    );
+    expect(vms.length).toBeGreaterThan(4);
+    const waiting = vms.map(({ vmid }) => begin("get_vm", { vm: vmid }));
+    await clock.advance(24_999);
+    expect(simulator.log.since(mark)).toHaveLength(4);
+    await clock.advance(1);
+    await clock.run(Promise.all(waiting));
+    expect(simulator.log.since(mark)).toHaveLength(4);
+    simulator.faults.clear();
+    for (const { vmid } of vms) {
+      expect((await server.call("get_vm", { vm: vmid })).data["config"]).toBeDefined();
+    }
+  });
+
+  test("where only one thing hangs and the rest is slow, the rest queues and is answered", async () => {
+    const { simulator, clock, begin } = server;
+    simulator.faults.clear();
+    simulator.faults.hang({ path: /^\/nodes\/pve2\/qemu\/102\/config$/ });
+    simulator.faults.delay(20_000, { path: /^\/nodes\/pve2\/qemu\/[0-9]+\/config$/ });
+    const vms = [...simulator.world.guests.values()].filter(
+      ({ node, type }) => node === "pve2" && type === "qemu",
+    );
+    expect(vms.length).toBeGreaterThan(7);
+    const answers = await clock.run(
+      Promise.all(vms.map(({ vmid }) => begin("get_vm", { vm: vmid }))),
+    );
+    // The last has waited for longer than any of them was asked.
+    const rowOnly = answers.filter(({ data }) => data["config"] === undefined);
+    expect(rowOnly.map(({ data }) => data["vmid"])).toEqual([102]);
   });
 });

@@ -133,6 +133,26 @@ test("the query of a signed URL is sent and never repeated", async () => {
   expect(failed.text).toContain("a.iso?…");
 });
 
+test.each([
+  ["a parameter", 400, { errors: { url: "value 'URL' does not match" } }],
+  ["a message", 500, { message: "can't fetch URL: no way\n" }],
+  ["a reason phrase", 500, undefined],
+])("nor when Proxmox repeats it in a refusal: %s", async (_, status, answer) => {
+  const url = "https://me:topsecret@mirror.example/c.iso?signature=topsecret#topsecret";
+  const body = answer && JSON.stringify({ data: null, ...answer }).replace("URL", url);
+  const reason = `trouble with ${url}`;
+  const headers = { "content-type": "application/json" };
+  server.simulator.faults.reply(
+    { status, reason, headers, ...(body && { body }) },
+    { method: "POST", path: /download-url$/ },
+  );
+  const failed = await download({ url: `${site}a.iso` });
+  expect(failed.isError).toBe(true);
+  expect(failed.text).toContain("//…@mirror.example/c.iso?…");
+  const { posts: __, ...answered } = failed;
+  expect(JSON.stringify([answered, server.logged])).not.toContain("topsecret");
+});
+
 test("nor does get_tasks repeat it, in log, exit status or list, whoever began the task", async () => {
   const url = `${site}a.iso?signature=topsecret#also-secret`;
   const { data } = await download({ url });

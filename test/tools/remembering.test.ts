@@ -56,6 +56,15 @@ describe("get_vm again", () => {
     expect(third.meta).toMatchObject({ source: "cache", apiCalls: 0 });
   });
 
+  test("with another guest besides, whose configuration is fetched, is live", async () => {
+    const server = await start();
+    await server.call("get_vm", { vm: "web-1" });
+    await server.clock.advance(11_000);
+    const other = await server.call("get_vm", { vm: "web-2" });
+    expect(other.meta).toMatchObject({ source: "live", ageMs: 0 });
+    expect((await server.call("get_vm", { vm: "web-1" })).meta).toMatchObject({ source: "cache" });
+  });
+
   test("of a guest that was switched a moment ago asks for its state again after 5 s, and for nothing else", async () => {
     const server = await start();
     await server.call("start_guest", { guest: "staging-web-2" });
@@ -67,6 +76,26 @@ describe("get_vm again", () => {
     expect(await asked(server, "get_vm", vm)).toEqual([]);
     await server.clock.advance(5_001);
     expect(await asked(server, "get_vm", vm)).toEqual(["status/current"]);
+  });
+});
+
+describe("list_guests", () => {
+  test("whose rows a sweep has fetched for it is live, for those who have joined it too", async () => {
+    const server = await start();
+    await server.call("get_vm", { vm: "web-1" });
+    await server.clock.advance(11_000);
+    const mark = server.simulator.log.mark();
+    const [list, joined] = await server.clock.run(
+      Promise.all([server.begin("list_guests"), server.begin("list_guests", { tag: "web" })]),
+    );
+    expect(
+      server.simulator.log.count({ path: /^\/cluster\/(?:resources|log)$/, since: mark }),
+    ).toBe(2);
+    expect(list.meta).toMatchObject({ source: "live", ageMs: 0 });
+    expect(joined.meta).toMatchObject({ source: "live", apiCalls: 0 });
+    await server.clock.advance(3_000);
+    const again = await server.call("list_guests");
+    expect(again.meta).toMatchObject({ source: "cache", ageMs: 3_000, apiCalls: 0 });
   });
 });
 
