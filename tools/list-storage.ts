@@ -43,7 +43,8 @@ export const listStorage = defineTool({
     if (storage !== undefined) return content(storage, args, context);
     return guest === undefined ? storages(args, context) : ofGuest(guest, args, context);
   },
-  show: (result) => (result.storages ? showStorages(result) : showContent(result)),
+  show: (result, { node }) =>
+    result.storages ? showStorages(result) : showContent(result, node ?? "its node"),
 });
 
 async function storages(args: Args, { proxmox, call }: ToolContext): Promise<Result> {
@@ -62,11 +63,13 @@ async function content(storage: string, args: Args, context: ToolContext): Promi
   return { storage, ...held(volumes, vmid, unasked.map(unaskedFields), args) };
 }
 
-/** What a guest has on all storages of its node, backups too. */
+/** What a guest has on all storages of its node, backups too; on another node what it has left there. */
 async function ofGuest(guest: string, args: Args, context: ToolContext): Promise<Result> {
   const { proxmox, call } = context;
-  const { row } = await proxmox.lookup.guest(guest, "any", call);
-  const { node, vmid } = row;
+  const { node, vmid } =
+    args.node === undefined
+      ? (await proxmox.lookup.guest(guest, "any", call)).row
+      : { node: args.node, vmid: await vmidOf(guest, context) };
   const all = await proxmox.storages.list({ node, content: args.content }, call);
   const names = all.map((one) => one.row.storage);
   const outcomes = await context.each(names, (name) =>
@@ -169,14 +172,11 @@ function use({ used_bytes: used, size_bytes: size }: StorageFields): string | un
   return `${bytes(used)} of ${bytes(size)} (${percent(used / size)})`;
 }
 
-function showContent({
-  storage,
-  volumes = [],
-  unavailable = [],
-  total,
-  left,
-  cursor,
-}: Result): string {
+/** `where`: the node whose storages were all asked. */
+function showContent(
+  { storage, volumes = [], unavailable = [], total, left, cursor }: Result,
+  where: string,
+): string {
   const rows = volumes as readonly VolumeFields[];
   const silent = (unavailable as readonly Silent[]).map(
     (one) => `Not counted: ${one.storage ?? `what is on ${one.node}`}. ${one.message}`,
@@ -194,7 +194,7 @@ function showContent({
     { head: "protected", cell: (row) => (row.protected ? "yes" : undefined) },
     { head: "notes", cell: (row) => row.notes },
   ]);
-  const head = `${storage ?? "all storages of its node"}: ${total === 0 ? "nothing that matches" : count(total, "volume")}`;
+  const head = `${storage ?? `all storages of ${where}`}: ${total === 0 ? "nothing that matches" : count(total, "volume")}`;
   return [head, shown, ...silent].filter((line) => line !== "").join("\n") + more(left, cursor);
 }
 

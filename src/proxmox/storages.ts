@@ -5,6 +5,7 @@ import { closest } from "../text.ts";
 import type { Call } from "./call.ts";
 import { fresh, tags } from "./freshness.ts";
 import { type Inventory, isOffline, type StorageRow } from "./inventory.ts";
+import { knownNode } from "./known-nodes.ts";
 import type { Lookup } from "./lookup.ts";
 import { flag, record, records, text } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
@@ -49,11 +50,12 @@ export class Storages {
     this.#lookup = lookup;
   }
 
-  /** Every storage of the cluster, out of the inventory: no request where that is fresh. */
+  /** Every storage of the cluster, out of the inventory: no request where that is fresh. Throws `not_found` for an unknown node. */
   async list(
     filter: { readonly node?: string | undefined; readonly content?: string | undefined },
     call: Call,
   ): Promise<readonly ListedStorage[]> {
+    if (filter.node !== undefined) await knownNode(this.#lookup, filter.node, call);
     const inventory = await this.#lookup.inventory(call);
     const rows = inventory.storages.filter(
       (row) =>

@@ -51,6 +51,29 @@ describe("list_storage without a storage", () => {
     expect(await server.cost("list_storage", { content: "iso" })).toBe(0);
   });
 
+  test.each([{}, { guest: "web-1" }, { storage: "local" }])(
+    "a node that is not there is told, with those that are (%o)",
+    async (args) => {
+      const answer = await server.call("list_storage", { node: "pve9", ...args });
+      expect(answer.kind, answer.text).toBe("not_found");
+      expect(answer.text).toMatch(/no node .*"pve9"/);
+      expect(answer.text).toContain("pve1, pve2, pve3");
+    },
+  );
+
+  test("with guest and node shows what the guest has on that node", async () => {
+    const volid = "local-lvm:vm-101-disk-7";
+    const figures = { content: "images", format: "raw", sizeBytes: 1, ctime: 0 } as const;
+    world().volumes.set(`pve2/${volid}`, { volid, node: "pve2", vmid: 101, ...figures });
+    const { data, text } = await server.call("list_storage", { node: "pve2", guest: "web-1" });
+    const rows = data["volumes"] as Rows;
+    expect(rows.filter(({ node }) => node !== undefined)).toMatchObject([{ volid, node: "pve2" }]);
+    expect(text).toContain("all storages of pve2: ");
+    const own = await server.call("list_storage", { guest: "web-1" });
+    expect(own.text).not.toContain(volid);
+    expect(own.text).toContain("local-lvm:vm-101-disk-0");
+  });
+
   test("narrows by node and by content type", async () => {
     const { data } = await server.call("list_storage", { node: "pve2", content: "iso" });
     const rows = data["storages"] as Rows;
