@@ -150,7 +150,7 @@ function changed(path: string, argument: string): Problem {
   });
 }
 
-const relative = "Give the path of a file below that directory, relative to it";
+const relative = "Give the path of a file below that directory, relative to it, not what is in it.";
 
 function outside(path: string, argument: string): Problem {
   return refused(path, argument, "is not below the directory of --files");
@@ -158,7 +158,7 @@ function outside(path: string, argument: string): Problem {
 
 function refused(path: string, argument: string, what: string): Problem {
   return new Problem("invalid_input", `${argument}: ${echoed(path, 200)} ${what}.`, {
-    next: `${relative}.`,
+    next: relative,
     facts: { argument },
   });
 }
@@ -171,6 +171,6 @@ function unreadable(error: unknown, path: string, argument: string): Problem {
     missing
       ? `${argument}: there is no file ${echoed(path, 200)} below the directory of --files.`
       : `${argument}: ${echoed(path, 200)} cannot be read (${code}).`,
-    { next: `${relative}, not what is in it.`, facts: { argument } },
+    { next: relative, facts: { argument } },
   );
 }

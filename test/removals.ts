@@ -30,11 +30,12 @@ export function removals(lab: () => Lab) {
 
   /** Refused as in use, and still there. */
   async function inUse(volid: string, node: string, by: RegExp) {
-    const { kind, text, facts, sent } = await remove(volid);
+    const { kind, text, facts, sent } = await remove(volid, node === "" ? {} : { node });
     expect(kind, text).toBe("conflict");
     expect(JSON.stringify(facts["uses"])).toMatch(by);
     expect(sent).toEqual([]);
     expect(there(volid, node)).toBe(true);
+    return text;
   }
 
   return { put, there, guest, remove, inUse };

@@ -124,7 +124,10 @@ const columns = [
       row.not_after &&
       `${row.not_after.slice(0, 10)} (${row.expires === "expired" ? "EXPIRED" : `${row.days_left} d${row.expires ? ", SOON" : ""}`})`,
   },
-  { head: "issuer", cell: (row: CertificateFields) => row.issuer ?? "itself" },
+  {
+    head: "issuer",
+    cell: (row: CertificateFields) => row.issuer ?? (row.subject === "unknown" ? "" : "itself"),
+  },
   { head: "names", cell: namesCell },
 ];
 

@@ -61,7 +61,7 @@ export const downloadStorage = defineTool({
       .describe("vztmpl also: debian-13-standard, docker.io/library/nginx:latest"),
     content: z.enum(["iso", "vztmpl", "import"]),
     filename: z.string().min(1).max(255).optional().describe("default: as in the URL"),
-    checksum: z.string().trim().min(1).max(200).optional(),
+    checksum: z.string().trim().min(1).max(500).optional(),
     checksum_algorithm: z
       .enum(["md5", "sha1", "sha224", "sha256", "sha384", "sha512"])
       .optional()

@@ -30,7 +30,7 @@ export const uploadStorage = defineTool({
     file: z.string().trim().min(1).max(500).describe("path below --files"),
     content: z.enum(["iso", "vztmpl", "import"]),
     filename: z.string().min(1).max(255).optional(),
-    checksum: z.string().trim().min(1).max(200).optional(),
+    checksum: z.string().trim().min(1).max(500).optional(),
     overwrite: z.boolean().default(false),
     node: params.node.optional(),
     ...params.changing,

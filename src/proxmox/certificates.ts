@@ -11,8 +11,11 @@ import type { Question, Verbs } from "./verbs.ts";
 /** Names that every host has. */
 const loopback = /^(?:localhost|127\..*|::1|(?:0+:)+0*1)$/;
 
-/** What a certificate file is to its node. */
-export type CertificateUse = "custom" | "own" | "authority";
+/** So long after a restart of pveproxy connections from before it may go on. */
+const handOverMs = 60_000;
+
+/** What a certificate file is to its node; `former`: in no file any more, but what pveproxy has in memory. */
+export type CertificateUse = "custom" | "own" | "authority" | "former";
 
 export interface Certificate {
   readonly node: string;
@@ -43,7 +46,9 @@ export class Certificates {
   readonly #verbs: Verbs;
   readonly #lookup: Lookup;
   /** By node: what was stored by a change of ours without a restart, and what pveproxy went on showing. */
-  readonly #unshown = new Map<string, { readonly stored?: string; readonly shown?: string }>();
+  readonly #unshown = new Map<string, { readonly stored?: string; readonly shown?: Certificate }>();
+  /** By node: with what our connection was made when a change of ours restarted pveproxy, which ends it before long. */
+  readonly #past = new Map<string, { readonly seen: string | undefined; readonly until: number }>();
 
   constructor(verbs: Verbs, lookup: Lookup) {
     this.#verbs = verbs;
@@ -60,15 +65,23 @@ export class Certificates {
     return this.#verbs.live(call, infoQuestion(node));
   }
 
-  /** The same certificates, `served` by what is known of what pveproxy shows: it reads its files only when it starts. */
+  /**
+   * The same certificates, `served` by what is known of what pveproxy shows: it reads its files only when it starts. One that is in
+   * none of them any more stands first.
+   */
   asShown(all: readonly Certificate[]): readonly Certificate[] {
     const [one] = all;
-    const shown = one && (this.#seen(one.node, all) ?? this.#leftShown(one.node, all));
+    if (!one) return all;
+    const left = this.#leftShown(one.node, all);
+    const shown = this.#seenNow(one.node, all) ?? left?.fingerprint;
     if (shown === undefined) return all;
-    return all.map((row) => ({
+    const rows = all.map((row) => ({
       ...row,
       served: row.use !== "authority" && row.fingerprint === shown,
     }));
+    if (rows.some(({ served }) => served)) return rows;
+    const known = left?.fingerprint === shown ? left : unknown(one.node, shown);
+    return [{ ...known, file: "(in memory)", use: "former", served: true }, ...rows];
   }
 
   /** A change of ours: `before` it pveproxy had the certificates as shown there. `stored`: of the custom one that is there now. */
@@ -79,10 +92,12 @@ export class Certificates {
   ): void {
     if (restarted) {
       this.#unshown.delete(node);
+      const until = this.#verbs.clock.now() + handOverMs;
+      this.#past.set(node, { seen: this.#seen(node, before), until });
       return;
     }
     const known = this.#unshown.get(node);
-    const shown = known?.shown ?? before.find(({ served }) => served)?.fingerprint;
+    const shown = known?.shown ?? before.find(({ served }) => served);
     this.#unshown.set(node, given({ stored, shown }));
   }
 
@@ -96,7 +111,15 @@ export class Certificates {
       .find(({ host, seen }) => seen && (seen === own || names.includes(hostnameOf(host))))?.seen;
   }
 
-  #leftShown(node: string, all: readonly Certificate[]): string | undefined {
+  /** The same, but for a connection from before a restart. */
+  #seenNow(node: string, all: readonly Certificate[]): string | undefined {
+    const seen = this.#seen(node, all);
+    const past = this.#past.get(node);
+    const isPast = past && past.seen === seen && this.#verbs.clock.now() < past.until;
+    return isPast ? undefined : seen;
+  }
+
+  #leftShown(node: string, all: readonly Certificate[]): Certificate | undefined {
     const left = this.#unshown.get(node);
     const custom = all.find(({ use }) => use === "custom")?.fingerprint;
     return left && left.stored === custom ? left.shown : undefined;
@@ -149,6 +172,12 @@ function infoQuestion(node: string): Question<readonly Certificate[]> {
         .toSorted((a, b) => uses.indexOf(a.use) - uses.indexOf(b.use));
     },
   };
+}
+
+/** All that can be seen of a certificate from outside. */
+function unknown(node: string, fingerprint: string): Certificate {
+  const names = { subject: "unknown", issuer: "unknown", names: [] };
+  return { node, file: "", use: "former", served: true, ...names, fingerprint };
 }
 
 const uses: readonly CertificateUse[] = ["custom", "own", "authority"];

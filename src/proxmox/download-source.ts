@@ -61,18 +61,41 @@ export function readSource(
   return compression === undefined ? base : { ...base, compression: compression.toLowerCase() };
 }
 
-/** The algorithm is told by the length where it is not given. Throws `invalid_input`. */
+/** As publishers write it: alone, `sha256:…`, `SHA256 (file) = …`, or a line of SHA256SUMS. */
+const checksumForms = [
+  /^(?:(?<named>[a-z]+-?[0-9]+)\s*[:=]\s*)?(?<hex>[0-9a-f]+)$/i,
+  /^(?<named>[a-z]+-?[0-9]+)\s*\(.+\)\s*=\s*(?<hex>[0-9a-f]+)$/i,
+  /^(?<hex>[0-9a-f]{32,})\s+\*?\S.*$/i,
+];
+
+/**
+ * The algorithm is told by the length where it is not given. The name of a file beside it does not matter: mirrors and links have
+ * others. Throws `invalid_input`.
+ */
 export function readChecksum(
-  value: string | undefined,
-  algorithm: ChecksumAlgorithm | undefined,
+  given: string | undefined,
+  wished: ChecksumAlgorithm | undefined,
 ): Checksum | undefined {
-  if (value === undefined) {
-    if (algorithm === undefined) return undefined;
+  if (given === undefined) {
+    if (wished === undefined) return undefined;
     throw invalid("checksum", "checksum_algorithm goes with checksum.", "Give both, or neither.");
   }
-  if (!/^[0-9a-f]+$/i.test(value)) {
-    throw invalid("checksum", "checksum is not hexadecimal.", "Copy it as the publisher shows it.");
+  const form = checksumForms.find((one) => one.test(given.trim()));
+  const parts = form?.exec(given.trim())?.groups;
+  const value = parts?.["hex"];
+  if (value === undefined) {
+    throw invalid(
+      "checksum",
+      "checksum is not hexadecimal.",
+      "Copy the one of this file as the publisher shows it.",
+    );
   }
+  const named = parts?.["named"]?.toLowerCase().replace("-", "");
+  if (named !== undefined && wished !== undefined && named !== wished) {
+    const differ = `checksum is of ${named}, checksum_algorithm is ${wished}.`;
+    throw invalid("checksum", differ, "Give the checksum only, or the right algorithm.");
+  }
+  const algorithm = named ?? wished;
   const byLength = checksumAlgorithms.find((one) => hexDigits[one] === value.length);
   if (byLength === undefined || (algorithm ?? byLength) !== byLength) {
     const what = algorithm === undefined ? "No algorithm has" : `${algorithm} does not have`;
@@ -152,6 +175,25 @@ function assertExtension(name: string, content: DownloadContent, fromUrl: string
     "filename",
     `"${name}" does not end in ${wanted[content]}, as ${content} must.`,
     hint,
+  );
+}
+
+/** PVE: pve-storage src/PVE/API2/Storage/Status.pm (download_url), filename */
+const maxFilename = 255;
+
+/** As much of the beginning as fits, with the ending that its content needs. */
+export function shortened(name: string, max: number): string {
+  const ending = /(?:\.tar)?\.[^.]+$/.exec(name)?.[0] ?? "";
+  return `${name.slice(0, name.length - ending.length).slice(0, max - ending.length)}${ending}`;
+}
+
+/** Throws `invalid_input` for a name that is longer than PVE takes. */
+export function assertLength(name: string): void {
+  if (name.length <= maxFilename) return;
+  throw invalid(
+    "filename",
+    `The name of the file would have ${name.length} characters, and Proxmox takes ${maxFilename}.`,
+    `Give a shorter one as filename, such as "${shortened(name, 60)}".`,
   );
 }
 

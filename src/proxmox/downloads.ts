@@ -6,6 +6,7 @@ import type { Appliances } from "./appliances.ts";
 import type { Call } from "./call.ts";
 import type { Plan } from "./changes.ts";
 import {
+  assertLength,
   type ChecksumAlgorithm,
   type DownloadContent,
   readChecksum,
@@ -69,6 +70,7 @@ export class Downloads {
   async download(order: DownloadOrder, call: Call, after: Afterwards = {}): Promise<Download> {
     if (isNamed(order)) return this.#named(order, call);
     const source = readSource(order.url, order.content, order.filename);
+    assertLength(source.filename);
     const checksum = readChecksum(order.checksum, order.algorithm);
     const { storage, content } = order;
     const { node, shared } = await this.#target(order, call);

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Fetch } from "./blueprint.ts";
 import type { Call } from "./call.ts";
 import type { Cluster } from "./cluster.ts";
-import { type Checksum, readChecksum, readSource } from "./download-source.ts";
+import { type Checksum, readChecksum, readSource, shortened } from "./download-source.ts";
 import type { DownloadOrder, Downloads } from "./downloads.ts";
 import type { Afterwards, Fetches } from "./fetches.ts";
 import type { Placement } from "./placement.ts";
@@ -10,6 +10,8 @@ import type { Storages } from "./storages.ts";
 import type { Task, TaskReport } from "./task.ts";
 
 const compareMs = 3_600_000;
+/** What is longer is no name that anybody reads; its origin stands behind it. */
+const maxName = 200;
 
 /** A disk image of the web. */
 export interface ImageWish {
@@ -49,7 +51,8 @@ export function readImage({ url, checksum }: Pick<ImageWish, "url" | "checksum">
     .update(sum === undefined ? source.url : sum.value.toLowerCase())
     .digest("hex")
     .slice(0, 12);
-  const filename = source.filename.replace(/(?=\.[^.]+$)/, `-${origin}`);
+  const short = shortened(source.filename, maxName);
+  const filename = short.replace(/(?=\.[^.]+$)/, `-${origin}`);
   return { filename, checksum: sum, note: `${source.shown}${verified} as ${filename}` };
 }
 

@@ -11,7 +11,7 @@ import type { Content, Storages, Unasked } from "./storages.ts";
 import type { Task } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import type { Verbs } from "./verbs.ts";
-import { VolumeUse } from "./volume-use.ts";
+import { type Uses, VolumeUse } from "./volume-use.ts";
 import { storageOf, type Volume } from "./volumes.ts";
 
 export interface VolumeDeletionOptions {
@@ -94,7 +94,7 @@ export class VolumeDeletions {
     const volume = theOne(volid, volumes, unasked);
     const siblings = volumes.filter((other) => other.node === volume.node);
     const uses = await this.#use.of(volume, siblings, call);
-    const plan = planOf(volume, uses.by);
+    const plan = planOf(volume, uses);
     const { unchecked } = uses;
     if (options.dryRun) return { volume, plan, unchecked, changed: false };
     if (plan.against[0]) throw plan.against[0];
@@ -131,12 +131,12 @@ export class VolumeDeletions {
   }
 }
 
-function planOf(volume: Volume, uses: readonly string[]): Plan {
+function planOf(volume: Volume, { by: uses, next = unuse }: Uses): Plan {
   const { volid, storage, node } = volume;
   const facts = { volid, node };
   const against = [
     ...(volume.protected ? [conflict(`${volid} is protected`, unprotect, facts)] : []),
-    ...(uses.length > 0 ? [conflict(usedWords(volid, uses), unuse, { ...facts, uses })] : []),
+    ...(uses.length > 0 ? [conflict(usedWords(volid, uses), next, { ...facts, uses })] : []),
   ];
   return {
     says: `deletes ${volid} on ${node}`,

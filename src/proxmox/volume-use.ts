@@ -11,6 +11,7 @@ import { configQuestion, type Lookup } from "./lookup.ts";
 import { type GuestId, guestWords, text } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
 import { guestPath, Visibility } from "./visibility.ts";
+import { mayBeTheOwners } from "./volume-namesake.ts";
 import type { Volume } from "./volumes.ts";
 
 /** What was found out about who uses a volume. */
@@ -19,6 +20,8 @@ export interface Uses {
   readonly by: readonly string[];
   /** What could not be looked at, one phrase each. */
   readonly unchecked: readonly string[];
+  /** How it gets free; absent: by taking it out of what uses it. */
+  readonly next?: string;
 }
 
 /** Guests whose configurations are looked through for one volume. */
@@ -42,16 +45,19 @@ export class VolumeUse {
 
   /**
    * All is read past the cache: the owner's configuration and its snapshots, and the other guests' configurations, at most 200, those
-   * on the volume's own node where it is local. Throws `conflict` where the owner can't be asked, or may be there unseen.
+   * on the volume's own node where it is local. On another node its owner's disk of that name is another one. Throws `conflict` where the owner can't be asked, or may be there unseen.
    */
   async of(volume: Volume, siblings: readonly Volume[], call: Call): Promise<Uses> {
     const clones = siblings.filter((other) => isCloneOf(other, volume));
     const by = clones.map((clone) => `${clone.volid} is a linked clone of it`);
-    if (!named.has(volume.content)) return { by, unchecked: [] };
+    const cloned = clones.length > 0 ? { next: firstClones } : {};
+    if (!named.has(volume.content)) return { by, unchecked: [], ...cloned };
     const inventory = await this.#lookup.liveInventory(call);
     const owner = volume.vmid === undefined ? undefined : inventory.byVmid.get(volume.vmid);
-    if (owner) by.push(...(await this.#owner(owner, volume, inventory, call)));
-    if (by.length > 0) return { by, unchecked: [] };
+    const uses = owner ? await this.#owner(owner, volume, inventory, call) : [];
+    by.push(...uses);
+    const next = owner?.template && uses.length > 0 ? { next: ofTemplate(owner, clones) } : cloned;
+    if (by.length > 0) return { by, unchecked: [], ...next };
     if (!owner) await this.#assertGone(volume, call);
     const rows = inventory.guests.filter(
       (row) => row !== owner && (volume.shared || row.node === volume.node),
@@ -74,19 +80,27 @@ export class VolumeUse {
   ): Promise<readonly string[]> {
     const who = `${guestWords(row, this.#lookup.found(row, inventory).name)} on ${row.node}`;
     try {
-      const key = await this.#keyNow(row, volume.volid, true, call);
-      if (key !== undefined) return [`${who} uses it as ${key}`];
-      const snapshots = await this.#verbs.live(call, snapshotsQuestion(row));
-      const names = snapshots.flatMap((snapshot) => text(snapshot["name"]) ?? []);
-      const used = await pooled(names, async (name) => {
-        const then = await this.#verbs.live(call, snapshotConfigQuestion(row, name));
-        return keyOf(then, volume.volid) === undefined ? [] : [name];
-      });
-      return used.flat().map((name) => `snapshot ${name} of ${who} needs it`);
+      const uses = await this.#namedBy(row, who, volume, call);
+      if (volume.shared || row.node === volume.node) return uses;
+      const namesake = { volume, owner: row, who, uses };
+      return await mayBeTheOwners(namesake, inventory, this.#verbs, call);
     } catch (error) {
       if (!isProblem(error) || error.kind === "cancelled") throw error;
       throw unknownUse(volume, who, error);
     }
+  }
+
+  /** Where its owner has that name. */
+  async #namedBy(row: GuestRow, who: string, { volid }: Volume, call: Call) {
+    const key = await this.#keyNow(row, volid, true, call);
+    if (key !== undefined) return [`${who} uses it as ${key}`];
+    const snapshots = await this.#verbs.live(call, snapshotsQuestion(row));
+    const names = snapshots.flatMap((snapshot) => text(snapshot["name"]) ?? []);
+    const used = await pooled(names, async (name) => {
+      const then = await this.#verbs.live(call, snapshotConfigQuestion(row, name));
+      return keyOf(then, volid) === undefined ? [] : [name];
+    });
+    return used.flat().map((name) => `snapshot ${name} of ${who} needs it`);
   }
 
   /** Under which key a guest has it, in its configuration or, where it may run, in what it really has at the moment. */
@@ -164,6 +178,16 @@ export function isCloneOf(other: Volume, base: Volume): boolean {
   const file = inner.slice(inner.lastIndexOf("/") + 1);
   const pieces = (other.parent ?? "").split(/[/@:]/);
   return other.volid.startsWith(`${base.volid}/`) || pieces.includes(file);
+}
+
+const firstClones = "Delete its linked clones first: they cannot be read without it.";
+
+/** A template has its disk for life. */
+function ofTemplate({ vmid }: GuestRow, clones: readonly Volume[]): string {
+  const gone = `delete_guest {guest: "${vmid}"}`;
+  return clones.length > 0
+    ? `Delete its linked clones first, then the template with all its disks: ${gone}.`
+    : `It goes with the template, if that is no longer wanted: ${gone}.`;
 }
 
 const unseenGuests = "guests that are not visible with these credentials (VM.Audit on /vms)";

@@ -57,11 +57,18 @@ describe("what is in use stays", () => {
   test("a base with linked clones, also where its template has lost it", async () => {
     const base = "nfs-shared:9000/base-9000-disk-0.qcow2";
     const clone = "nfs-shared:9000/base-9000-disk-0.qcow2/400/vm-400-disk-0.qcow2";
-    await inUse(base, "", /VM 9000 .* uses it as scsi0/);
+    const alone = await inUse(base, "", /VM 9000 .* uses it as scsi0/);
+    expect(alone).toContain("It goes with the template, if that is no longer wanted: delete_guest");
+    expect(alone).not.toContain("out of there");
+    put(clone, "", { vmid: 400, parent: base });
+    const both = await inUse(base, "", /is a linked clone.*VM 9000 .* uses it as scsi0/);
+    expect(both).toMatch(
+      /linked clones first, then the template.*: delete_guest \{guest: "9000"\}/,
+    );
     server.simulator.outside.destroy(9000);
     put(base, "", { vmid: 9000 });
-    put(clone, "", { vmid: 400, parent: base });
-    await inUse(base, "", /vm-400-disk-0.qcow2 is a linked clone/);
+    const text = await inUse(base, "", /vm-400-disk-0.qcow2 is a linked clone/);
+    expect(text).toContain("Delete its linked clones first");
   });
 
   test("a base that a clone tells of as parent only", async () => {

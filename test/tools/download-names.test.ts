@@ -1,7 +1,10 @@
+import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
 const site = "https://mirror.example/";
+const sums = { url: `${site}a.iso` };
+const long = `${"a".repeat(300)}.iso`;
 
 let server: Lab;
 
@@ -77,6 +80,34 @@ describe("the name on the storage", () => {
   });
 });
 
+describe("a checksum as publishers write it", () => {
+  const bytes = `${site}a.iso`;
+  const sum = (algorithm: string) => createHash(algorithm).update(bytes).digest("hex");
+  test.each([
+    ["sha256", `sha256:${sum("sha256")}`],
+    ["sha512", `SHA-512: ${sum("sha512")}`],
+    ["sha256", `SHA256 (a.iso) = ${sum("sha256")}`],
+    ["sha256", `${sum("sha256")}  a.iso`],
+    ["sha512", `${sum("sha512")} *./images/a.iso\n`],
+    ["md5", `MD5 (some other name.iso) = ${sum("md5").toUpperCase()}`],
+  ])("%s: %s", async (algorithm, checksum) => {
+    const { data, text, posts } = await download({ url: bytes, checksum });
+    expect(data, text).toMatchObject({ changed: true });
+    expect(posts[0]?.body).toMatchObject({ "checksum-algorithm": algorithm });
+    expect(String(posts[0]?.body["checksum"]).toLowerCase()).toBe(sum(algorithm));
+    const there = await download({ url: bytes, checksum });
+    expect(there.data).toMatchObject({ changed: false });
+  });
+});
+
+test("a plan refuses what would be refused", async () => {
+  const answer = await download({ url: site + long, dry_run: true });
+  expect(answer.kind).toBe("invalid_input");
+  expect(answer.text).toContain(`Give a shorter one as filename, such as "${"a".repeat(56)}.iso".`);
+  const given = { url: site + long, filename: `${"a".repeat(251)}.iso` };
+  expect((await download(given)).data).toMatchObject({ changed: true });
+});
+
 describe("refused before anything is sent", () => {
   test.each([
     ["another scheme", { url: "ftp://mirror.example/a.iso" }, "http"],
@@ -90,6 +121,12 @@ describe("refused before anything is sent", () => {
     ["a packed import", { url: `${site}a.qcow2.gz`, content: "import" }, "unpack"],
     ["a cloud image", { url: `${site}noble.img`, content: "import" }, '"noble.qcow2"'],
     ["a template that is none", { url: `${site}a.zip`, content: "vztmpl" }, ".tar.zst"],
+    ["a name from the address that is too long", { url: `${site}${long}` }, '"aaaa'],
+    [
+      "such a name of a template",
+      { url: `${site}${"a".repeat(250)}.tar.gz`, content: "vztmpl" },
+      "257",
+    ],
     ["an algorithm alone", { url: `${site}a.iso`, checksum_algorithm: "md5" }, "both"],
     ["a checksum of no length", { url: `${site}a.iso`, checksum: "abc" }, "sha256 64"],
     ["a checksum of letters", { url: `${site}a.iso`, checksum: "xyz" }, "hexadecimal"],
@@ -97,6 +134,27 @@ describe("refused before anything is sent", () => {
       "a checksum of another algorithm",
       { url: `${site}a.iso`, checksum: "0".repeat(32), checksum_algorithm: "sha1" },
       "sha1 40",
+    ],
+    [
+      "a checksum that says another algorithm",
+      { ...sums, checksum: `sha1:${"0".repeat(64)}` },
+      "64 digits",
+    ],
+    [
+      "two algorithms",
+      { ...sums, checksum: `md5:${"0".repeat(32)}`, checksum_algorithm: "sha1" },
+      "is of md5",
+    ],
+    [
+      "an algorithm that nobody knows",
+      { ...sums, checksum: `foo1:${"0".repeat(64)}` },
+      "foo1 does not",
+    ],
+    ["a name without a checksum", { ...sums, checksum: "SHA256 (a.iso) = " }, "hexadecimal"],
+    [
+      "two lines",
+      { ...sums, checksum: `${"0".repeat(64)}  a.iso\n${"1".repeat(64)}  b.iso` },
+      "this file",
     ],
   ])("%s", async (_, args, hint) => {
     const { kind, text, posts } = await download(args);

@@ -81,3 +81,16 @@ test("notes of one's own stand before the mark, and the same call goes on or fin
   expect((await create({ options })).data["changed"]).toBe(false);
   expect((await create()).data["changed"]).toBe(false);
 });
+
+test("an image of a very long address has a name that Proxmox takes, and is found again by it", async () => {
+  const url = `https://mirror.example/${"long-".repeat(60)}.qcow2`;
+  server.simulator.world.web.set(url, { sizeBytes: 1024 ** 2, bytes: "an image" });
+  const order = { name: "long", url, storage: "local-lvm", wait_s: 300 };
+  const made = await server.call("create_template", order);
+  expect(made.text).toContain("is a template");
+  const posts = () =>
+    server.simulator.log.changes().filter(({ path }) => path.endsWith("/download-url"));
+  expect(String(posts()[0]?.body["filename"])).toMatch(/^(?:long-){30,40}.*-[0-9a-f]{12}\.qcow2$/);
+  await server.call("create_template", { ...order, name: "longer" });
+  expect(posts()).toHaveLength(1);
+});

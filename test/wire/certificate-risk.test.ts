@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { Trust } from "../../src/http/trust.ts";
 import { undiciTransport } from "../../src/http/undici-transport.ts";
 import { authority } from "../../src/simulator/certificates.ts";
-import { listen } from "../../src/simulator/listen.ts";
+import { type Listener, listen } from "../../src/simulator/listen.ts";
 import { type Certificate, certificate } from "../certificate.ts";
 import { httpsLab } from "./https.ts";
 
@@ -23,9 +23,11 @@ beforeAll(async () => {
 
 /** The node pve1 behind HTTPS with a certificate of `Lab Root`, recognised by `tls`. */
 async function start(tls: Trust) {
+  const listeners: Listener[] = [];
   const server = await httpsLab({
     listening: async (simulator) => {
       const listener = await listen(simulator, { ...own, node: "pve1" });
+      listeners.push(listener);
       return { listener, transport: undiciTransport({ url: listener.url, tls }) };
     },
   });
@@ -38,7 +40,15 @@ async function start(tls: Trust) {
     server.call("create_certificate", { node: "pve1", certificate: cert, key, ...more });
   const remove = (more: Record<string, unknown> = {}) =>
     server.call("delete_certificate", { node: "pve1", ...more });
-  return { server, files, sent, upload, remove };
+  /** What the node is said to show to who has to connect first. */
+  const shown = async () => {
+    for (const listener of listeners) listener.hangUp();
+    await new Promise((resolve) => setImmediate(resolve));
+    const { data } = await server.call("list_certificates", { node: "pve1", max_age_s: 0 });
+    const all = data["certificates"] as { served: boolean; use: string }[];
+    return all.filter(({ served }) => served).map(({ use }) => use);
+  };
+  return { server, files, sent, upload, remove, shown };
 }
 
 describe("a node that is recognised by its fingerprint", () => {
@@ -140,6 +150,34 @@ describe("a node that is recognised by an authority", () => {
     expect(sent()).toEqual(["POST"]);
     const forced = await remove({ force: true });
     expect(forced.data, forced.text).toMatchObject({ changed: true });
+  });
+
+  test("shows what is in no file any more where others put another one there, and did not restart it", async () => {
+    const { server, files, upload } = await start({ ca: root.cert });
+    const first = await certificate("pve1", { names, issuer: root });
+    await upload(first);
+    await server.clock.advance(120_000);
+    await server.call("get_node", { node: "pve1", max_age_s: 0 });
+    server.simulator.outside.replaceCertificate("pve1", next.cert);
+    const { data, text } = await server.call("list_certificates", { node: "pve1", max_age_s: 0 });
+    expect(data["certificates"]).toMatchObject([
+      { use: "former", served: true, subject: "unknown", fingerprint: fingerprintOf(first) },
+      { use: "custom", served: false, fingerprint: fingerprintOf(next) },
+      { use: "own", served: false },
+      {},
+    ]);
+    expect(text).toContain(`Fingerprints shown:\npve1: ${fingerprintOf(first)}`);
+    expect(files.loaded.cert).not.toBe(next.cert);
+  });
+
+  test("is said to show the new one, also where an old worker is met some seconds after the restart", async () => {
+    const { server, files, upload, shown } = await start({ ca: root.cert });
+    await upload(await certificate("pve1", { names, issuer: root }));
+    await server.clock.advance(120_000);
+    expect(await shown()).toEqual(["custom"]);
+    await upload(await certificate("pve1", { names, issuer: root }), { force: true });
+    for (let round = 0; round < 4; round++) expect(await shown()).toEqual(["custom"]);
+    expect(files.before).toBeDefined();
   });
 
   test("gets any where every certificate will do", async () => {
