@@ -2,9 +2,16 @@ import * as z from "zod";
 import type { CloneOptions } from "../src/proxmox/clone.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import * as create from "./create-params.ts";
-import { changeFields, planFields, settled, showChange, showPlan } from "./outcome.ts";
+import {
+  type ChangeResult,
+  changeFields,
+  planFields,
+  settled,
+  showChange,
+  showPlan,
+} from "./outcome.ts";
 import * as params from "./params.ts";
-import { results, showResults } from "./results.ts";
+import { done, results, showResults } from "./results.ts";
 
 const options = {
   name: params.newName,
@@ -54,13 +61,18 @@ export const cloneVm = defineTool({
     const until = patience(waitS, context);
     const { password_file: file, ssh_keys: sshKeys, ...rest } = args;
     const password = await create.passwordOf(args.password, file, context);
-    const one = (wishes: { name: string; vmid?: number | undefined }) =>
+    const one = (wishes: { name: string; vmid?: number | undefined; patient?: number }) =>
       clone(vm, "qemu", { ...rest, ...wishes, password, sshKeys, until }, context);
     if (count === undefined) return one(args);
     const names = clones.series(args.name, count, args.ips);
     if (args.dry_run) return planned(vm, { ...rest, password, sshKeys, until }, names, context);
     const first = args.vmid;
-    const wishes = names.map((name, index) => ({ name, vmid: first && first + index }));
+    // Others wait for their turn behind one that has no address.
+    const wishes = names.map((name, index) => ({
+      name,
+      vmid: first && first + index,
+      patient: 0.5,
+    }));
     return { results: results(names, await context.each(wishes, one)).map(row) };
   },
   show: (result) => {
@@ -92,11 +104,10 @@ async function planned(
   return { changed: false, plan: planFields(first.plan), results: [...guests] };
 }
 
-/** One of several: what a success has in common with the others is left out. */
+/** One of several: what a success has in common with the others is left out, a warning is not. */
 function row(result: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { source: _, type: __, task, upid, ...short } = result;
-  const state = (task as Result["task"])?.["state"];
-  return state === "ok" ? short : { ...short, ...(upid !== undefined && { upid, task }) };
+  const { source: _, type: __, ...short } = result;
+  return done(short as ChangeResult);
 }
 
 function showSeries(result: Result): string {
@@ -108,6 +119,8 @@ function showSeries(result: Result): string {
 /** `until`: how long its turn and its address are waited for. */
 interface Wishes extends Omit<CloneOptions, "dryRun"> {
   readonly dry_run?: boolean | undefined;
+  /** The part of what is left of it for the address; 1 when absent. */
+  readonly patient?: number;
 }
 
 function patience(waitS: number, { proxmox }: ToolContext): number {
@@ -117,7 +130,7 @@ function patience(waitS: number, { proxmox }: ToolContext): number {
 async function clone(
   reference: string,
   kind: "qemu" | "lxc",
-  { dry_run: dryRun, ...wishes }: Wishes,
+  { dry_run: dryRun, patient = 1, ...wishes }: Wishes,
   context: ToolContext,
 ): Promise<Result> {
   const { proxmox, call } = context;
@@ -127,13 +140,28 @@ async function clone(
   const result = await settled(changed, guest, states, context);
   const made = { ...guest, vmid: result.vmid ?? guest.vmid };
   proxmox.lookup.names.tell(made, guest.name);
-  const up = result.status === "running" && source.config.agent;
-  const addresses = up ? await proxmox.making.addresses.wait(made, wishes.until, call) : [];
-  return {
-    ...result,
-    source: { vmid: source.vmid, name: source.name, node: source.node },
-    ...(addresses.length > 0 && { addresses: [...addresses] }),
-  };
+  const origin = { vmid: source.vmid, name: source.name, node: source.node };
+  const ready = { ...result, source: origin };
+  if (result.status !== "running" || kind === "lxc") return ready;
+  if (!source.config.agent) return unaddressed(ready, agentOff);
+  const now = proxmox.clock.now();
+  const until = now + (wishes.until - now) * patient;
+  const told = await proxmox.making.addresses.wait(made, until, call);
+  return told.addresses
+    ? { ...ready, addresses: [...told.addresses] }
+    : unaddressed(ready, `${told.why}. Ask later with ${ask(made.vmid)}`);
+}
+
+const agentOff =
+  "the option agent is off. With a guest agent inside, update_guest {set: {agent: 1}} and restart_guest let it be asked";
+const ask = (vmid: number) => `get_vm {vm: "${vmid}", include: ["agent"]}`;
+
+/** It is told with what the task has to say. */
+function unaddressed(result: Result, why: string): Result {
+  const before = result.task?.["warnings"];
+  const line = `its address is not known: ${why}`;
+  const warnings = [...(Array.isArray(before) ? before : []), line];
+  return { ...result, task: { ...result.task, warnings } };
 }
 
 function show(result: Result): string {

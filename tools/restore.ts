@@ -13,7 +13,7 @@ const { vmid, name, status, changed } = changeFields;
 const input = z.object({
   volume: z.string().trim().min(1).max(255).describe("volid, as list_backups {guest} shows it"),
   guest: params.guest.optional().describe("to write over; else a new guest is made"),
-  name: params.newName.optional().describe("of the new guest; default: as in the backup"),
+  name: params.newName.optional().describe("for it; default: as in the backup"),
   vmid: params.newVmid,
   node: params.node.optional(),
   storage: z
@@ -60,11 +60,12 @@ async function beside(args: Args, context: ToolContext): Promise<ChangeResult> {
 
 async function over(guest: string, args: Args, context: ToolContext): Promise<ChangeResult> {
   const { proxmox, call } = context;
-  const { volume, storage, start, confirm: given, dry_run: dryRun } = args;
-  for (const argument of ["name", "vmid", "node"] as const) {
+  const { volume, name, storage, start, confirm: given, dry_run: dryRun } = args;
+  for (const argument of ["vmid", "node"] as const) {
     if (args[argument] !== undefined) throw onlyBeside(argument);
   }
   const begun = await proxmox.care.restores.over(volume, guest, call, {
+    name,
     storage,
     start,
     dryRun,
@@ -75,7 +76,7 @@ async function over(guest: string, args: Args, context: ToolContext): Promise<Ch
   });
   const states = { before: begun.guest.status?.status, after: start ? "running" : "stopped" };
   const result = await ended(begun, states, context, true);
-  // The name is the backup's from now on.
+  // It has its own name no more.
   const renamed = begun.changed && result.task?.["state"] !== "running" && begun.name;
   return { ...result, ...(renamed && { name: renamed }) };
 }
@@ -94,7 +95,7 @@ async function ended(
 }
 
 function onlyBeside(argument: string): Problem {
-  return new Problem("invalid_input", `${argument} is for a new guest; guest keeps what it is.`, {
+  return new Problem("invalid_input", `${argument} is for a new guest; guest keeps its own.`, {
     next: `Leave ${argument} out, or guest.`,
     facts: { argument },
   });

@@ -100,7 +100,7 @@ function brief(result: ChangeResult, index: number, many: boolean): Row {
 }
 
 /** A task that has ended well needs no looking after. */
-function done({ upid, task, ...rest }: ChangeResult): Row {
+export function done({ upid, task, ...rest }: ChangeResult): Row {
   const quiet = !task || (task["state"] === "ok" && !task["warnings"] && !task["queued"]);
   return quiet ? rest : { ...rest, upid, task };
 }

@@ -10,6 +10,11 @@ type At = GuestId & { readonly node: string };
 /** Between two questions to an agent, in ms; a silent one keeps PVE waiting for another 3 s. */
 const pauseMs = 3_000;
 
+/** What the agent of a guest has told; or what kept it from telling any. */
+export type Told =
+  | { readonly addresses: readonly string[] }
+  | { readonly addresses?: undefined; readonly why: string };
+
 /** Addresses of VMs that have just been started. PVE: GET …/agent/network-get-interfaces */
 export class Addresses {
   readonly #verbs: Verbs;
@@ -18,27 +23,27 @@ export class Addresses {
     this.#verbs = verbs;
   }
 
-  /** Asks until the guest's agent tells one, or `until` (clock time in ms) has come: then none. Never fails for what it is told. */
-  async wait(guest: At, until: number, call: Call): Promise<readonly string[]> {
+  /** Asks until the guest's agent tells one, or `until` (clock time in ms) has come: then why there is none. Never fails for what it is told. */
+  async wait(guest: At, until: number, call: Call): Promise<Told> {
     const { clock } = this.#verbs;
     call.progress?.({ message: "waits for its address" });
     while (clock.now() + pauseMs < until && !call.signal.aborted) {
       await clock.sleep(pauseMs, { signal: call.signal });
       const found = await this.#ask(guest, call);
-      if (found === undefined) return [];
-      if (found.length > 0) return found;
+      if (typeof found === "string") return { why: found };
+      if (found.length > 0) return { addresses: found };
     }
-    return [];
+    return { why: "its guest agent has told none yet" };
   }
 
-  /** Undefined where asking again is of no use. */
-  async #ask(guest: At, call: Call): Promise<readonly string[] | undefined> {
+  /** Why not, where asking again is of no use. */
+  async #ask(guest: At, call: Call): Promise<readonly string[] | string> {
     try {
       return await this.#verbs.live(call, question(guest));
     } catch (error) {
       if (!isProblem(error)) throw error;
       const later = ["conflict", "timeout", "busy", "unreachable"].includes(error.kind);
-      return later ? [] : undefined;
+      return later ? [] : `its guest agent could not be asked (${error.kind})`;
     }
   }
 }

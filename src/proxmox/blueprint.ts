@@ -57,7 +57,7 @@ export interface Blueprint {
   readonly tags: readonly string[];
   readonly fetch?: Fetch | undefined;
   readonly steps: readonly Step[];
-  /** What PVE will refuse it for: for a plan, as PVE's own words are better. */
+  /** What PVE will refuse it for, for a plan. */
   readonly against?: readonly Problem[];
   /** The same call goes on with what is there. */
   readonly resumes?: boolean;

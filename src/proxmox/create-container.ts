@@ -3,6 +3,7 @@ import type { Appliances } from "./appliances.ts";
 import { type Fetch, type Made, start } from "./blueprint.ts";
 import type { Call } from "./call.ts";
 import { publicKeys } from "./cloud-init.ts";
+import { featuresOf, rootOnly } from "./container-features.ts";
 import { containerNics, type DiskWish, readMounts, roomNeeded } from "./create-devices.ts";
 import type { Creations } from "./create-guest.ts";
 import { assertOptions, tagsOf } from "./create-options.ts";
@@ -29,7 +30,7 @@ export interface ContainerOrder {
   readonly unprivileged: boolean;
   /** Absent: as PVE's own interface has it, with nesting where the container is unprivileged. */
   readonly nesting?: boolean | undefined;
-  /** More of them, such as `keyctl=1`. */
+  /** More of them, such as `keyctl` or `mount=nfs`. */
   readonly features?: readonly string[] | undefined;
   readonly password?: string | undefined;
   readonly sshKeys?: readonly string[] | undefined;
@@ -69,7 +70,7 @@ export class ContainerCreations {
 
   /**
    * Throws `invalid_input` for what PVE would refuse, `not_found` for nodes, storages and templates that are not there, `conflict`
-   * for a name or vmid that is taken, `unsupported` for OCI images before PVE 9.1.
+   * for a name or vmid that is taken, `unsupported` for OCI images before PVE 9.1, `forbidden` for features that only root may set.
    */
   async create(order: ContainerOrder, call: Call): Promise<Made> {
     const { name, vmid, pool, options = {}, cores, memory, password } = order;
@@ -80,6 +81,9 @@ export class ContainerCreations {
     const nics = containerNics(order.nics ?? []);
     const keys = order.sshKeys && publicKeys(order.sshKeys);
     const volid = templateVolid(order.template);
+    const features = featuresOf(order);
+    const against = rootOnly(order, features, this.#principal);
+    if (against[0] && !order.dryRun) throw against[0];
     const { node, says, release } = await this.#placement.choose(demand(order, disks, volid), call);
     const { ostemplate, fetch } = volid
       ? { ostemplate: volid, fetch: undefined }
@@ -91,17 +95,16 @@ export class ContainerCreations {
       cores,
       memory,
       unprivileged: order.unprivileged,
-      features: featuresOf(order),
       "ssh-public-keys": keys,
       pool,
       tags: tags.join(";"),
       ...options,
+      features,
       ...Object.fromEntries(disks.map(({ key, value }) => [key, value])),
     };
     const secrets: Record<string, string> = password === undefined ? {} : { password };
     const steps = order.start ? [start] : [];
     const base = { type: "lxc" as const, name, vmid, node, placement: says, release };
-    const against = rootOnly(order, params.features, this.#principal);
     return this.#creations.make(
       { ...base, params, secrets, tags, fetch, steps, against },
       call,
@@ -160,29 +163,4 @@ function demand(order: ContainerOrder, disks: readonly DiskWish[], volid: string
       ),
     ],
   };
-}
-
-/** What PVE grants no token, not even one of root's. PVE: LXC.pm (check_ct_modify_config_perm) */
-function rootOnly(
-  { unprivileged }: ContainerOrder,
-  features: string | undefined,
-  principal: string,
-): readonly Problem[] {
-  const all = features?.split(",") ?? [];
-  const kept = unprivileged ? all.filter((feature) => !feature.startsWith("nesting=")) : all;
-  if (kept.length === 0 || principal.split(" ").includes("root@pam")) return [];
-  const message = `features ${kept.join(",")} can be set by root@pam with its password only, not by ${principal}.`;
-  return [
-    new Problem("forbidden", message, {
-      next: "Leave them out (nesting: false for a privileged container), or set them on the host with pct set.",
-      facts: { argument: "features" },
-    }),
-  ];
-}
-
-function featuresOf({ unprivileged, nesting, features = [] }: ContainerOrder): string | undefined {
-  const named = features.some((feature) => feature.startsWith("nesting="));
-  const own = named || !(nesting ?? unprivileged) ? [] : ["nesting=1"];
-  const all = [...own, ...features];
-  return all.length === 0 ? undefined : all.join(",");
 }

@@ -1,4 +1,4 @@
-import { Problem } from "../problem.ts";
+import type { Problem } from "../problem.ts";
 import { convert, grow, type Made, type NewGuest, type Step } from "./blueprint.ts";
 import type { Call } from "./call.ts";
 import type { Creations } from "./create-guest.ts";
@@ -13,8 +13,17 @@ import type { Placement } from "./placement.ts";
 import type { TaskReport } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import { isMarked, marked } from "./template-mark.ts";
+import {
+  differs,
+  differsRunning,
+  inUse,
+  locked,
+  severalNamed,
+  taken,
+} from "./template-problems.ts";
+import { differences, likenessOf, likenessOfOrder } from "./template-wish.ts";
 import { guestWords } from "./values.ts";
-import type { Verbs } from "./verbs.ts";
+import type { Params, Verbs } from "./verbs.ts";
 
 export interface TemplateOrder {
   readonly name: string;
@@ -42,7 +51,8 @@ export interface TemplateOrder {
 interface Running {
   readonly made: Made;
   readonly upid: string;
-  readonly note: string;
+  readonly image: ImageSource;
+  readonly order: TemplateOrder;
 }
 
 interface Parts {
@@ -70,7 +80,7 @@ export class TemplateCreations {
     this.#base = base;
   }
 
-  /** Throws what creating a VM and downloading throw, and `conflict` for another guest of that name. */
+  /** Throws what creating a VM and downloading throw, `conflict` for another guest of that name or other values, `ambiguous` for several. */
   async create(order: TemplateOrder, call: Call): Promise<Made> {
     const image = readImage(order);
     const running = this.#joinable(order, image);
@@ -83,10 +93,17 @@ export class TemplateCreations {
   }
 
   /** An earlier call of this server that is not done yet. */
-  #joinable({ name, dryRun }: TemplateOrder, { note }: ImageSource): Made | undefined {
+  #joinable(order: TemplateOrder, image: ImageSource): Made | undefined {
+    const { name, dryRun } = order;
     const running = this.#running.get(name.toLowerCase());
     if (!running || !this.#base.tasks.own(running.upid)) return undefined;
-    if (running.note !== note) throw taken(name, "is being made from another image right now");
+    if (running.image.note !== image.note) {
+      throw taken(name, "is being made from another image right now");
+    }
+    const sent = this.#params(running.order, image);
+    const there = likenessOfOrder(running.order, sent, running.made.guest);
+    const others = differences(order, this.#params(order, image), there);
+    if (others.length > 0) throw differsRunning(name, others);
     const { task, ...plan } = running.made;
     return dryRun || !task ? plan : running.made;
   }
@@ -94,8 +111,9 @@ export class TemplateCreations {
   async #existing(name: string, call: Call): Promise<Found | undefined> {
     const { lookup, verbs } = this.#base;
     const inventory = await lookup.inventory(call);
-    const [row] = lookup.rowsNamed(name, inventory);
+    const [row, ...others] = lookup.rowsNamed(name, inventory);
     if (!row) return undefined;
+    if (others.length > 0) throw severalNamed(name, [row, ...others]);
     if (row.type !== "qemu" || isOffline(inventory, row.node)) {
       throw taken(name, `is ${guestWords(row)} on ${row.node} already`);
     }
@@ -105,14 +123,16 @@ export class TemplateCreations {
   /** The VM is there: what is left is done, if it is the one that this call would make. */
   async #goOn(
     order: TemplateOrder,
-    { note }: ImageSource,
+    image: ImageSource,
     { row, config }: Found,
     call: Call,
   ): Promise<Made> {
     const { name } = order;
     const who = `${guestWords(row)} on ${row.node}`;
-    const ours = isMarked(config, note) && config.tags.includes(this.#base.managedTag);
+    const ours = isMarked(config, image.note) && config.tags.includes(this.#base.managedTag);
     if (!ours) throw taken(name, `is ${who} already, and not from a call like this`);
+    const others = differences(order, this.#params(order, image), likenessOf(row, config));
+    if (others.length > 0) throw differs(name, row, others);
     const guest: NewGuest = { type: "qemu", vmid: row.vmid, node: row.node, name };
     if (config.template) return { guest, says: "", requests: [], already: true };
     const against = await this.#against(row, config, call);
@@ -124,7 +144,7 @@ export class TemplateCreations {
     const made = { guest, says, requests: steps.map((step) => step.request(guest)), against };
     if (order.dryRun) return made;
     const task = await this.#base.creations.goOn(guest, steps, call);
-    return this.#keep({ ...made, task }, note);
+    return this.#keep({ ...made, task }, image, order);
   }
 
   /** It may be ours and unfinished, and yet somebody uses it by now. */
@@ -169,7 +189,7 @@ export class TemplateCreations {
         return known.made?.guest.node;
       },
     };
-    return this.#keep({ guest, says: waits, requests: [], task }, image.note);
+    return this.#keep({ guest, says: waits, requests: [], task }, image, order);
   }
 
   async #begin(order: TemplateOrder, source: ImageSource, call: Call): Promise<Made> {
@@ -206,7 +226,7 @@ export class TemplateCreations {
     const own = { fetch, placement: says, release, resumes: true, instead };
     const whole = { ...blueprint, ...own, steps };
     const made = await creations.make(whole, call, order);
-    return this.#keep(present ? { ...made, reuses: volid } : made, source.note);
+    return this.#keep(present ? { ...made, reuses: volid } : made, source, order);
   }
 
   async #coming({ filename }: ImageSource, node: string | undefined, call: Call) {
@@ -216,9 +236,15 @@ export class TemplateCreations {
     return this.#base.images.underWay(filename, nodes, call);
   }
 
-  #keep(made: Made, note: string): Made {
+  /** What a call that begins it sends for the guest, but for the place of the image. */
+  #params(order: TemplateOrder, { filename, note }: ImageSource): Params {
+    const volid = `${order.imageStorage ?? "local"}:import/${filename}`;
+    return this.#base.vms.blueprint(vmOrder(order, volid, note), "").params;
+  }
+
+  #keep(made: Made, image: ImageSource, order: TemplateOrder): Made {
     const upid = made.task?.upid;
-    if (upid) this.#running.set(made.guest.name.toLowerCase(), { made, upid, note });
+    if (upid) this.#running.set(made.guest.name.toLowerCase(), { made, upid, image, order });
     return made;
   }
 }
@@ -242,25 +268,4 @@ function vmOrder(order: TemplateOrder, volid: string, note: string): VmOrder {
     agent: true,
     options: { serial0: "socket", ...options, ...marked(note, options) },
   };
-}
-
-function locked(who: string, { vmid, node }: GuestRow, lock: string): Problem {
-  return new Problem("locked", `${who} is locked (${lock}): an operation on it is under way.`, {
-    next: `See what runs with get_tasks {guest: "${vmid}"} and repeat this call when it has ended.`,
-    facts: { vmid, type: "qemu", node, lock },
-  });
-}
-
-function inUse(who: string, { vmid, node }: GuestRow, status: string): Problem {
-  return new Problem("conflict", `${who} is ${status}: a template is made of a stopped VM only.`, {
-    next: `Stop it with stop_guest {guest: "${vmid}"} and repeat this call; or leave it, and choose another name.`,
-    facts: { vmid, type: "qemu", node, status },
-  });
-}
-
-function taken(name: string, how: string): Problem {
-  return new Problem("conflict", `"${name}" ${how}. Nothing was sent.`, {
-    next: "Choose another name; or use that guest if it is what you want.",
-    facts: { name },
-  });
 }

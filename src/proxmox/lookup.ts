@@ -204,7 +204,7 @@ export class Lookup {
     }
   }
 
-  /** Guests that others made a moment ago have no name in their rows yet; their configurations have. Answers which could not be read. */
+  /** Guests that others made a moment ago have no name in their rows yet; their configurations have. Answers which were not read. */
   async #learnNames(
     kind: GuestKind,
     inventory: Inventory,
@@ -215,9 +215,9 @@ export class Lookup {
       .filter((row) => kind === "any" || row.type === kind)
       .filter(
         (row) => !isOffline(inventory, row.node) && row.lock !== "clone" && row.lock !== "create",
-      )
-      .slice(0, maxNameless);
-    const read = await Promise.all(rows.map((row) => this.#learnName(row, call)));
+      );
+    const asked = rows.slice(0, maxNameless);
+    const read = await Promise.all(asked.map((row) => this.#learnName(row, call)));
     return rows.filter((_, index) => !read[index]);
   }
 

@@ -26,7 +26,7 @@ export function notFound(
       ? [`Not known by name, their node is offline: ${silentWords(silent)}.`]
       : []),
     ...(unread.length > 0
-      ? [`Without a name yet, and not to be read at the moment: ${silentWords(unread)}.`]
+      ? [`Without a name yet, and not read so far: ${silentWords(unread)}; ask again in a few seconds.`]
       : []),
   ];
   return new Problem("not_found", [`There is no ${kindName} ${what}.`, ...hints].join(" "), {

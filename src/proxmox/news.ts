@@ -1,8 +1,10 @@
 import { path } from "../http/path.ts";
+import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { type Cluster, type ListedTask, recentTasksQuestion } from "./cluster.ts";
 import { fresh, tags } from "./freshness.ts";
 import { type Happening, happeningOf, touchedBy, unsettles } from "./happenings.ts";
+import { statusQuestion } from "./task.ts";
 import { number, parseUpid, records, text } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
@@ -33,6 +35,10 @@ export function newsSource(permissions: ReadonlyMap<string, readonly string[]>):
 }
 
 const maxLines = 500;
+/** pmxcfs keeps 128 KiB of lines; what holds less than half of that has lost none. PVE: pmxcfs logger.c */
+const roomyBytes = 64 * 1024;
+/** What a line takes beside its text, at least. */
+const lineBytes = 60;
 /** PVE lists at most this many tasks of a node. */
 const maxTasks = 25;
 /** Nodes' clocks differ: an answer reaches back to a moment only if it reaches this much further, in ms. */
@@ -50,6 +56,10 @@ export class News {
   #ended = new Map<string, ReadonlySet<string>>();
   /** Log: UPIDs that were seen to begin and not yet to end. */
   readonly #running = new Map<string, Happening>();
+  /** Log: of these UPIDs, which were seen to begin, the end may have been missed. */
+  readonly #doubted: string[] = [];
+  /** Log: when it was asked for the last time, in ms by the host's clock. Lines that are new since were written since. */
+  #askedAt = Number.NEGATIVE_INFINITY;
 
   constructor(verbs: Verbs, cluster: Cluster) {
     this.#verbs = verbs;
@@ -65,7 +75,12 @@ export class News {
     if (source === "none") return [];
     if (source === "tasks")
       return this.#fromTasks(await this.#verbs.live(call, recentTasksQuestion), kept);
-    return this.#fromLog(await this.#verbs.live(call, logQuestion), kept);
+    const beganAt = this.#verbs.clock.now();
+    const lines = await this.#verbs.live(call, logQuestion);
+    const happenings = this.#fromLog(lines, kept);
+    this.#askedAt = beganAt + this.#verbs.hostAheadMs;
+    await this.#lookAfter(this.#doubted.splice(0), call);
+    return [...happenings, ...this.#running.values()];
   }
 
   #fromLog(lines: readonly LogLine[], kept: Kept): readonly Happening[] {
@@ -75,19 +90,47 @@ export class News {
     const nodes = byNode(unseen);
     for (const node of new Set([...nodes.keys(), ...kept.nodes])) {
       const own = nodes.get(node) ?? [];
-      if (!this.#continues(node, own, reaches)) happenings.push(missed(node));
+      if (!this.#continues(node, own, reaches)) {
+        happenings.push(missed(node));
+        this.#doubted.push(...this.#runningOn(node));
+      }
       for (const line of own) this.#take(line, happenings);
       const last = own.at(-1);
       if (last) this.#lastUid.set(node, last.uid);
     }
     const until = Math.max(this.#seen?.until ?? 0, ...lines.map(({ at }) => at));
     this.#seen = { lines: new Set(lines.map(idOf)), until };
-    return [...happenings, ...this.#running.values()];
+    return happenings;
+  }
+
+  /** The line that told the end of one of these may be among those that were missed. */
+  async #lookAfter(upids: readonly string[], call: Call): Promise<void> {
+    await Promise.all(
+      upids.map(async (upid) => {
+        if (this.#running.has(upid) && !(await this.#stillRuns(upid, call)))
+          this.#running.delete(upid);
+      }),
+    );
+  }
+
+  /** PVE: GET /nodes/{node}/tasks/{upid}/status. A task that nobody tells of is not waited for. */
+  async #stillRuns(upid: string, call: Call): Promise<boolean> {
+    try {
+      const task = parseUpid(upid);
+      return (
+        task !== undefined &&
+        (await this.#verbs.live(call, statusQuestion(task))).state === "running"
+      );
+    } catch (error) {
+      if (!isProblem(error)) throw error;
+      return isProblem(error, "unreachable", "timeout");
+    }
   }
 
   /** Whether an answer holds all that was written since the last one, or since the oldest answer in memory was asked for. */
   #reaches(lines: readonly LogLine[], { since }: Kept): boolean {
-    if (lines.length < maxLines) return true;
+    const bytes = lines.reduce((sum, { message }) => sum + message.length + lineBytes, 0);
+    if (lines.length < maxLines && bytes < roomyBytes) return true;
     const back = Math.min(...lines.map(({ at }) => at));
     return this.#seen ? back + skewMs <= this.#seen.until : back < since;
   }
@@ -98,19 +141,18 @@ export class News {
     const first = unseen[0]?.uid;
     if (last === undefined || first === undefined) return reaches;
     // A host that has booted counts from 1 again, and its workers are gone.
-    if (first <= last) this.#forgetRunning(node);
+    if (first <= last) for (const upid of this.#runningOn(node)) this.#running.delete(upid);
     return first === last + 1 || first === 1;
   }
 
-  #forgetRunning(node: string): void {
-    for (const upid of this.#running.keys()) {
-      if (parseUpid(upid)?.node === node) this.#running.delete(upid);
-    }
+  #runningOn(node: string): readonly string[] {
+    return [...this.#running.keys()].filter((upid) => parseUpid(upid)?.node === node);
   }
 
   /** A task that has begun touches what it works on at every look until it has ended. */
   #take(line: LogLine, happenings: Happening[]): void {
-    const happening = happeningOf(line.message, line.at);
+    // A node's clock may lag: what was not there at the last look has been written since.
+    const happening = happeningOf(line.message, Math.max(line.at, this.#askedAt));
     if (!happening) return;
     const upid = /UPID:\S+:/.exec(line.message)?.[0] ?? "";
     if (happening.endedAt === undefined) this.#running.set(upid, happening);

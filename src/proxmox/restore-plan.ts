@@ -23,8 +23,11 @@ export interface RestoreOrder {
   readonly start: boolean | undefined;
   /** Writes over the guest that has this vmid. */
   readonly over: boolean;
+  /** The guest written over is not the one that was backed up. */
+  readonly other?: boolean;
+  /** Else it is called as in the backup. */
+  readonly name?: string | undefined;
   /** For a new guest. */
-  readonly name?: string;
   readonly tags?: readonly string[];
 }
 
@@ -42,7 +45,7 @@ export function restoreRequest(order: RestoreOrder): ChangeRequest {
       storage,
       force: over || undefined,
       // Beside the guest it was, it must not have its addresses.
-      unique: over ? undefined : true,
+      unique: over && !order.other ? undefined : true,
       [vm ? "name" : "hostname"]: name,
       tags: tags?.join(";"),
       start: start || undefined,

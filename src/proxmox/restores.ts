@@ -14,6 +14,7 @@ import {
 import { tags } from "./freshness.ts";
 import { statusQuestion } from "./guest-status.ts";
 import type { Identified } from "./identity.ts";
+import type { GuestRow } from "./inventory.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Newcomer, Newcomers } from "./newcomers.ts";
 import { afterFailure } from "./restore-failure.ts";
@@ -24,7 +25,7 @@ import {
   roomFor,
   storageFor,
 } from "./restore-plan.ts";
-import { losses, words } from "./restore-words.ts";
+import { afterwards, isOther, losses, nameTaken, words } from "./restore-words.ts";
 import type { Storages } from "./storages.ts";
 import { succeeded, type TaskReport } from "./task.ts";
 import { guestWords, kindWord } from "./values.ts";
@@ -45,6 +46,8 @@ export interface BesideOptions extends RestoreOptions {
 }
 
 export interface OverOptions extends RestoreOptions {
+  /** The backup's own when absent. */
+  readonly name?: string | undefined;
   /** Asked with what will be lost, before anything is sent; throws to refuse. */
   readonly ask: (guest: Identified, lost: readonly string[]) => Promise<void> | void;
 }
@@ -52,6 +55,8 @@ export interface OverOptions extends RestoreOptions {
 interface Draft extends Pick<RestoreOrder, "archive" | "storage" | "start"> {
   /** What is short where the caller wants it all the same. */
   readonly short: string | undefined;
+  /** Only what the caller has wished for, where a guest is written over. */
+  readonly name?: string | undefined;
 }
 
 export interface Base {
@@ -103,8 +108,9 @@ export class Restores {
   }
 
   /**
-   * Puts a backup in the place of a guest, which has to be off. Throws `conflict` while it runs, is protected or is of the other kind,
-   * `locked`, and what `beside` throws for the backup.
+   * Puts a backup in the place of a guest, which has to be off. One that was not backed up gets new MAC addresses. Throws `conflict`
+   * while it runs, is protected or is of the other kind, or where its new name is another guest's, `locked`, and what `beside` throws
+   * for the backup.
    */
   async over(
     volid: string,
@@ -114,23 +120,26 @@ export class Restores {
   ): Promise<Changed<Identified> & { readonly name: string | undefined }> {
     const { changes, lookup } = this.#base;
     let archive: Archive | undefined;
+    const newName = () => options.name ?? archive?.config.name;
     const plan = async (guest: Identified) => {
       archive = await this.#archive(volid, guest.node, call);
-      const inventory = await lookup.inventory(call);
+      const inventory = await lookup.liveInventory(call);
       assertSameKind(guest, archive);
       const { node, config } = guest;
       const storage = storageFor(archive, node, options.storage, inventory);
       const named = options.storage !== undefined;
       const order = { archive, node, storage, named, replaced: config.disks };
       const short = roomFor(order, inventory);
-      return this.#overPlan(guest, { archive, storage, short, start: options.start });
+      const { name, start } = options;
+      const holders = lookup.rowsNamed(newName() ?? "", inventory);
+      return this.#overPlan(guest, { archive, storage, short, start, name }, holders);
     };
     const change = { reference, kind: "any" as const, state: true, plan };
     const changed = await changes.run(change, call, {
       dryRun: options.dryRun,
-      confirm: (guest) => options.ask(guest, archive ? losses(guest, archive) : []),
+      confirm: (guest) => options.ask(guest, archive ? losses(guest, archive, newName()) : []),
     });
-    return { ...changed, name: archive?.config.name };
+    return { ...changed, name: newName() };
   }
 
   #besidePlan(guest: Newcomer, { short, ...order }: Draft): Plan {
@@ -159,27 +168,36 @@ export class Restores {
     };
   }
 
-  #overPlan(guest: Identified, { short, ...order }: Draft): Plan {
+  /** `holders`: who has the name that it will have. */
+  #overPlan(guest: Identified, { short, ...order }: Draft, holders: readonly GuestRow[]): Plan {
     const { vmid, node } = guest;
     const state = guest.status?.status ?? "stopped";
     const stop = `Stop it first: stop_guest {guest: "${guest.vmid}"}; or restore beside it: leave guest out.`;
     const unprotect = "Have the option `protection` taken off first, or leave guest out.";
+    const name = order.name ?? order.archive.config.name;
+    const then = afterwards(guest, order.archive, name);
     return {
-      says: `puts ${words(order.archive)} in the place of ${guestWords(guest, guest.name)} on ${node}${but(short)}`,
+      says: `puts ${words(order.archive)} in the place of ${guestWords(guest, guest.name)} on ${node}${then === undefined ? "" : `; ${then}`}${but(short)}`,
       against: [
         ...lockedBy(guest),
         ...(state === "stopped"
           ? []
           : [conflict(guest, `is ${state}, and only a stopped guest is written over`, stop)]),
         ...(guest.config.protection ? [conflict(guest, "is protected", unprotect)] : []),
+        ...nameTaken(guest, name, holders),
       ],
       touches: [tags.guest(guest), tags.inventory, tags.tasks, tags.anyContent],
-      request: restoreRequest({ ...order, vmid, node, over: true }),
+      request: restoreRequest({
+        ...order,
+        vmid,
+        node,
+        over: true,
+        other: isOther(guest, order.archive),
+      }),
       follow: {
         followUp: (report, call) => this.#started(report, guest, order.start, call),
         onEnd: (report) => {
           const { overlay, names } = this.#base.lookup;
-          const { name } = order.archive.config;
           if (!succeeded(report)) return [];
           if (name !== undefined) {
             names.learn(guest, name);

@@ -12,6 +12,8 @@ import type { Verbs } from "./verbs.ts";
 
 /** Hosts' clocks and ours differ a little, and a task's last effects follow its end: news older than this is old. */
 const settleMs = 15_000;
+/** Rows do not wait for longer than this for what happened: whoever wants only them gets them, and nothing is vouched for. */
+const newsMs = 5_000;
 /** Marks beyond this are forgotten, which only makes news count that may be old. */
 const maxMarks = 50_000;
 
@@ -80,15 +82,23 @@ export class Sweep {
   }
 
   async #sweep(payer: Reader, signal: AbortSignal): Promise<void> {
-    const call = new Call({ signal });
-    call.sent = () => payer.sent();
-    const beganAt = this.#verbs.clock.now();
+    const { clock } = this.#verbs;
+    const late = new AbortController();
+    const done = new AbortController();
+    const call = callFor(payer, signal);
+    const beganAt = clock.now();
     // What is news is told once: it is acted on at once, or a sweep that overtakes this one would vouch for what it concerns.
-    const news = this.#news.read(call, this.#kept()).then((happenings) => {
+    const patient = callFor(payer, AbortSignal.any([signal, late.signal]));
+    const news = this.#news.read(patient, this.#kept()).then((happenings) => {
       this.#settle(happenings);
       return this.#verbs.cache.invalidate([...this.#touched(happenings)]);
     });
-    const [read] = await Promise.all([outcome(news), this.#inventory(call)]);
+    const tooLate = () => late.abort(new Error("news came too late"));
+    clock.sleep(newsMs, { signal: done.signal, background: true }).then(tooLate, () => undefined); // rejected: they were in time
+    const [read] = await Promise.all([
+      outcome(news).finally(() => done.abort()),
+      this.#inventory(call),
+    ]);
     // Without news nothing is vouched for: every answer goes by its own age, and asks for itself.
     if (!read.ok) return;
     this.#verbs.cache.vouch(beganAt);
@@ -132,4 +142,10 @@ export class Sweep {
       this.#marks.set(tag, Math.min(this.#marks.get(tag) ?? Number.POSITIVE_INFINITY, askedAt));
     }
   }
+}
+
+function callFor(payer: Reader, signal: AbortSignal): Call {
+  const call = new Call({ signal });
+  call.sent = () => payer.sent();
+  return call;
 }

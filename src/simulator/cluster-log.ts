@@ -15,12 +15,14 @@ export interface LogEntry {
   readonly id: string;
 }
 
-/** About what 128 KiB hold. */
-const ringSize = 700;
+/** PVE: pmxcfs logger.c, CLOG_DEFAULT_SIZE and the head of clog_entry_t. */
+const ringBytes = 128 * 1024;
+const headBytes = 44;
 
 /** The cluster-wide log ring of pmxcfs (logger.c). */
 export class ClusterLog {
-  #entries: LogEntry[] = [];
+  readonly #entries: LogEntry[] = [];
+  #bytes = 0;
   readonly #uids = new Map<string, number>();
 
   /** `now`: milliseconds since the epoch. */
@@ -41,7 +43,11 @@ export class ClusterLog {
       msg,
       id,
     });
-    if (this.#entries.length > ringSize) this.#entries = this.#entries.slice(-ringSize);
+    this.#bytes += sizeOf(msg, node, user);
+    while (this.#bytes > ringBytes) {
+      const oldest = this.#entries.shift();
+      this.#bytes -= oldest ? sizeOf(oldest.msg, oldest.node, oldest.user) : this.#bytes;
+    }
   }
 
   /** The host has booted: its pmxcfs counts from 1 again, and the others still have its older lines. */
@@ -54,4 +60,10 @@ export class ClusterLog {
     const visible = this.#entries.filter((entry) => reader === undefined || entry.user === reader);
     return visible.slice(-max).reverse();
   }
+}
+
+/** Of an entry in the ring, its texts with their closing zeros. */
+function sizeOf(msg: string, node: string, user: string): number {
+  const tag = "pvedaemon";
+  return headBytes + [msg, node, user, tag].reduce((sum, words) => sum + words.length + 1, 0);
 }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
+import type { Transport, WireRequest } from "../../src/http/transport.ts";
 import { VirtualClock } from "../../src/simulator/clock.ts";
 import { demoWorld } from "../../src/simulator/demo.ts";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
@@ -29,6 +30,18 @@ function edit({ simulator }: Lab, vmid: number, times: number): void {
   for (let time = 0; time < times; time++) {
     simulator.outside.setConfig(vmid, { description: `edit ${time}` });
   }
+}
+
+/** A host whose log has lines of nodes whose clocks lag by so many seconds. */
+function lagging(host: Transport, late: ReadonlyMap<string, number>): Transport {
+  const send = async (request: WireRequest) => {
+    const reply = await host.send(request);
+    if (!request.path.includes("/cluster/log")) return reply;
+    const { data } = JSON.parse(reply.body) as { data: { node: string; time: number }[] };
+    const lines = data.map((line) => ({ ...line, time: line.time - (late.get(line.node) ?? 0) }));
+    return { ...reply, body: JSON.stringify({ data: lines }) };
+  };
+  return { send, close: () => host.close() };
 }
 
 /** 101 and 151 are on pve1, 102 and 121 on pve2, 103 on pve3. */
@@ -64,6 +77,57 @@ describe("news from the cluster's log", () => {
     await read(server, 101, 102);
     edit(server, 101, 1);
     edit(server, 121, 520);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101)).toEqual([101]);
+  });
+
+  test("nor is one that a few long lines have pushed out of what the host keeps", async () => {
+    const server = await start();
+    await read(server, 101);
+    await server.clock.advance(11_000);
+    await read(server, 101);
+    edit(server, 101, 1);
+    const description = "long ".repeat(200);
+    for (let time = 0; time < 200; time++) server.simulator.outside.setConfig(121, { description });
+    await server.clock.advance(11_000);
+    expect(await read(server, 101)).toEqual([101]);
+  });
+
+  test("a task whose end was among what was missed does not run for ever", async () => {
+    const server = await start();
+    await read(server, 101, 140);
+    await server.clock.advance(11_000);
+    server.simulator.outside.shutdown(140);
+    await read(server, 101, 140);
+    await server.clock.advance(3_600_000);
+    edit(server, 121, 1_500);
+    await server.clock.advance(60_000);
+    await read(server, 101, 140);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 140)).toEqual([]);
+  });
+
+  test("one that does go on is read again all the same", async () => {
+    const server = await start();
+    await read(server, 101, 140);
+    await server.clock.advance(11_000);
+    server.simulator.outside.shutdown(140);
+    await read(server, 101, 140);
+    edit(server, 121, 1_500);
+    for (let look = 0; look < 3; look++) {
+      await server.clock.advance(11_000);
+      expect(await read(server, 140)).toEqual([140]);
+    }
+  });
+
+  test("of a node whose clock lags are news all the same, as their numbers count up", async () => {
+    const late = new Map([["pve1", 30]]);
+    const server = await start({ wire: async (simulator) => lagging(simulator, late) });
+    await read(server, 101);
+    await server.clock.advance(11_000);
+    await read(server, 101);
+    await server.clock.advance(1_000);
+    edit(server, 101, 1);
     await server.clock.advance(11_000);
     expect(await read(server, 101)).toEqual([101]);
   });

@@ -104,6 +104,18 @@ describe("a sweep", () => {
     expect((await server.call("get_vm", { vm: 101 })).data["config"]).toMatchObject({ cores: 7 });
   });
 
+  test("whose news hang keeps no one who wants rows waiting for longer than 5 s", async () => {
+    const server = await start();
+    await asked(server, 101);
+    await server.clock.advance(11_000);
+    server.simulator.faults.hang({ path: /^\/cluster\/log$/ });
+    const began = server.clock.now();
+    const { kind } = await server.call("list_guests");
+    expect(kind).toBe("");
+    expect(server.clock.now() - began).toBeLessThanOrEqual(5_000);
+    expect(await asked(server, 101)).toContain(config("pve1", 101));
+  });
+
   test("keeps an answer for 120 s and no longer", async () => {
     const server = await start();
     await server.call("get_vm", { vm: "web-1" });

@@ -104,6 +104,9 @@ describe("its address", () => {
     expect(isError).toBe(false);
     expect(data).not.toHaveProperty("addresses");
     expect(text).toContain("and running.");
+    const next = `get_vm {vm: "${data["vmid"]}", include: ["agent"]}`;
+    expect(text).toContain(`its address is not known: its guest agent has told none yet. Ask`);
+    expect(text).toContain(next);
     // The last question may keep its host waiting for another 3 s.
     expect(server.clock.now() - from).toBeLessThanOrEqual(33_000);
   });
@@ -112,12 +115,26 @@ describe("its address", () => {
     await clone({ name: "web-8" });
     await clone({ name: "web-9", start: true, wait_s: 0 });
     delete guest(9000)?.config["agent"];
-    await clone({ name: "web-10", start: true });
+    const { text } = await clone({ name: "web-12", start: true });
+    expect(text).toContain("its address is not known: the option agent is off");
     expect(server.simulator.log.count({ path: /network-get-interfaces$/ })).toBe(0);
   });
 });
 
 describe("count", () => {
+  test("tells of each what it lacks, and none without an address takes the time of the others", async () => {
+    Object.assign(guest(9000)?.traits ?? {}, { agent: false });
+    const args = { name: "web-11", count: 9, start: true, wait_s: 100 };
+    const { data, text } = await clone(args);
+    expect(items(data).map(({ vmid }) => guest(vmid)?.run.status)).toEqual(
+      Array(9).fill("running"),
+    );
+    for (const { vmid } of items(data)) {
+      expect(text).toContain(`get_vm {vm: "${vmid}", include: ["agent"]}`);
+    }
+    expect(text).not.toContain("still runs");
+  });
+
   test("makes several, counting the name up from the first", async () => {
     const { data, text } = await clone({ name: "web-11", count: 3, cores: 4, start: true });
     expect(items(data).map(({ name }) => name)).toEqual(["web-11", "web-12", "web-13"]);

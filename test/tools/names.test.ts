@@ -136,4 +136,36 @@ describe("a guest that others made a moment ago", () => {
     const answer = await server.call("get_vm", { vm: "just-made" });
     expect(answer.data).toMatchObject({ vmid: 502, name: "just-made" });
   });
+
+  test("is not called unknown for good where too many are made at once: which are left is told", async () => {
+    await server.call("list_guests");
+    for (let made = 0; made < 12; made++) {
+      server.simulator.outside.create({ vmid: 510 + made, name: `burst-${made}`, node: "pve2" });
+    }
+    await server.clock.advance(2_100);
+    const costs: number[] = [];
+    let answer = await server.call("get_vm", { vm: "burst-11" });
+    expect(answer.kind).toBe("not_found");
+    expect(answer.text).toMatch(/Without a name yet, and not read so far: .*ask again/);
+    while (answer.kind !== "" && costs.length < 5) {
+      await server.clock.advance(500);
+      const mark = server.simulator.log.mark();
+      answer = await server.call("get_vm", { vm: "burst-11" });
+      costs.push(server.simulator.log.since(mark).length);
+    }
+    expect(answer.data["vmid"]).toBe(521);
+    expect(Math.max(...costs)).toBeLessThanOrEqual(7);
+  });
+
+  test("costs one look at the rows in 2 s, however many unknown names are asked for", async () => {
+    await server.call("list_guests");
+    await server.clock.advance(3_000);
+    const mark = server.simulator.log.mark();
+    for (let name = 0; name < 10; name++) {
+      await server.call("get_vm", { vm: `nobody-${name}` });
+      await server.clock.advance(150);
+    }
+    const rows = server.simulator.log.paths(mark).filter((path) => path.includes("resources"));
+    expect(rows).toHaveLength(1);
+  });
 });

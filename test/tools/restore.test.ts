@@ -144,7 +144,7 @@ describe("over a guest", () => {
     expect(text).toContain("disk scsi0: local-lvm:vm-101-disk-0 (20 GiB)");
     expect(text).toContain("its snapshots; everything since 2025-12-31 12:00 UTC");
     expect(text).not.toContain("another guest");
-    const other = await restore({ ...args, volume: db });
+    const other = await restore({ ...args, volume: db, name: "db-9" });
     expect(other.text).toContain("another guest");
     expect(other.text).toContain("VM 120 (db-1)");
     expect(other.text).toContain("its snapshots and all that is on it");
@@ -180,7 +180,7 @@ describe("over a guest", () => {
     ["a running guest", { guest: "web-2", volume: web }, "conflict", "stop_guest"],
     ["a guest of the other kind", { guest: "dns-1", volume: web }, "invalid_input", "holds a VM"],
     ["a guest that is not there", { guest: "web-99", volume: web }, "not_found", ""],
-    ["a name for it", { ...args, name: "new" }, "invalid_input", "name is for a new guest"],
+    ["a vmid for it", { ...args, vmid: 777 }, "invalid_input", "vmid is for a new guest"],
   ])("refuses %s", async (_, given, kind, words) => {
     const answer = await restore(given);
     expect(answer.kind).toBe(kind);
