@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Authenticator } from "./auth.ts";
-import { type ApiReply, readEnvelope } from "./envelope.ts";
+import type { ApiReply } from "./envelope.ts";
 import { type Failed, failure, givenUp } from "./failure.ts";
 import type { Params } from "./form.ts";
 import { Hearing } from "./hearing.ts";
@@ -10,14 +10,8 @@ import { type ApiPath, nodeOf, templateOf } from "./path.ts";
 import { Patience } from "./patience.ts";
 import { withoutPieces } from "./pieces.ts";
 import { cleanText } from "./refusal.ts";
-import { type Outcome, retryDecision } from "./retry.ts";
-import {
-  type FilePart,
-  type HostTrust,
-  type Method,
-  WireFault,
-  type WireReply,
-} from "./transport.ts";
+import { classify, type Outcome, retryDecision } from "./retry.ts";
+import { type FilePart, type HostTrust, type Method, WireFault } from "./transport.ts";
 import { wireRequest } from "./wire-request.ts";
 
 export interface ApiClientOptions {
@@ -292,9 +286,4 @@ export class ApiClient {
 
 function isUnauthorized(outcome: Outcome): boolean {
   return outcome.kind === "refusal" && outcome.reply.status === 401;
-}
-
-function classify(reply: WireReply, tookMs: number): Outcome {
-  const answer = readEnvelope(reply);
-  return answer ? { kind: "answer", answer, reply } : { kind: "refusal", reply, tookMs };
 }

@@ -19,7 +19,7 @@ export interface ApiReply {
 export function readEnvelope(reply: WireReply): ApiReply | undefined {
   if (reply.status < 200 || reply.status > 299) return undefined;
   const content = parseBody(reply.body);
-  if (!content || !("data" in content)) return undefined;
+  if (!content || !("data" in content) || content.success === 0) return undefined;
   const total = Number(content.total ?? Number.NaN);
   const { date: stamp = "" } = reply.headers;
   const date = Date.parse(stamp);
@@ -31,8 +31,21 @@ export function readEnvelope(reply: WireReply): ApiReply | undefined {
   };
 }
 
+/**
+ * A refusal with its own status, where that stands in the body: answers for the web interface (`/api2/extjs`) all have status 200.
+ * PVE: pve-http-server src/PVE/APIServer/Formatter/Standard.pm (prepare_response_data)
+ */
+export function asRefusal(reply: WireReply): WireReply {
+  const content = reply.status === 200 ? parseBody(reply.body) : undefined;
+  if (content?.success !== 0) return reply;
+  const [reason = ""] = String(content.message ?? "").split("\n");
+  return { ...reply, status: Number(content.status) || 500, reason };
+}
+
 /** The keys that PVE's bodies have; what they hold is to be looked at. */
 export interface Body {
+  readonly success?: unknown;
+  readonly status?: unknown;
   readonly data?: unknown;
   readonly total?: unknown;
   readonly message?: unknown;

@@ -1,4 +1,4 @@
-import type { ApiReply } from "./envelope.ts";
+import { type ApiReply, asRefusal, readEnvelope } from "./envelope.ts";
 import type { Method, WireFault, WireReply } from "./transport.ts";
 
 /** How one attempt ended. */
@@ -7,6 +7,14 @@ export type Outcome =
   /** A complete answer that is no success: a refusal, or one that cannot be read. */
   | { readonly kind: "refusal"; readonly reply: WireReply; readonly tookMs: number }
   | { readonly kind: "fault"; readonly fault: WireFault };
+
+/** A complete answer, as what it is. */
+export function classify(reply: WireReply, tookMs: number): Outcome {
+  const answer = readEnvelope(reply);
+  return answer
+    ? { kind: "answer", answer, reply }
+    : { kind: "refusal", reply: asRefusal(reply), tookMs };
+}
 
 /** What the decision depends on besides the outcome. */
 export interface RetryFacts {

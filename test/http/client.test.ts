@@ -52,6 +52,14 @@ describe("a request", () => {
     });
   });
 
+  test("is refused where only the body says so, as in answers for the web interface", async () => {
+    const message = "Configuration file 'nodes/pve1/qemu-server/9999.conf' does not exist\n";
+    const body = JSON.stringify({ success: 0, status: 500, data: null, message });
+    const host = new ScriptedHost(says(200, "OK", { body }));
+    const asked = client([host]).ask({ method: "GET", path: path`/nodes/pve1/qemu/9999/config` });
+    await expect(asked).rejects.toMatchObject({ kind: "not_found", facts: { vmid: 9999 } });
+  });
+
   test("reports every attempt by its template, and counts what left", async () => {
     const host = new ScriptedHost(refuses, cuts, answers(1));
     const events: RequestEvent[] = [];

@@ -63,7 +63,7 @@ export class Replay {
       kind,
       details,
     });
-    if (response.status === 0) return outcome("skipped");
+    if (response.status === 0) return outcome("skipped", [response.reason]);
     const reply = await this.#send(await this.#request(recording));
     const body = parsed(reply);
     await this.clock.advance((response.seconds ?? 0) * 1000 - (this.clock.now() - began));
@@ -76,7 +76,7 @@ export class Replay {
       return outcome("not simulated");
     }
     this.#learn(recording, body, index);
-    if (recording.rig_artifact !== undefined) return outcome("skipped");
+    if (recording.rig_artifact !== undefined) return outcome("skipped", [recording.rig_artifact]);
     const theirs = { ...response, body: jsonOf(response.body) };
     const details = differences(theirs, { ...reply, body });
     return outcome(details.length === 0 ? "same" : "differs", details);
