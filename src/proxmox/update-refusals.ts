@@ -17,8 +17,8 @@ interface Update {
 }
 
 /**
- * Somebody has changed the configuration since the caller looked: with its digest and the values in question as they are now, in the
- * facts only. What people wrote is no part of our sentences.
+ * Somebody has changed the configuration since the caller looked: with its digest and the values in question as they are now. What
+ * people wrote is in the facts only, and no part of our sentences.
  */
 export function digestConflict(
   { guest, changes: { set, remove }, takesDigest }: Update,
@@ -26,8 +26,12 @@ export function digestConflict(
 ): Problem {
   const keys = [...Object.keys(set), ...remove].filter((key) => !secretOptions.includes(key));
   const current = Object.fromEntries(keys.map((key) => [key, now.raw[key]?.slice(0, 200)]));
-  const values =
-    keys.length === 0 ? "" : ` The facts have its values (${keys.join(", ")}) as they are now.`;
+  const plain = keys.filter((key) => isPlain(key, now.raw[key]));
+  const others = keys.filter((key) => !plain.includes(key));
+  const values = [
+    ...plain.map((key) => ` ${key}: ${now.raw[key] ?? "not set"} now.`),
+    ...(others.length > 0 ? [` The facts have ${others.join(", ")} as it is now.`] : []),
+  ].join("");
   return new Problem(
     "conflict",
     `The configuration of ${words(guest)} was changed by somebody else meanwhile; nothing of this was done.${values}`,
@@ -36,6 +40,16 @@ export function digestConflict(
       facts: { ...who(guest), digest: now.digest, current },
     },
   );
+}
+
+/** `local-lvm:vm-101-disk-0,iothread=1,size=20G` */
+const volumeLine = /^[\w.-]+:(?:[0-9]+\/)?(?:vm|base|subvol)-[\w.-]+(?:,[a-z_]+=[\w.]{1,20})*$/;
+
+/** Numbers and sizes, and a disk as PVE itself writes it: nothing that somebody could have worded. */
+function isPlain(key: string, value: string | undefined): boolean {
+  if (value === undefined || /^[0-9.]{1,20}[KMGT]?$/.test(value)) return true;
+  const disk = /^(?:scsi|virtio|sata|ide|rootfs|unused)[0-9]*$/.test(key);
+  return disk && value.length <= 200 && volumeLine.test(value);
 }
 
 /** A refusal of PVE's, or a failed task, in terms of what was to be changed; others are passed on. */

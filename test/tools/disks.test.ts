@@ -61,6 +61,7 @@ describe("resize_disk", () => {
     const { data } = await server.call("get_vm", { vm: "web-1" });
     server.simulator.outside.setConfig(101, { cores: "6" });
     const stale = await resize("web-1", "scsi0", "32G", { digest: data["digest"] });
+    expect(stale.text).toMatch(/scsi0: local-lvm:vm-101-disk-0\S* now\./);
     expect(stale.kind).toBe("conflict");
     expect(sent()).toEqual([]);
     const retry = await resize("web-1", "scsi0", "32G", { digest: stale.facts["digest"] });

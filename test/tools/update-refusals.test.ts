@@ -22,7 +22,7 @@ describe("a configuration that somebody else has changed", () => {
     const set = { memory: 4096 };
     const stale = await update(302, { set, digest: data["digest"] });
     expect(stale.kind).toBe("conflict");
-    expect(stale.text).toContain("(memory)");
+    expect(stale.text).toContain("nothing of this was done. memory: 3000 now.");
     expect(stale.facts).toMatchObject({ vmid: 302, current: { memory: "3000" } });
     untouched();
     expect(world(302).config["memory"]).toBe("3000");
@@ -63,6 +63,7 @@ describe("a configuration that somebody else has changed", () => {
     const stale = await update(310, { set: { description: "hi" }, digest: "0".repeat(40) });
     expect(stale.kind).toBe("conflict");
     expect(stale.text).not.toContain("SYSTEM");
+    expect(stale.text).toContain("The facts have description as it is now.");
     const { description } = stale.facts["current"] as { description: string };
     expect(description).toContain("SYSTEM");
     expect(description.length).toBeLessThanOrEqual(200);
