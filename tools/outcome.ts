@@ -135,9 +135,14 @@ export function showChange(
     return [line, ...warnings(task)].join("\n");
   }
   if (task["queued"]) {
-    return `HA has taken the request for ${who} and carries it out within about 10 s. Look again then.`;
+    return `HA has taken the request for ${who} and begins within about 10 s. Look then with ${lookAt(result)}.`;
   }
   return [`${who} ${words.did}.`, ...warnings(task)].join("\n");
+}
+
+/** `get_vm {vm: "101"}` */
+export function lookAt({ type, vmid }: Pick<ChangeResult, "type" | "vmid">): string {
+  return type === "lxc" ? `get_container {container: "${vmid}"}` : `get_vm {vm: "${vmid}"}`;
 }
 
 /** `VM 101 (web-1) on pve1`. */

@@ -2,7 +2,14 @@ import * as z from "zod";
 import { outcome } from "../src/each.ts";
 import { Problem } from "../src/problem.ts";
 import { defineTool } from "../src/tool.ts";
-import { changesOutput, settled, showChange, subject } from "./outcome.ts";
+import {
+  type ChangeResult,
+  changesOutput,
+  lookAt,
+  settled,
+  showChange,
+  subject,
+} from "./outcome.ts";
 import * as params from "./params.ts";
 import { showResults } from "./results.ts";
 import { several } from "./several.ts";
@@ -25,7 +32,11 @@ export const startGuest = defineTool({
     });
   },
   show: (result) =>
-    showAll(result, { did: "runs", doing: "is being started", already: "runs already" }),
+    showAll(result, () => ({
+      did: "runs",
+      doing: "is being started",
+      already: "runs already",
+    })),
 });
 
 const doing = {
@@ -63,11 +74,15 @@ export const stopGuest = defineTool({
     });
   },
   show: (result, { mode }) =>
-    showAll(result, {
-      ...doing[mode],
-      already: mode === "suspend" ? "is paused or stopped already" : "is stopped already",
-    }),
+    showAll(result, (item) => ({ ...doing[mode], already: left(item, mode) })),
 });
+
+/** Why it was left alone. */
+function left(result: ChangeResult, mode: keyof typeof doing): string {
+  if (mode === "suspend") return "is paused or stopped already";
+  if (result.status === "stopped") return "is stopped already";
+  return `is ${result.status}, and HA has been told to stop it already (see ${lookAt(result)})`;
+}
 
 /** A guest that did not follow the power button runs on; what is left is to wait longer or to pull the plug. */
 function ignored(error: Problem, vmid: number): Problem {
@@ -80,10 +95,10 @@ function ignored(error: Problem, vmid: number): Problem {
 
 function showAll(
   result: z.output<typeof changesOutput>,
-  words: Parameters<typeof showChange>[1],
+  words: (item: ChangeResult) => Parameters<typeof showChange>[1],
 ): string {
-  if (!result.results) return showChange(result, words);
-  return showResults(result.results, (item) => showChange(item, words));
+  const show = (item: ChangeResult) => showChange(item, words(item));
+  return result.results ? showResults(result.results, show) : show(result);
 }
 
 export const deleteGuest = defineTool({

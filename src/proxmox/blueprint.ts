@@ -27,6 +27,8 @@ export interface Step {
   readonly done?: (config: GuestConfig) => boolean;
   /** What the guest has only afterwards, for whoever has to see to it by hand. */
   readonly lacks: string;
+  /** What is left to do where it has failed. */
+  readonly mend?: (guest: NewGuest) => string;
   /** The state that it leaves behind. */
   readonly leaves?: string;
 }
@@ -157,6 +159,8 @@ export class Draft {
 export const start: Step = {
   says: "starts it",
   lacks: "its start (start_guest)",
+  mend: ({ vmid }) =>
+    `. Mend that with update_guest {guest: "${vmid}", set: …}, then start_guest {guest: "${vmid}"}`,
   essential: false,
   leaves: "running",
   request: ({ node, type, vmid }) => ({

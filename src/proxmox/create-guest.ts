@@ -168,14 +168,13 @@ export class Creations {
     };
     const touches = [tags.guest(guest), tags.tasks];
     const plan = { touches, follow };
-    const sent = this.#changes.send(draft.request(), plan, call).catch((error: unknown) => {
+    const sending = this.#changes.send(draft.request(), plan, call);
+    const task = await sending.catch((error: unknown) => {
       const lost = isProblem(error, "outcome_unknown");
       throw lost ? this.#newcomers.doubt(guest, error, restOf(draft)) : error;
     });
-    const task = await sent;
-    const { tags: own } = draft.blueprint;
-    const row = { ...guest, status: "unknown", lock: "create", tags: own, template: false };
-    this.#lookup.expect(row);
+    const fresh = { status: "unknown", lock: "create", template: false };
+    this.#lookup.expect({ ...guest, ...fresh, tags: draft.blueprint.tags });
     return task;
   }
 
@@ -231,7 +230,8 @@ export class Creations {
       if (step.essential) last = ended;
       if (succeeded(ended)) continue;
       if (step.essential) break;
-      remarks.push(`${step.says} failed: ${ended.exitstatus ?? ended.state}`);
+      const why = ended.exitstatus ?? ended.state;
+      remarks.push(`${step.says} failed: ${why}${step.mend?.(guest) ?? ""}`);
       if (step.leaves === "running") unstarted = { unstarted: true };
     }
     return remarks.length === 0 ? last : { ...last, remarks, ...unstarted };

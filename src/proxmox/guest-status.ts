@@ -10,6 +10,8 @@ export interface GuestStatus {
   readonly status: string;
   readonly lock?: string;
   readonly haManaged: boolean;
+  /** What HA has been told to make of it: `started`, `stopped` … */
+  readonly haRequest?: string;
   /** Fraction of all its cores, 0..1. */
   readonly cpu?: number;
   readonly memoryUsedBytes?: number;
@@ -36,6 +38,7 @@ function readStatus(data: unknown, type: GuestType): GuestStatus {
     status: status === "running" && qmp !== undefined ? qmp : status,
     haManaged: flag(record(wire["ha"])["managed"]) ?? false,
     ...given({
+      haRequest: text(record(wire["ha"])["state"]),
       lock: text(wire["lock"]),
       cpu: number(wire["cpu"]),
       memoryUsedBytes: number(wire["mem"]),

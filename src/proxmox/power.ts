@@ -45,7 +45,7 @@ export class Power {
     }));
   }
 
-  /** Shuts down (default), stops at once, or suspends; a stopped guest is left alone. */
+  /** Shuts down (default), stops at once, or suspends; a stopped guest, and one that HA has been told to stop, is left alone. */
   stop(reference: string, call: Call, options: StopOptions): Promise<Changed<Identified>> {
     return this.#run(reference, call, options, (guest) => this.#stopPlan(guest, options));
   }
@@ -65,7 +65,9 @@ export class Power {
     const done = status === "stopped" || (mode === "suspend" && status === "paused");
     const off = mode === "suspend" ? taskTypes.suspend : [...taskTypes.stop, ...taskTypes.shutdown];
     const join = this.#tasks.runningTask(tags.guest(guest), ...(done ? off : taskTypes[mode]));
-    if (done) return { says, against: [], touches: [], join };
+    // HA does it when its turn comes. To pull the plug of what still shuts down is another wish, and sent.
+    const told = mode === "shutdown" && guest.status?.haRequest === "stopped";
+    if (done || told) return { says, against: [], touches: [], join };
     const against = [
       ...lockedBy(guest, ...(mode === "stop" ? ["backup"] : [])),
       ...cannotStop(guest, mode),

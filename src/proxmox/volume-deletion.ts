@@ -135,7 +135,7 @@ function planOf(volume: Volume, { by: uses, next = unuse }: Uses): Plan {
   const { volid, storage, node } = volume;
   const facts = { volid, node };
   const against = [
-    ...(volume.protected ? [conflict(`${volid} is protected`, unprotect, facts)] : []),
+    ...(volume.protected ? [conflict(`${volid} is protected`, unprotect(volume), facts)] : []),
     ...(uses.length > 0 ? [conflict(usedWords(volid, uses), next, { ...facts, uses })] : []),
   ];
   return {
@@ -149,7 +149,11 @@ function planOf(volume: Volume, { by: uses, next = unuse }: Uses): Plan {
   };
 }
 
-const unprotect = "Take its protection off first, if it really is to go.";
+/** No tool of ours does. */
+function unprotect({ volid, storage, node }: Volume): string {
+  return `If it really is to go, have an administrator take its protection off: in the web interface, or on a host with \`pvesh set /nodes/${node}/storage/${storage}/content/${volid} --protected 0\`; then repeat the call.`;
+}
+
 const unuse = "Take it out of there first: Proxmox itself would delete it without asking.";
 
 function usedWords(volid: string, uses: readonly string[]): string {

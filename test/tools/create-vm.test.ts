@@ -137,6 +137,10 @@ describe("create_vm", () => {
     expect(isError).toBe(false);
     expect(data).toMatchObject({ status: "stopped", changed: true });
     expect(text).toContain("Warning: starts it failed: PCI device mapping not found for 'nope'");
+    const who = `{guest: "${data["vmid"]}"`;
+    expect(text).toContain(
+      `. Mend that with update_guest ${who}, set: …}, then start_guest ${who}}`,
+    );
   });
 
   test("at once answers what goes on, and finishes without anybody waiting", async () => {

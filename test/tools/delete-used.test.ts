@@ -20,6 +20,9 @@ describe("what is in use stays", () => {
     const { kind, text, sent } = await remove(volid);
     expect(kind).toBe("conflict");
     expect(text).toContain("protected");
+    expect(text).toMatch(
+      /`pvesh set \/nodes\/\w+\/storage\/\S+\/content\/\S+:backup\/\S+ --protected 0`/,
+    );
     expect(sent).toEqual([]);
     expect(there(volid)).toBe(true);
   });

@@ -103,6 +103,19 @@ describe("a guest that HA manages", () => {
     expect((await server.call("get_vm", { vm: "gateway-1" })).data["status"]).toBe("running");
   });
 
+  test("a second stop while HA has been told sends nothing and says where to look; the plug can be pulled", async () => {
+    const first = await server.call("stop_guest", { guest: "gateway-1" });
+    expect(first.text).toContain('Look then with get_vm {vm: "152"}');
+    const second = await server.call("stop_guest", { guest: "gateway-1" });
+    expect(server.simulator.log.changes()).toHaveLength(1);
+    expect(second.data).toMatchObject({ changed: false, status: "running" });
+    expect(second.text).toContain(
+      'is running, and HA has been told to stop it already (see get_vm {vm: "152"}); nothing was sent.',
+    );
+    await server.call("stop_guest", { guest: "gateway-1", mode: "stop" });
+    expect(server.simulator.log.changes()).toHaveLength(2);
+  });
+
   test("get_vm right after HA has acted is not behind by a row", async () => {
     await server.call("stop_guest", { guest: "gateway-1" });
     for (let second = 0; second < 15; second++) {
