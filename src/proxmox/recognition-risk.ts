@@ -75,7 +75,7 @@ function accepts({ ca }: HostTrust, { chain }: Bundle): boolean {
 }
 
 /** Of the node's own only fingerprints and names are known. Who has replaced it knows better than we do. */
-function whyNotOwn(own: Certificate, { host, trust, before }: Judged): string | undefined {
+function whyNotOwn(own: Certificate, { trust, before }: Judged): string | undefined {
   const authority = before.find(({ use }) => use === "authority");
   if (authority === undefined || own.issuer !== authority.subject) return undefined;
   const trusted = certificateBlocks(trust.ca ?? "").map(
