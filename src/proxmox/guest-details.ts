@@ -1,7 +1,7 @@
 import { path } from "../http/path.ts";
 import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import { fresh, guestTags, tags } from "./freshness.ts";
+import { fresh, runningTags, tags } from "./freshness.ts";
 import { given, type Inventory } from "./inventory.ts";
 import type { SilentNode } from "./silence.ts";
 import { flag, type GuestId, number, record, records, text, type Wire } from "./values.ts";
@@ -114,7 +114,7 @@ function question<T>(
 ): Question<T> {
   return {
     path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/${rest}`,
-    freshness: fresh("guestConfig", ...guestTags(guest)),
+    freshness: fresh("guestConfig", ...runningTags(guest)),
     parse,
   };
 }
@@ -173,7 +173,7 @@ function readSnapshots(data: unknown): readonly Wire[] {
 function agentQuestion<T>(guest: At, command: string, parse: (result: unknown) => T): Question<T> {
   return {
     path: path`/nodes/${guest.node}/qemu/${guest.vmid}/agent/${command}`,
-    freshness: fresh("guestAgent", ...guestTags(guest)),
+    freshness: fresh("guestAgent", ...runningTags(guest)),
     parse: (data) => parse(record(data)["result"]),
   };
 }
@@ -183,7 +183,7 @@ function interfacesQuestion(guest: At): Question<readonly Wire[]> {
   if (guest.type === "qemu") return agentQuestion(guest, "network-get-interfaces", readInterfaces);
   return {
     path: path`/nodes/${guest.node}/lxc/${guest.vmid}/interfaces`,
-    freshness: fresh("guestAgent", ...guestTags(guest)),
+    freshness: fresh("guestAgent", ...runningTags(guest)),
     parse: readInterfaces,
   };
 }

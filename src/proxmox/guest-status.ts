@@ -1,5 +1,5 @@
 import { path } from "../http/path.ts";
-import { fresh, tags } from "./freshness.ts";
+import { fresh, runningTags } from "./freshness.ts";
 import { given } from "./inventory.ts";
 import { flag, type GuestId, type GuestType, number, record, text } from "./values.ts";
 import type { Question } from "./verbs.ts";
@@ -24,7 +24,7 @@ export interface GuestStatus {
 export function statusQuestion(guest: GuestId & { readonly node: string }): Question<GuestStatus> {
   return {
     path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/status/current`,
-    freshness: fresh("guestStatus", tags.guest(guest)),
+    freshness: fresh("guestStatus", ...runningTags(guest)),
     parse: (data) => readStatus(data, guest.type),
   };
 }

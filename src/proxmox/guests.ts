@@ -1,5 +1,4 @@
 import { isProblem, Problem } from "../problem.ts";
-import { rowSettlesMs } from "./activity.ts";
 import type { Call } from "./call.ts";
 import { tags } from "./freshness.ts";
 import type { GuestConfig } from "./guest-config.ts";
@@ -223,7 +222,7 @@ export class Guests {
       row.status === "unknown" ||
       row.name === undefined ||
       name === undefined ||
-      this.#tasks.isActive(tags.guest(row), rowSettlesMs)
+      this.#tasks.lags(tags.guest(row), row.status)
     );
   }
 

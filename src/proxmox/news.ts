@@ -3,7 +3,7 @@ import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { type Cluster, type ListedTask, recentTasksQuestion } from "./cluster.ts";
 import { fresh, tags } from "./freshness.ts";
-import { type Happening, happeningOf, touchedBy, unsettles } from "./happenings.ts";
+import { type Happening, happeningOf, happeningOfTask } from "./happenings.ts";
 import { statusQuestion } from "./task.ts";
 import { number, parseUpid, records, text } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
@@ -78,7 +78,7 @@ export class News {
     const beganAt = this.#verbs.clock.now();
     const lines = await this.#verbs.live(call, logQuestion);
     const happenings = this.#fromLog(lines, kept);
-    this.#askedAt = beganAt + this.#verbs.hostAheadMs;
+    this.#askedAt = beganAt + this.#verbs.hostClock.aheadMs;
     await this.#lookAfter(this.#doubted.splice(0), call);
     return [...happenings, ...this.#running.values()];
   }
@@ -151,8 +151,9 @@ export class News {
 
   /** A task that has begun touches what it works on at every look until it has ended. */
   #take(line: LogLine, happenings: Happening[]): void {
+    const isNew = this.#seen !== undefined;
     // A node's clock may lag: what was not there at the last look has been written since.
-    const happening = happeningOf(line.message, Math.max(line.at, this.#askedAt));
+    const happening = happeningOf(line.message, Math.max(line.at, this.#askedAt), isNew);
     if (!happening) return;
     const upid = /UPID:\S+:/.exec(line.message)?.[0] ?? "";
     if (happening.endedAt === undefined) this.#running.set(upid, happening);
@@ -177,11 +178,8 @@ export class News {
       for (const task of own) {
         const parsed = parseUpid(task.upid);
         if (!parsed || known?.has(task.upid)) continue;
-        happenings.push({
-          touches: touchedBy(parsed),
-          endedAt: task.endedAt,
-          unsettles: unsettles(parsed),
-        });
+        const { endedAt, exitstatus: status } = task;
+        happenings.push(happeningOfTask(parsed, { endedAt, status, isNew: known !== undefined }));
       }
       ended.set(node, new Set(finished.map((task) => task.upid)));
     }
@@ -192,7 +190,11 @@ export class News {
 
 /** More has happened on a node than was answered: nothing that is known of it can be vouched for. */
 function missed(node: string): Happening {
-  return { touches: [tags.onNode(node), tags.anyContent], endedAt: undefined, unsettles: false };
+  return {
+    touches: [tags.onNode(node), tags.anyContent],
+    endedAt: undefined,
+    isNew: true,
+  };
 }
 
 function idOf({ node, uid, at }: LogLine): string {

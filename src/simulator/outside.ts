@@ -88,6 +88,14 @@ export class Outside {
     return this.#task(guest, "shutdown", (log) => shutdownWork(this.#cluster, guest, log, order));
   }
 
+  /** A task of root@pam (`snapshot`, `delsnapshot` …) that takes so long and leaves nothing that is shown. */
+  work(vmid: number, verb: string, lastsMs: number): string {
+    function* work(): Work {
+      yield lastsMs;
+    }
+    return this.#task(this.#guest(vmid), verb, work);
+  }
+
   /** The guest switches itself off: no task, no log. */
   powerOff(vmid: number): void {
     switchOff(this.#guest(vmid));

@@ -97,7 +97,7 @@ describe("news from the cluster's log", () => {
     const server = await start();
     await read(server, 101, 140);
     await server.clock.advance(11_000);
-    server.simulator.outside.shutdown(140);
+    server.simulator.outside.work(140, "snapshot", 60_000);
     await read(server, 101, 140);
     await server.clock.advance(3_600_000);
     edit(server, 121, 1_500);
@@ -111,7 +111,7 @@ describe("news from the cluster's log", () => {
     const server = await start();
     await read(server, 101, 140);
     await server.clock.advance(11_000);
-    server.simulator.outside.shutdown(140);
+    server.simulator.outside.work(140, "snapshot", 60_000);
     await read(server, 101, 140);
     edit(server, 121, 1_500);
     for (let look = 0; look < 3; look++) {
@@ -166,22 +166,55 @@ describe("news from the cluster's log", () => {
     expect(await read(server, 102, 110)).toEqual([102]);
   });
 
-  test("a task that ended 15 s before a VM was read is old, one that ended later is not", async () => {
+  test("at the first look a task that ended a second before a VM was read is old, one that ended later is not", async () => {
     const server = await start();
-    const { outside } = server.simulator;
-    outside.stop(102);
-    await server.clock.advance(10_000);
-    outside.stop(101);
-    await server.clock.advance(10_000);
+    server.simulator.outside.work(102, "snapshot", 0);
+    await server.clock.advance(2_500);
+    server.simulator.outside.work(101, "snapshot", 0);
+    await server.clock.advance(500);
     await read(server, 101, 102);
     await server.clock.advance(11_000);
     expect(await read(server, 101, 102)).toEqual([101]);
   });
 
+  test("at a later one what is new counts, unless it is 15 s older than what was read", async () => {
+    const server = await start();
+    await read(server, 101);
+    await server.clock.advance(11_000);
+    await read(server, 101);
+    server.simulator.outside.work(102, "snapshot", 0);
+    server.simulator.outside.work(101, "snapshot", 0);
+    await server.clock.advance(8_000);
+    await read(server, 102);
+    await server.clock.advance(3_000);
+    expect(await read(server, 101, 102)).toEqual([101, 102]);
+    await server.clock.advance(11_000);
+    expect(await read(server, 101, 102)).toEqual([]);
+  });
+
+  test("a task that starts or stops a VM has its state read again, not its configuration", async () => {
+    const server = await start();
+    const paths = async () => {
+      const mark = server.simulator.log.mark();
+      await server.call("get_vm", { vm: 101, include: ["agent"] });
+      return server.simulator.log.paths(mark).filter((path) => path.includes("/qemu/101/"));
+    };
+    await paths();
+    await server.clock.advance(11_000);
+    expect(await paths()).toEqual([]);
+    server.simulator.outside.stop(101);
+    server.simulator.outside.start(101);
+    await server.clock.advance(11_000);
+    const asked = await paths();
+    expect(asked).toContainEqual(expect.stringContaining("/agent/"));
+    expect(asked).toContainEqual(expect.stringContaining("/status/current"));
+    expect(asked).not.toContainEqual(expect.stringContaining("/config"));
+  });
+
   test("a task that still runs has its guest read again at every look, and once more when it has ended", async () => {
     const server = await start();
     await read(server, 101, 140);
-    server.simulator.outside.shutdown(140); // which it ignores for 60 s
+    server.simulator.outside.work(140, "snapshot", 60_000);
     for (let look = 0; look < 5; look++) {
       await server.clock.advance(11_000);
       expect(await read(server, 101, 140)).toEqual([140]);
@@ -208,7 +241,7 @@ describe("news from the task list", () => {
     const server = await start({ token: auditorToken });
     await read(server, 101, 102, 151);
     server.simulator.outside.migrate(301, "pve2");
-    server.simulator.outside.stop(101);
+    server.simulator.outside.work(101, "snapshot", 0);
     await server.clock.advance(11_000);
     expect(await read(server, 101, 102, 151)).toEqual([101]);
     await server.clock.advance(11_000);
@@ -220,7 +253,7 @@ describe("news from the task list", () => {
     await read(server, 101, 102, 103);
     await server.clock.advance(11_000);
     await read(server, 101, 102, 103);
-    for (let task = 0; task < 26; task++) server.simulator.outside.start(121);
+    for (let task = 0; task < 26; task++) server.simulator.outside.work(121, "snapshot", 0);
     await server.clock.advance(11_000);
     expect(await read(server, 101, 102, 103)).toEqual([102]);
     await server.clock.advance(11_000);
@@ -229,12 +262,12 @@ describe("news from the task list", () => {
 
   test("of up to 25 of which one is known costs no other guest its answer", async () => {
     const server = await start({ token: auditorToken });
-    for (let task = 0; task < 30; task++) server.simulator.outside.start(121);
+    for (let task = 0; task < 30; task++) server.simulator.outside.work(121, "snapshot", 0);
     await server.clock.advance(20_000);
     await read(server, 102, 121);
     await server.clock.advance(11_000);
     await read(server, 102, 121);
-    for (let task = 0; task < 20; task++) server.simulator.outside.start(121);
+    for (let task = 0; task < 20; task++) server.simulator.outside.work(121, "snapshot", 0);
     await server.clock.advance(11_000);
     expect(await read(server, 102, 121)).toEqual([121]);
   });
@@ -242,34 +275,12 @@ describe("news from the task list", () => {
   test("a task that still runs has its guest read again at every look, and once more when it has ended", async () => {
     const server = await start({ token: auditorToken });
     await read(server, 101, 140);
-    server.simulator.outside.shutdown(140);
+    server.simulator.outside.work(140, "snapshot", 60_000);
     for (let look = 0; look < 6; look++) {
       await server.clock.advance(11_000);
       expect(await read(server, 101, 140)).toEqual([140]);
     }
     await server.clock.advance(11_000);
     expect(await read(server, 101, 140)).toEqual([]);
-  });
-});
-
-describe("where news come from", () => {
-  test.each([
-    ["log", { "/": "Administrator" }, /cluster log/],
-    ["tasks", { "/": "PVEAuditor" }, /task list/],
-    ["none", { "/vms": "PVEVMUser" }, /as old as it is kept/],
-  ])("is told by get_connection_status: %s", async (source, roles, words) => {
-    const token = { tokenId: "watcher@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
-    const world = demoWorld(new VirtualClock().now());
-    addToken(world, { id: token.tokenId, secret: token.secret, roles: roles as never });
-    const server = await start({ world, token });
-    // Before the first sweep as after it: the privileges decide.
-    for (let look = 0; look < 2; look++) {
-      const { data, text } = await server.call("get_connection_status");
-      expect(data["news"]).toBe(source);
-      expect(text).toMatch(words);
-      await read(server, 101);
-      await server.clock.advance(11_000);
-      await read(server, 101);
-    }
   });
 });
