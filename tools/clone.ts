@@ -146,7 +146,7 @@ async function clone(
   if (!source.config.agent) return unaddressed(ready, agentOff);
   const now = proxmox.clock.now();
   const until = now + (wishes.until - now) * patient;
-  const told = await proxmox.making.addresses.wait(made, until, call);
+  const told = await proxmox.addresses.wait(made, until, call);
   return told.addresses
     ? { ...ready, addresses: [...told.addresses] }
     : unaddressed(ready, `${told.why}. Ask later with ${ask(made.vmid)}`);

@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { ListedGuest } from "../src/proxmox/guests.ts";
 import { bytes, count, duration, percent, table } from "../src/text.ts";
 import { defineTool } from "../src/tool.ts";
+import { addressFields, ask, having, unasked, unaskedWords } from "./addresses.ts";
 import { type Degraded, degradedBy, silenceWords } from "./degraded.ts";
 import { page } from "./page.ts";
 import * as params from "./params.ts";
@@ -13,6 +14,8 @@ const input = z.object({
   node: params.node.optional(),
   status: z.string().min(1).max(30).optional().describe("running, stopped, paused …"),
   type: z.enum(["qemu", "lxc"]).optional(),
+  ip: z.string().max(45).optional().describe("who has this address; asks all that run"),
+  addresses: z.boolean().optional().describe("IP addresses instead of use"),
   managed: z.boolean().optional().describe("made by this server, or not"),
   sort: z.enum(["cpu", "memory", "disk", "uptime"]).optional().describe("highest first"),
   limit: params.limit,
@@ -22,6 +25,7 @@ const input = z.object({
 
 const output = z.object({
   guests: z.array(z.unknown()),
+  unasked: z.record(z.string(), z.array(z.int())).optional(),
   degraded: z.array(z.unknown()).optional(),
   total: z.int(),
   left: z.int(),
@@ -36,49 +40,64 @@ const figures = {
   uptime: ({ row }: ListedGuest) => row.uptimeS ?? 0,
 };
 
+const none =
+  "No guest matches. Without any filter list_guests shows all that these credentials may see.";
+
 export const listGuests = defineTool({
   name: "list_guests",
   description:
-    "Finds VMs and containers of the whole cluster by name, tag, pool, node, status or type, and sorts them by use. Rows lag up to 10 s; get_vm and get_container give one in detail.",
+    "Finds VMs and containers of the whole cluster by name, tag, pool, node, status, type or IP address, and sorts them by use. Rows lag up to 10 s; get_vm and get_container give one in detail.",
   effect: "read",
   input,
   output,
-  async run(args, { proxmox, call }) {
-    const { limit, cursor, max_age_s: _age, sort, managed, ...filter } = args;
+  async run(args, context) {
+    const { proxmox, call } = context;
+    const { limit, cursor, max_age_s: _age, sort, managed, ip, addresses, ...filter } = args;
     const matching = await proxmox.guests.list(filter, call);
     const wanted = matching.filter(
       ({ row }) => managed === undefined || row.tags.includes(proxmox.managedTag) === managed,
     );
+    const found = ip === undefined ? undefined : await having(ip, wanted, context);
     const figure = sort && figures[sort];
-    const sorted = figure ? wanted.toSorted((a, b) => figure(b) - figure(a)) : wanted;
-    const show = (guest: ListedGuest) => fields(guest, sort);
-    const options = { limit, cursor, args: { ...filter, sort, managed }, fields: show };
-    const { items, shown, ...rest } = page(sorted, ({ row }) => String(row.vmid), options);
-    const { total, left, next } = rest;
+    const all = found?.guests ?? wanted;
+    const sorted = figure ? all.toSorted((a, b) => figure(b) - figure(a)) : all;
+    const options = { limit, cursor, args: { ...filter, sort, managed, ip, addresses } };
+    const keyOf = ({ row }: ListedGuest) => String(row.vmid);
+    const used = page(sorted, keyOf, { ...options, fields: (guest) => withUse(guest, sort) });
+    // Only those of one page are asked; what they tell may make it shorter.
+    const told = addresses || found ? await ask(used.items, context) : undefined;
+    const fields = (guest: ListedGuest): Listed => ({
+      ...place(guest),
+      ...addressFields(told?.get(guest.row.vmid)),
+    });
+    const { items, shown, total, left, next } = told
+      ? page(sorted, keyOf, { ...options, fields })
+      : used;
+    const reasons = found?.unasked ?? (told && unasked(told));
     proxmox.guests.tell(items);
     return {
       guests: [...shown],
+      ...(reasons && Object.keys(reasons).length > 0 && { unasked: reasons }),
       ...degradedBy(proxmox.guests.silent(wanted)),
       total,
       left,
       ...(next && { cursor: next }),
     };
   },
-  show({ guests, degraded = [], total, left, cursor }) {
-    if (total === 0)
-      return "No guest matches. Without any filter list_guests shows all that these credentials may see.";
-    const rows = guests as readonly ReturnType<typeof fields>[];
-    const more = cursor ? `\n${count(left, "more guest")}: repeat with cursor: "${cursor}".` : "";
-    return [
-      `${count(total, "guest")}\n${table(rows, columns)}${more}`,
+  show({ guests, unasked: reasons, degraded = [], total, left, cursor }) {
+    const rest = [
+      ...(reasons ? [unaskedWords(reasons)] : []),
       ...degraded.map((one) => silenceWords(one as Degraded)),
-    ].join("\n");
+    ];
+    if (total === 0) return [none, ...rest].join("\n");
+    const rows = guests as readonly Listed[];
+    const more = cursor ? `\n${count(left, "more guest")}: repeat with cursor: "${cursor}".` : "";
+    return [`${count(total, "guest")}\n${table(rows, columns)}${more}`, ...rest].join("\n");
   },
 });
 
-/** Disks only where they were asked about: 25 guests with all their figures would be more than an agent can afford. */
-function fields({ row, name, lock }: ListedGuest, sort: keyof typeof figures | undefined) {
-  const off = row.status === "stopped";
+/** Who and where it is. */
+function place({ row, name, lock }: ListedGuest) {
   return {
     vmid: row.vmid,
     name,
@@ -90,6 +109,15 @@ function fields({ row, name, lock }: ListedGuest, sort: keyof typeof figures | u
     tags: row.tags.length > 0 ? row.tags : undefined,
     pool: row.pool,
     ha: row.ha,
+  };
+}
+
+/** Disks only where they were asked about: 25 guests with all their figures would be more than an agent can afford. */
+function withUse(guest: ListedGuest, sort: keyof typeof figures | undefined) {
+  const { row } = guest;
+  const off = row.status === "stopped";
+  return {
+    ...place(guest),
     cpu: off || row.cpu === undefined ? undefined : Math.round(row.cpu * 1_000) / 1_000,
     cores: row.cores,
     memory_used_bytes: off ? undefined : row.memoryUsedBytes,
@@ -100,7 +128,9 @@ function fields({ row, name, lock }: ListedGuest, sort: keyof typeof figures | u
   };
 }
 
-type Listed = ReturnType<typeof fields>;
+type Listed = ReturnType<typeof place> &
+  Partial<Omit<ReturnType<typeof withUse>, keyof ReturnType<typeof place>>> &
+  Partial<ReturnType<typeof addressFields>>;
 
 const columns = [
   { head: "vmid", cell: (row: Listed) => String(row.vmid) },
@@ -121,6 +151,11 @@ const columns = [
   { head: "memory", cell: memory },
   { head: "disk", cell: disk },
   { head: "up", cell: (row: Listed) => (row.uptime_s ? duration(row.uptime_s) : undefined) },
+  {
+    head: "addresses",
+    cell: ({ addresses, more_addresses: more }: Listed) =>
+      addresses && `${addresses.join(" ")}${more ? ` and ${more} more` : ""}`,
+  },
   { head: "tags", cell: (row: Listed) => row.tags?.join(" ") },
   { head: "pool", cell: (row: Listed) => row.pool },
 ];

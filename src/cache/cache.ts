@@ -4,6 +4,7 @@ import {
   type CacheCounters,
   type CacheEvent,
   cacheChannel,
+  cancelled,
   type Fetched,
   type Freshness,
   noneCounted,
@@ -214,6 +215,8 @@ export class ReadCache {
       reader.note({ kept, beganAt: entry.beganAt, trueAt, until, source, tags, epochs });
       return entry;
     }
+    // Who has gone asks nobody any more.
+    if (reader.signal.aborted) throw cancelled(reader.signal);
     const flight = this.#board(key, tags, epochs, fetch, limit.allowedMs);
     const value = await waitFor(flight, reader, () => this.#abandon(key, flight));
     if (!equal(await this.#store.epochs(tags), epochs)) return undefined;

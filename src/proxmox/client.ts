@@ -3,6 +3,7 @@ import { MemoryStore } from "../cache/memory.ts";
 import type { Clock } from "../clock.ts";
 import type { ApiClient } from "../http/client.ts";
 import type { Problem } from "../problem.ts";
+import { Addresses } from "./addresses.ts";
 import { CertificateChanges } from "./certificate-change.ts";
 import { Certificates } from "./certificates.ts";
 import { Changes } from "./changes.ts";
@@ -62,6 +63,7 @@ export class ProxmoxClient {
   readonly lookup: Lookup;
   readonly guests: Guests;
   readonly details: GuestDetails;
+  readonly addresses: Addresses;
   readonly power: Power;
   readonly restarts: Restarts;
   readonly updates: GuestUpdates;
@@ -96,6 +98,7 @@ export class ProxmoxClient {
     this.tasks = new Tasks(verbs);
     this.guests = new Guests(verbs, this.lookup, this.tasks);
     this.details = new GuestDetails(verbs);
+    this.addresses = new Addresses(verbs);
     this.cluster = new Cluster(verbs);
     this.sweep = new Sweep(verbs, this.cluster, this.tasks, this.lookup);
     this.lookup.refreshBy(this.sweep);

@@ -2,6 +2,7 @@ import { path } from "../http/path.ts";
 import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { fresh, runningTags, tags } from "./freshness.ts";
+import { agentQuestion, interfacesQuestion, readFileSystems, readOs } from "./guest-agent.ts";
 import { given, type Inventory } from "./inventory.ts";
 import type { SilentNode } from "./silence.ts";
 import { flag, type GuestId, number, record, records, text, type Wire } from "./values.ts";
@@ -167,56 +168,6 @@ function readSnapshots(data: unknown): readonly Wire[] {
         unfinished: text(row["snapstate"]),
       });
     });
-}
-
-/** PVE: GET …/qemu/{vmid}/agent/{command} */
-function agentQuestion<T>(guest: At, command: string, parse: (result: unknown) => T): Question<T> {
-  return {
-    path: path`/nodes/${guest.node}/qemu/${guest.vmid}/agent/${command}`,
-    freshness: fresh("guestAgent", ...runningTags(guest)),
-    parse: (data) => parse(record(data)["result"]),
-  };
-}
-
-/** PVE: GET …/qemu/{vmid}/agent/network-get-interfaces, GET …/lxc/{vmid}/interfaces (null when stopped) */
-function interfacesQuestion(guest: At): Question<readonly Wire[]> {
-  if (guest.type === "qemu") return agentQuestion(guest, "network-get-interfaces", readInterfaces);
-  return {
-    path: path`/nodes/${guest.node}/lxc/${guest.vmid}/interfaces`,
-    freshness: fresh("guestAgent", ...runningTags(guest)),
-    parse: readInterfaces,
-  };
-}
-
-/** Without the loopback: it says nothing about how to reach the guest. */
-function readInterfaces(result: unknown): readonly Wire[] {
-  return records(result)
-    .filter((nic) => nic["name"] !== "lo")
-    .map((nic) =>
-      given({
-        name: text(nic["name"]),
-        mac: text(nic["hardware-address"]) ?? text(nic["hwaddr"]),
-        addresses: records(nic["ip-addresses"]).map(
-          (address) => `${text(address["ip-address"]) ?? ""}/${text(address["prefix"]) ?? ""}`,
-        ),
-      }),
-    );
-}
-
-function readOs(result: unknown): Wire {
-  const wire = record(result);
-  return given({ name: text(wire["pretty-name"]), kernel: text(wire["kernel-release"]) });
-}
-
-function readFileSystems(result: unknown): readonly Wire[] {
-  return records(result).map((row) =>
-    given({
-      mountpoint: text(row["mountpoint"]),
-      type: text(row["type"]),
-      usedBytes: number(row["used-bytes"]),
-      sizeBytes: number(row["total-bytes"]),
-    }),
-  );
 }
 
 /** PVE: GET /nodes/{node}/storage/{storage}/content */

@@ -1,4 +1,3 @@
-import { Addresses } from "./addresses.ts";
 import { Appliances } from "./appliances.ts";
 import type { Changes } from "./changes.ts";
 import type { Cluster } from "./cluster.ts";
@@ -31,7 +30,6 @@ export interface MakingParts {
 
 /** All that makes new guests, and brings the files that they are made of. */
 export class Making {
-  readonly addresses: Addresses;
   readonly downloads: Downloads;
   readonly vms: VmCreations;
   readonly containers: ContainerCreations;
@@ -39,7 +37,6 @@ export class Making {
 
   constructor(parts: MakingParts, managedTag: string, principal: string) {
     const { verbs, lookup, storages, changes, tasks } = parts;
-    this.addresses = new Addresses(verbs);
     const fetches = new Fetches(changes, tasks);
     const appliances = new Appliances({ ...parts, fetches });
     this.downloads = new Downloads({ storages, fetches, appliances }, principal);

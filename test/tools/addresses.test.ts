@@ -1,0 +1,164 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { crowd } from "../../bench/crowd.ts";
+import { stagingToken } from "../../src/simulator/demo-credentials.ts";
+import { guestOf, type Lab, lab } from "../kit.ts";
+
+let server: Lab;
+
+beforeEach(async () => {
+  server = await lab();
+  await server.call("list_guests");
+});
+
+afterEach(() => server.close());
+
+interface Row {
+  readonly vmid: number;
+  readonly addresses?: readonly string[];
+  readonly more_addresses?: number;
+}
+
+const rowsOf = (data: Readonly<Record<string, unknown>>) => data["guests"] as readonly Row[];
+
+/** Looks, and answers with the vmids of those whose addresses were asked for. */
+async function look(args: Record<string, unknown>) {
+  const { simulator, call } = server;
+  const mark = simulator.log.mark();
+  const answer = await call("list_guests", args);
+  const asked = simulator.log
+    .paths(mark)
+    .map((path) => /\/(\d+)\/(?:agent\/network-get-interfaces|interfaces)$/.exec(path)?.[1])
+    .filter((vmid) => vmid !== undefined);
+  return { ...answer, rows: rowsOf(answer.data), asked: asked.map(Number).toSorted() };
+}
+
+describe("addresses in a list", () => {
+  test("are asked of those of its page that run, once for 30 s", async () => {
+    const first = await look({ addresses: true, tag: "staging", limit: 2 });
+    expect(first.rows).toHaveLength(2);
+    expect(first.rows[0]).toMatchObject({ vmid: 301, addresses: ["192.0.2.151"] });
+    expect(first.rows[1]).not.toHaveProperty("addresses"); // 302 is stopped
+    expect(first.asked).toEqual([301]);
+    expect(first.data).not.toHaveProperty("unasked");
+    await server.clock.advance(9_000);
+    expect((await look({ addresses: true, tag: "staging", limit: 2 })).asked).toEqual([]);
+  });
+
+  test("come without what they stand in place of, so that a page holds as many", async () => {
+    const { text } = await look({ addresses: true, node: "pve1" });
+    expect(text).toMatch(/vmid +name +type +node +status +addresses +tags/);
+    expect(text).not.toContain("GiB");
+  });
+
+  test("asked twice at once are asked of Proxmox once", async () => {
+    const { simulator, clock, begin } = server;
+    const mark = simulator.log.mark();
+    await clock.run(
+      Promise.all([1, 2, 3].map(() => begin("list_guests", { addresses: true, node: "pve2" }))),
+    );
+    const paths = simulator.log.paths(mark);
+    expect(new Set(paths).size).toBe(paths.length);
+  });
+
+  test("that can't be had leave their reason, and keep nobody from the rest", async () => {
+    const { simulator } = server;
+    simulator.faults.refuse({ path: /\/qemu\/110\/agent\// });
+    simulator.outside.nodeDown("pve3");
+    await server.clock.advance(11_000);
+    const { rows, data, text, asked } = await look({ addresses: true, tag: "prod" });
+    expect(data["unasked"]).toEqual({
+      "no guest agent answers": [150],
+      "its node does not answer": [110],
+      "its node is silent": [103, 131, 140],
+    });
+    expect(text).toContain("Addresses not known of: ");
+    expect(text).toContain("150 (no guest agent answers)");
+    expect(rows.filter(({ addresses }) => addresses).map(({ vmid }) => vmid)).toEqual([
+      101, 102, 120, 121, 130, 141,
+    ]);
+    expect(asked).not.toContain(103);
+  });
+
+  test("of a guest with dozens are four, and the number of the others", async () => {
+    const addresses = Array.from({ length: 30 }, (_, at) => `198.51.100.${at}/24`);
+    guestOf(server.simulator.world, 101).traits.addresses = ["2001:db8::1/64", ...addresses];
+    const { rows, text } = await look({ addresses: true, name: "web-1" });
+    expect(rows[0]).toMatchObject({
+      addresses: ["198.51.100.0", "198.51.100.1", "198.51.100.2", "198.51.100.3"],
+      more_addresses: 27,
+    });
+    expect(text).toContain("198.51.100.3 and 27 more");
+  });
+});
+
+describe("a guest by its address", () => {
+  test("is found among all that run, VMs and containers, and the next address costs nothing but those that told none", async () => {
+    const { rows, asked } = await look({ ip: "192.0.2.53" });
+    expect(rows).toMatchObject([{ vmid: 200, addresses: ["192.0.2.53"] }]);
+    const running = [...server.simulator.world.guests.values()].filter(
+      ({ run }) => run.status === "running",
+    );
+    // 160 has no name yet, and no state in its row.
+    expect(asked).toEqual(
+      running
+        .map(({ vmid }) => vmid)
+        .filter((vmid) => vmid !== 160)
+        .toSorted(),
+    );
+    const next = await look({ ip: "192.0.2.102" });
+    expect(next.rows).toMatchObject([{ vmid: 102 }]);
+    // What could not be had is no knowledge: it is asked again.
+    expect(next.asked).toEqual([131, 140, 150]);
+  });
+
+  test("in whatever spelling", async () => {
+    guestOf(server.simulator.world, 101).traits.addresses = ["2001:db8::a/64"];
+    const { rows } = await look({ ip: "2001:DB8:0:0::000A" });
+    expect(rows).toMatchObject([{ vmid: 101 }]);
+  });
+
+  test("that nobody tells is not there; who could not be asked is named", async () => {
+    const { data, text } = await look({ ip: "198.51.100.1", tag: "prod" });
+    expect(data["total"]).toBe(0);
+    expect(text).toMatch(/^No guest matches\./);
+    expect(text).toContain("131, 140, 150 (no guest agent answers)");
+  });
+
+  test.each(["192.0.2", "192.0.2.1/24", "web-1", ""])("that is none: %j", async (ip) => {
+    const { kind, text, asked } = await look({ ip });
+    expect(kind).toBe("invalid_input");
+    expect(text).toContain("192.0.2.10");
+    expect(asked).toEqual([]);
+  });
+
+  test("is not looked for among thousands: the way to fewer is told", async () => {
+    await server.close();
+    server = await lab({ world: crowd(Date.UTC(2026, 0, 1), { guests: 700, nodes: 5 }) });
+    const all = await look({ ip: "192.0.2.1" });
+    expect(all.kind).toBe("invalid_input");
+    expect(all.text).toMatch(/[0-9]{3} do\. Narrow it to 500 with node, pool, tag or name/);
+    expect(all.asked).toEqual([]);
+    const { asked } = await look({ ip: "192.0.2.1", node: "pve-01" });
+    expect(asked.length).toBeGreaterThan(100);
+  });
+
+  test("costs nothing more once the caller has gone", async () => {
+    const { simulator, clock, begin } = server;
+    const caller = new AbortController();
+    simulator.faults.delay(1_000, { path: /interfaces$/ });
+    const lost = begin("list_guests", { ip: "192.0.2.53" }, { signal: caller.signal });
+    lost.catch(() => undefined);
+    await clock.advance(500);
+    caller.abort();
+    await clock.advance(60_000);
+    expect(simulator.log.count({ path: /interfaces$/ })).toBeLessThanOrEqual(8);
+    expect((await look({ ip: "192.0.2.53" })).rows).toMatchObject([{ vmid: 200 }]);
+  });
+
+  test("is told to whoever may see it", async () => {
+    await server.close();
+    server = await lab({ token: stagingToken });
+    const { data } = await look({ ip: "192.0.2.151" });
+    expect(data["total"]).toBe(1);
+  });
+});
