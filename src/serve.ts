@@ -1,7 +1,5 @@
-#!/usr/bin/env node
 import { readFileSync, statSync } from "node:fs";
 import process from "node:process";
-import * as v8 from "node:v8";
 import { toolsets } from "../tools/index.ts";
 import { instructions } from "../tools/instructions.ts";
 import { assemble } from "./assembly.ts";
@@ -28,24 +26,18 @@ import { version } from "./version.ts";
 /** How long the first look at the host may hold up the start: an unreachable one must not. */
 const probeMs = 2_000;
 
-keepSmall();
-await main().catch((error: unknown) => {
-  if (!isProblem(error)) throw error;
-  process.stderr.write(`mcp-server-proxmox: ${followedBy(error.message, error.next)}\n`);
-  process.exitCode = 1;
-});
-
-/**
- * Left alone, V8 lets the heap grow to four times of what is alive before it looks for garbage: with thousands of guests that would
- * be most of this process. The other runtimes have engines or ways of their own.
- */
-function keepSmall(): void {
-  const { bun, deno } = process.versions;
-  if (bun === undefined && deno === undefined) v8.setFlagsFromString("--heap-growing-percent=50");
+/** The only place where everything is put together: config → connection → tools → stdio. What stops it is told, and ends the process. */
+export async function serve(): Promise<void> {
+  try {
+    await start();
+  } catch (error) {
+    if (!isProblem(error)) throw error;
+    process.stderr.write(`mcp-server-proxmox: ${followedBy(error.message, error.next)}\n`);
+    process.exitCode = 1;
+  }
 }
 
-/** The executable and only place where everything is put together: config → connection → tools → stdio. */
-async function main(): Promise<void> {
+async function start(): Promise<void> {
   const config = readConfig({
     env: process.env,
     argv: process.argv.slice(2),
