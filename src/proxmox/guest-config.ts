@@ -103,8 +103,9 @@ export function readConfig(data: unknown, id: GuestId, beganAt: number): GuestCo
     tags: tagList(wire["tags"]),
     agent: agentEnabled(wire),
     onboot: flag(wire["onboot"]) ?? false,
-    disks,
-    nics,
+    // Copied, as a list that has grown keeps room for sixteen more, and thousands of these are kept.
+    disks: [...disks],
+    nics: [...nics],
     options,
     raw,
     ...given({

@@ -64,8 +64,9 @@ export interface Inventory {
   /** In the order of their vmids: PVE's own order differs from answer to answer. */
   readonly guests: readonly GuestRow[];
   readonly byVmid: ReadonlyMap<number, GuestRow>;
-  /** Rows by the name they carry, in lower case. */
-  readonly byName: ReadonlyMap<string, readonly GuestRow[]>;
+  /** The row that carries this name, in lower case; the others of a name that several carry. */
+  readonly byName: ReadonlyMap<string, GuestRow>;
+  readonly namesakes: ReadonlyMap<string, readonly GuestRow[]>;
   /** Rows that carry no name: new guests, and guests of a host that went silent. */
   readonly nameless: readonly GuestRow[];
   readonly nodes: ReadonlyMap<string, NodeRow>;
@@ -87,16 +88,19 @@ export function readInventory(data: unknown, beganAt: number): Inventory {
   guests.sort((a, b) => a.vmid - b.vmid);
   const byVmid = new Map<number, GuestRow>();
   for (const guest of guests) byVmid.set(guest.vmid, guest);
-  const byName = new Map<string, GuestRow[]>();
+  // Names are rarely borne by two: thousands of lists of one would take more than the rows themselves.
+  const byName = new Map<string, GuestRow>();
+  const namesakes = new Map<string, GuestRow[]>();
   for (const guest of guests) {
     if (guest.name === undefined) continue;
     const key = guest.name.toLowerCase();
-    const same = byName.get(key);
-    if (same) same.push(guest);
-    else byName.set(key, [guest]);
+    const others = namesakes.get(key);
+    if (others) others.push(guest);
+    else if (byName.has(key)) namesakes.set(key, [guest]);
+    else byName.set(key, guest);
   }
   const nameless = guests.filter((guest) => guest.name === undefined);
-  return { beganAt, guests, byVmid, byName, nameless, nodes, storages };
+  return { beganAt, guests, byVmid, byName, namesakes, nameless, nodes, storages };
 }
 
 /** A row's figures may be this much older than its answer: hosts publish every 10 s, and workers keep copies for 2 s. */

@@ -49,12 +49,12 @@ export class Names {
   readonly #now: () => number;
   readonly #known: LRUCache<string, Known>;
   /** Keys of `#known` by name in lower case. */
-  readonly #byName = new Map<string, Set<string>>();
+  readonly #byName = new Map<string, readonly string[]>();
   readonly #dead = new Map<number, Death>();
   readonly #turns = new Map<string, Turn>();
   readonly #told: LRUCache<number, Told>;
   /** vmids of `#told` by name in lower case. */
-  readonly #toldByName = new Map<string, Set<number>>();
+  readonly #toldByName = new Map<string, readonly number[]>();
 
   constructor(now: () => number) {
     this.#now = now;
@@ -125,14 +125,16 @@ export class Names {
   /** Rows whose believed name equals `name` without regard to case; the rows are not scanned. */
   find(name: string, inventory: Inventory): readonly GuestRow[] {
     const wanted = name.toLowerCase();
-    const rows = [...(inventory.byName.get(wanted) ?? [])];
+    const { byName, namesakes, byVmid } = inventory;
+    const first = byName.get(wanted);
+    const rows = first ? [first, ...(namesakes.get(wanted) ?? [])] : [];
     for (const id of this.#byName.get(wanted) ?? []) {
       const known = this.#known.peek(id);
-      const row = known && inventory.byVmid.get(known.vmid);
+      const row = known && byVmid.get(known.vmid);
       if (row && row.type === known.type && !rows.includes(row)) rows.push(row);
     }
     for (const { row: turned } of this.#turns.values()) {
-      const row = inventory.byVmid.get(turned.vmid);
+      const row = byVmid.get(turned.vmid);
       if (row?.type === turned.type && !rows.includes(row)) rows.push(row);
     }
     return rows.filter((row) => this.nameOf(row, inventory)?.toLowerCase() === wanted);
@@ -169,7 +171,7 @@ export class Names {
 
   /** The guests that our answers have shown under this name, without regard to case. */
   toldAs(name: string): readonly Told[] {
-    const vmids = [...(this.#toldByName.get(name.toLowerCase()) ?? [])];
+    const vmids = this.#toldByName.get(name.toLowerCase()) ?? [];
     return vmids.map((vmid) => this.#told.get(vmid)).filter((told) => told !== undefined);
   }
 
@@ -180,17 +182,17 @@ export class Names {
   }
 }
 
-function index<T>(byName: Map<string, Set<T>>, name: string, id: T): void {
+/** Lists, and copied ones: thousands of sets of one would take three times the memory. */
+function index<T>(byName: Map<string, readonly T[]>, name: string, id: T): void {
   const wanted = name.toLowerCase();
-  const ids = byName.get(wanted) ?? new Set();
-  byName.set(wanted, ids.add(id));
+  byName.set(wanted, (byName.get(wanted) ?? []).concat([id]));
 }
 
-function unindex<T>(byName: Map<string, Set<T>>, name: string, id: T): void {
+function unindex<T>(byName: Map<string, readonly T[]>, name: string, id: T): void {
   const wanted = name.toLowerCase();
-  const ids = byName.get(wanted);
-  ids?.delete(id);
-  if (ids?.size === 0) byName.delete(wanted);
+  const others = byName.get(wanted)?.filter((other) => other !== id) ?? [];
+  if (others.length > 0) byName.set(wanted, others);
+  else byName.delete(wanted);
 }
 
 function key(id: GuestId): string {

@@ -44,7 +44,7 @@ export function flag(value: unknown): boolean | undefined {
 
 /** Tags are separated by `;` in answers; `,` and space are accepted in configurations. */
 export function tagList(value: unknown): readonly string[] {
-  return (text(value) ?? "").split(/[;,\s]+/).filter((tag) => tag !== "");
+  return (text(value) ?? "").match(/[^;,\s]+/g) ?? [];
 }
 
 /**

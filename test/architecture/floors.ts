@@ -14,7 +14,8 @@ const ground = ["src/problem.ts", "src/text.ts"];
 const root = { uses: ["src/", "tools/"] };
 
 const floors: readonly Floor[] = [
-  { at: "src/main.ts", ...root },
+  { at: "src/main.ts", uses: ["src/serve.ts"] },
+  { at: "src/serve.ts", ...root },
   // A client of the server as well.
   { at: "src/demo.ts", uses: [...root.uses, sdk] },
   {

@@ -2,7 +2,7 @@ import ts from "typescript";
 import { allowed, sdk } from "./floors.ts";
 import type { Source } from "./sources.ts";
 
-const roots = ["src/main.ts", "src/demo.ts"];
+const roots = ["src/main.ts", "src/serve.ts", "src/demo.ts"];
 const wire = /^src\/http\/(trust|undici-transport)\.ts$|^src\/simulator\/listen\.ts$/;
 const mayTellTime = (path: string) =>
   [...roots, "src/clock.ts", "src/mcp/stdio.ts"].includes(path) || wire.test(path);
