@@ -2,9 +2,9 @@ import { path } from "../http/path.ts";
 import { discreet } from "../text.ts";
 import type { Call } from "./call.ts";
 import { fresh, tags } from "./freshness.ts";
-import { given, type Inventory } from "./inventory.ts";
+import type { Inventory } from "./inventory.ts";
 import { type Unseen, unseenParts } from "./unseen.ts";
-import { flag, number, record, records, text, type Wire } from "./values.ts";
+import { flag, given, number, record, records, text, type Wire } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
 export interface ClusterStatus {

@@ -4,7 +4,7 @@ import type { Call } from "./call.ts";
 import { tags } from "./freshness.ts";
 import type { GuestConfig } from "./guest-config.ts";
 import { type GuestStatus, statusQuestion } from "./guest-status.ts";
-import { type GuestRow, given, isOffline } from "./inventory.ts";
+import { type GuestRow, isOffline } from "./inventory.ts";
 import {
   configQuestion,
   type Found,
@@ -16,6 +16,7 @@ import {
 import { type Kept, RecentViews } from "./recent-views.ts";
 import type { SilentNode } from "./silence.ts";
 import type { Tasks } from "./tasks.ts";
+import { given } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
 
 /** Tasks that destroy guests. */

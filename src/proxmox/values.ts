@@ -136,3 +136,11 @@ export function defaultName(id: GuestId): string {
 export function guestWords(id: GuestId, name?: string | undefined): string {
   return `${kindWord(id.type)} ${id.vmid}${name === undefined ? "" : ` (${name})`}`;
 }
+
+/** Only what is there: absent is absent, never undefined. */
+export function given<T extends Readonly<Record<string, unknown>>>(
+  fields: T,
+): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const present = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(present) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}
