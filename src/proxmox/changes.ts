@@ -5,10 +5,10 @@ import type { Call } from "./call.ts";
 import { Exclusive } from "./exclusive.ts";
 import { tags } from "./freshness.ts";
 import type { Identified, Identity } from "./identity.ts";
-import type { GuestKind } from "./lookup.ts";
+
 import type { FollowOptions, Task } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
-import { guestWords, parseUpid } from "./values.ts";
+import { type GuestKind, guestWords, parseUpid } from "./values.ts";
 import type { ChangeRequest, Verbs } from "./verbs.ts";
 
 /** What a change would send, what that does, and what speaks against it. */

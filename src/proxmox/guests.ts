@@ -5,18 +5,12 @@ import { tags } from "./freshness.ts";
 import type { GuestConfig } from "./guest-config.ts";
 import { type GuestStatus, statusQuestion } from "./guest-status.ts";
 import { type GuestRow, isOffline } from "./inventory.ts";
-import {
-  configQuestion,
-  type Found,
-  type GuestKind,
-  isVmid,
-  type Lookup,
-  learnName,
-} from "./lookup.ts";
+import { configQuestion, isVmid, type Lookup, learnName } from "./lookup.ts";
+import type { Found } from "./names.ts";
 import { type Kept, RecentViews } from "./recent-views.ts";
 import type { SilentNode } from "./silence.ts";
 import type { Tasks } from "./tasks.ts";
-import { given } from "./values.ts";
+import { type GuestKind, given } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
 
 /** Tasks that destroy guests. */

@@ -2,6 +2,9 @@
 
 export type GuestType = "qemu" | "lxc";
 
+/** Which guests a reference may mean. */
+export type GuestKind = GuestType | "any";
+
 /** Who a guest is; name and node are only attributes. */
 export interface GuestId {
   readonly type: GuestType;
