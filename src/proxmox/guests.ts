@@ -56,7 +56,7 @@ export class Guests {
   readonly #verbs: Verbs;
   readonly #lookup: Lookup;
   readonly #tasks: Tasks;
-  readonly #recent: RecentViews;
+  readonly #recent: RecentViews<GuestView>;
 
   constructor(verbs: Verbs, lookup: Lookup, tasks: Tasks) {
     this.#verbs = verbs;
@@ -84,7 +84,7 @@ export class Guests {
   }
 
   /** Whether laying it together from the same answers would make the same of them. */
-  #isStill({ view, version }: Kept, call: Call): boolean {
+  #isStill({ view, version }: Kept<GuestView>, call: Call): boolean {
     const { last, names, version: now } = this.#lookup;
     const { row } = view;
     if (version !== now || last?.byVmid.get(row.vmid) !== row) return false;
