@@ -18,19 +18,12 @@ import {
   otherFile,
   privilege,
 } from "./upload-problems.ts";
-import { sending } from "./upload-progress.ts";
+import { sending, type UploadSource } from "./upload-progress.ts";
 import { digest, KnownUploads, type Sums } from "./upload-sums.ts";
 import { record } from "./values.ts";
 import type { ChangeRequest, Verbs } from "./verbs.ts";
 import { VolumeUse } from "./volume-use.ts";
 import { type Destination, fileKey, type Volume } from "./volumes.ts";
-
-/** A file of this computer, read piece by piece; each `open` begins anew. */
-export interface UploadSource {
-  readonly name: string;
-  readonly sizeBytes: number;
-  open(): AsyncIterable<Uint8Array>;
-}
 
 export interface UploadOrder {
   readonly storage: string;
