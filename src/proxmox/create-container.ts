@@ -1,12 +1,13 @@
 import { Problem } from "../problem.ts";
 import type { Appliances } from "./appliances.ts";
-import { type Fetch, type Made, start } from "./blueprint.ts";
+import { type Made, start } from "./blueprint.ts";
 import type { Call } from "./call.ts";
 import { publicKeys } from "./cloud-init.ts";
 import { type FeatureWish, featuresOf, rootOnly } from "./container-features.ts";
 import { containerNics, type DiskWish, readMounts, roomNeeded } from "./create-devices.ts";
 import type { Creations } from "./create-guest.ts";
 import { assertOptions, tagsOf } from "./create-options.ts";
+import type { Fetch } from "./fetches.ts";
 import { assertFormats } from "./option-checks.ts";
 import type { Placement } from "./placement.ts";
 import { storageOf } from "./volumes.ts";
