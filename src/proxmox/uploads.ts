@@ -4,10 +4,11 @@ import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
 import { bytes } from "../text.ts";
 import type { Call } from "./call.ts";
-import type { Changes, Plan } from "./changes.ts";
+import type { Changes } from "./changes.ts";
 import { type DownloadContent, readChecksum, uploadName } from "./download-source.ts";
 import { fresh, tags } from "./freshness.ts";
 import type { Lookup } from "./lookup.ts";
+import type { Plan } from "./plan.ts";
 import type { Storages } from "./storages.ts";
 import type { FollowUp, Task } from "./task.ts";
 import {
