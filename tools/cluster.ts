@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { ifAllowed, type Outcome, outcome } from "../src/each.ts";
-import type { ListedTask } from "../src/proxmox/cluster.ts";
 import type { GuestRow, Inventory, NodeRow, StorageRow } from "../src/proxmox/inventory.ts";
+import type { ListedTask } from "../src/proxmox/listed-task.ts";
 import type { SilentNode } from "../src/proxmox/silence.ts";
 import type { Unseen } from "../src/proxmox/unseen.ts";
 import { bytes, count, duration, oneLine, percent, table } from "../src/text.ts";

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { Problem } from "../src/problem.ts";
-import type { Changed, Plan } from "../src/proxmox/changes.ts";
+import type { Changed } from "../src/proxmox/changes.ts";
+import type { Plan } from "../src/proxmox/plan.ts";
 import type { TaskReport } from "../src/proxmox/task.ts";
 import { followedBy, oneLine } from "../src/text.ts";
 import type { ToolContext } from "../src/tool.ts";

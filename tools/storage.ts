@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Plan } from "../src/proxmox/changes.ts";
+import type { Plan } from "../src/proxmox/plan.ts";
 import type { Task } from "../src/proxmox/task.ts";
 import type { Volume } from "../src/proxmox/volumes.ts";
 import { bytes, oneLine } from "../src/text.ts";

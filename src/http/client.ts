@@ -2,17 +2,16 @@ import type { Clock } from "../clock.ts";
 import type { Authenticator } from "./auth.ts";
 import type { ApiReply } from "./envelope.ts";
 import { type Failed, failure, givenUp } from "./failure.ts";
-import type { Params } from "./form.ts";
 import { Hearing } from "./hearing.ts";
 import { type Host, Hosts } from "./hosts.ts";
 import { Lanes } from "./lanes.ts";
-import { type ApiPath, nodeOf, templateOf } from "./path.ts";
+import { nodeOf, templateOf } from "./path.ts";
 import { Patience } from "./patience.ts";
 import { withoutPieces } from "./pieces.ts";
 import { cleanText } from "./refusal.ts";
 import { classify, type Outcome, retryDecision } from "./retry.ts";
-import { type FilePart, type HostTrust, type Method, WireFault } from "./transport.ts";
-import { wireRequest } from "./wire-request.ts";
+import { type HostTrust, type Method, WireFault } from "./transport.ts";
+import { type ApiRequest, wireRequest } from "./wire-request.ts";
 
 export interface ApiClientOptions {
   /** The hosts of one cluster, the preferred one first. */
@@ -38,21 +37,6 @@ export interface RequestEvent {
   readonly ms: number;
   /** 1 is the first. */
   readonly attempt: number;
-}
-
-export interface ApiRequest {
-  readonly method: Method;
-  readonly path: ApiPath;
-  /** Query of GET and DELETE, form body of POST and PUT. */
-  readonly params?: Params;
-  /** Sent after `params`, as one multipart body with them. */
-  readonly file?: FilePart;
-  readonly signal?: AbortSignal;
-  readonly deadlineMs?: number;
-  /** Texts among `params` that must not come back in the words of any problem, not even a piece of them. */
-  readonly secrets?: readonly string[];
-  /** Called for each attempt that left this process, as soon as that is known. */
-  readonly onSend?: () => void;
 }
 
 /** How a request is sent: as ours, or as one of the authenticator's own. */

@@ -1,7 +1,22 @@
 import { version } from "../version.ts";
-import type { ApiRequest } from "./client.ts";
-import { encodeForm, encodeMultipart } from "./form.ts";
-import type { WireRequest } from "./transport.ts";
+import { encodeForm, encodeMultipart, type Params } from "./form.ts";
+import type { ApiPath } from "./path.ts";
+import type { FilePart, Method, WireRequest } from "./transport.ts";
+
+export interface ApiRequest {
+  readonly method: Method;
+  readonly path: ApiPath;
+  /** Query of GET and DELETE, form body of POST and PUT. */
+  readonly params?: Params;
+  /** Sent after `params`, as one multipart body with them. */
+  readonly file?: FilePart;
+  readonly signal?: AbortSignal;
+  readonly deadlineMs?: number;
+  /** Texts among `params` that must not come back in the words of any problem, not even a piece of them. */
+  readonly secrets?: readonly string[];
+  /** Called for each attempt that left this process, as soon as that is known. */
+  readonly onSend?: () => void;
+}
 
 /** A request of ours as the wire has it: parameters in the query or in a form, a file as multipart. Throws as `encodeForm` does. */
 export function wireRequest(

@@ -1,10 +1,10 @@
 import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
 import { closest } from "../text.ts";
-import type { Fetch } from "./blueprint.ts";
+
 import type { Call } from "./call.ts";
 import type { Cluster } from "./cluster.ts";
-import type { Fetches } from "./fetches.ts";
+import type { Fetch, Fetches } from "./fetches.ts";
 import { fresh, tags } from "./freshness.ts";
 import type { Storages } from "./storages.ts";
 import { records, text } from "./values.ts";

@@ -2,11 +2,11 @@ import { forbidden } from "../http/permission.ts";
 import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import type { Cluster } from "./cluster.ts";
-import { type GuestRow, given } from "./inventory.ts";
+import type { GuestRow } from "./inventory.ts";
 import { knownNode } from "./known-nodes.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Storages } from "./storages.ts";
-import { type GuestType, guestWords } from "./values.ts";
+import { type GuestType, given, guestWords } from "./values.ts";
 import type { Volume } from "./volumes.ts";
 
 /** The backups of one guest, or of a vmid that no guest has any more. */

@@ -1,7 +1,7 @@
 import { path } from "../http/path.ts";
 import type { Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import type { Afterwards } from "./fetches.ts";
+import type { Fetch } from "./fetches.ts";
 import type { GuestConfig } from "./guest-config.ts";
 import { Stages } from "./stages.ts";
 import type { Task } from "./task.ts";
@@ -31,15 +31,6 @@ export interface Step {
   readonly mend?: (guest: NewGuest) => string;
   /** The state that it leaves behind. */
   readonly leaves?: string;
-}
-
-/** A file that has to be fetched before the guest can be made. */
-export interface Fetch {
-  /** `lets pve1 download … as …` */
-  readonly says: string;
-  /** As it may be shown. */
-  readonly request: ChangeRequest;
-  begin(after: Afterwards, call: Call): Promise<Task>;
 }
 
 /** All that is known of a guest before anything is sent. */

@@ -2,10 +2,10 @@ import { path } from "../http/path.ts";
 import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { fresh, tags } from "./freshness.ts";
-import { given, type NodeRow } from "./inventory.ts";
+import type { NodeRow } from "./inventory.ts";
 import { knownNode } from "./known-nodes.ts";
 import type { Lookup } from "./lookup.ts";
-import { number, record, records, text } from "./values.ts";
+import { given, number, record, records, text } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
 /** Names that every host has. */

@@ -1,10 +1,15 @@
 import { path } from "../http/path.ts";
-import { discreet } from "../text.ts";
 import type { Call } from "./call.ts";
 import { fresh, tags } from "./freshness.ts";
-import { given, type Inventory } from "./inventory.ts";
+import type { Inventory } from "./inventory.ts";
+import {
+  type ListedTask,
+  nodeTasksQuestion,
+  recentTasksQuestion,
+  type TaskFilter,
+} from "./listed-task.ts";
 import { type Unseen, unseenParts } from "./unseen.ts";
-import { flag, number, record, records, text, type Wire } from "./values.ts";
+import { flag, given, number, record, records, text } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
 export interface ClusterStatus {
@@ -30,37 +35,6 @@ export interface NodeStatus {
   readonly rootBytes?: number;
   readonly swapUsedBytes?: number;
   readonly uptimeS?: number;
-}
-
-/** A task as lists show it. */
-export interface ListedTask {
-  readonly upid: string;
-  readonly node: string;
-  readonly type: string;
-  readonly id?: string;
-  readonly user: string;
-  /** Clock times in ms. */
-  readonly startedAt: number;
-  readonly endedAt?: number;
-  /** Absent while it runs. */
-  readonly exitstatus?: string;
-}
-
-export interface TaskFilter {
-  readonly vmid?: number | undefined;
-  /** Clock time in ms: only tasks that began since then. */
-  readonly since?: number | undefined;
-  /** In PVE's words: `ok`, `warning`, `error`, `unknown`; with commas between. */
-  readonly statusfilter?: string | undefined;
-  /** Default `all`. */
-  readonly source?: "active" | "all" | undefined;
-  readonly limit: number;
-}
-
-/** The newest of a node's tasks, and how many there are. */
-export interface TaskPage {
-  readonly tasks: readonly ListedTask[];
-  readonly total: number;
 }
 
 export interface HaEntry {
@@ -126,22 +100,7 @@ export class Cluster {
 
   /** Running and archived tasks of one node, newest first. PVE: GET /nodes/{node}/tasks */
   async nodeTasks(node: string, filter: TaskFilter, call: Call): Promise<readonly ListedTask[]> {
-    return (await this.taskPage(node, filter, call)).tasks;
-  }
-
-  /** The same, with their number. */
-  taskPage(node: string, filter: TaskFilter, call: Call): Promise<TaskPage> {
-    const { vmid, since, statusfilter, source = "all", limit } = filter;
-    const from = since === undefined ? undefined : Math.floor(since / 1000);
-    return this.#verbs.observe(call, {
-      path: path`/nodes/${node}/tasks`,
-      params: { source, vmid, since: from, statusfilter, limit },
-      freshness: fresh("tasks", tags.tasks),
-      parse: (data, { total = 0 }) => {
-        const tasks = readTasks(data);
-        return { tasks, total: Math.max(total, tasks.length) };
-      },
-    });
+    return (await this.#verbs.observe(call, nodeTasksQuestion(node, filter))).tasks;
   }
 
   /** What an overview lacks for want of rights; `status` is what it has got of the cluster's. Costs a request only where no guest is seen. */
@@ -197,13 +156,6 @@ const versionQuestion: Question<string> = {
   parse: (data) => text(record(data)["version"]) ?? "unknown",
 };
 
-/** PVE: GET /cluster/tasks */
-export const recentTasksQuestion: Question<readonly ListedTask[]> = {
-  path: path`/cluster/tasks`,
-  freshness: fresh("tasks", tags.tasks),
-  parse: readTasks,
-};
-
 const permissionsQuestion: Question<ReadonlyMap<string, readonly string[]>> = {
   path: path`/access/permissions`,
   freshness: fresh("permissions", tags.access),
@@ -215,33 +167,6 @@ const permissionsQuestion: Question<ReadonlyMap<string, readonly string[]>> = {
       ]),
     ),
 };
-
-function readTasks(data: unknown): readonly ListedTask[] {
-  const tasks = records(data).map(readTask);
-  return tasks.sort((a, b) => b.startedAt - a.startedAt || (a.upid < b.upid ? 1 : -1));
-}
-
-function readTask(row: Wire): ListedTask {
-  const ended = number(row["endtime"]);
-  const status = text(row["status"]);
-  const token = text(row["tokenid"]);
-  const user = text(row["user"]) ?? "";
-  return {
-    upid: text(row["upid"]) ?? "",
-    node: text(row["node"]) ?? "",
-    type: text(row["type"]) ?? "",
-    user: token !== undefined && !user.includes("!") ? `${user}!${token}` : user,
-    startedAt: (number(row["starttime"]) ?? 0) * 1000,
-    ...given({
-      id: text(row["id"]),
-      endedAt: ended === undefined ? undefined : ended * 1000,
-      exitstatus:
-        ended === undefined || status === undefined || status === "RUNNING"
-          ? undefined
-          : discreet(status),
-    }),
-  };
-}
 
 function readNodeStatus(data: unknown): NodeStatus {
   const wire = record(data);

@@ -1,8 +1,8 @@
 import { path } from "../http/path.ts";
 import type { Call } from "./call.ts";
-import type { Plan } from "./changes.ts";
 import { pendingQuestion } from "./guest-details.ts";
 import type { Identified } from "./identity.ts";
+import type { Plan } from "./plan.ts";
 import { records, text } from "./values.ts";
 import type { Params, Verbs } from "./verbs.ts";
 

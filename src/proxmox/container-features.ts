@@ -1,5 +1,14 @@
 import { Problem } from "../problem.ts";
-import type { ContainerOrder } from "./create-container.ts";
+
+/** What of an order decides about features. */
+export interface FeatureWish {
+  readonly unprivileged: boolean;
+  /** Absent: as PVE's own interface has it, with nesting where the container is unprivileged. */
+  readonly nesting?: boolean | undefined;
+  /** More of them, such as `keyctl` or `mount=nfs`. */
+  readonly features?: readonly string[] | undefined;
+  readonly options?: Readonly<Record<string, string>> | undefined;
+}
 
 /** PVE: LXC/Config.pm, features */
 const switches = ["nesting", "keyctl", "fuse", "mknod", "force_rw_sys"];
@@ -13,7 +22,7 @@ export function featuresOf({
   nesting = unprivileged,
   features = [],
   options: { features: instead } = {},
-}: ContainerOrder): string | undefined {
+}: FeatureWish): string | undefined {
   const all = new Map(nesting && instead === undefined ? [["nesting", "1"]] : []);
   const given = instead === undefined ? features : [instead];
   for (const piece of given.flatMap((text) => text.split(","))) {
@@ -27,7 +36,7 @@ export function featuresOf({
 
 /** What PVE grants no token, not even one of root's. PVE: LXC.pm (check_ct_modify_config_perm) */
 export function rootOnly(
-  { unprivileged }: ContainerOrder,
+  { unprivileged }: FeatureWish,
   features: string | undefined,
   principal: string,
 ): readonly Problem[] {

@@ -1,17 +1,18 @@
 import { Problem } from "../problem.ts";
 import type { Appliances } from "./appliances.ts";
-import { type Fetch, type Made, start } from "./blueprint.ts";
+import { type Made, start } from "./blueprint.ts";
 import type { Call } from "./call.ts";
 import { publicKeys } from "./cloud-init.ts";
-import { featuresOf, rootOnly } from "./container-features.ts";
+import { type FeatureWish, featuresOf, rootOnly } from "./container-features.ts";
 import { containerNics, type DiskWish, readMounts, roomNeeded } from "./create-devices.ts";
 import type { Creations } from "./create-guest.ts";
 import { assertOptions, tagsOf } from "./create-options.ts";
+import type { Fetch } from "./fetches.ts";
 import { assertFormats } from "./option-checks.ts";
 import type { Placement } from "./placement.ts";
 import { storageOf } from "./volumes.ts";
 
-export interface ContainerOrder {
+export interface ContainerOrder extends FeatureWish {
   readonly name: string;
   /** A volid, the name of an appliance template, or the reference of an OCI image. */
   readonly template: string;
@@ -27,17 +28,11 @@ export interface ContainerOrder {
   readonly nics?: readonly string[] | undefined;
   readonly cores?: number | undefined;
   readonly memory?: number | undefined;
-  readonly unprivileged: boolean;
-  /** Absent: as PVE's own interface has it, with nesting where the container is unprivileged. */
-  readonly nesting?: boolean | undefined;
-  /** More of them, such as `keyctl` or `mount=nfs`. */
-  readonly features?: readonly string[] | undefined;
   readonly password?: string | undefined;
   readonly sshKeys?: readonly string[] | undefined;
   readonly pool?: string | undefined;
   readonly tags?: readonly string[] | undefined;
   readonly start?: boolean | undefined;
-  readonly options?: Readonly<Record<string, string>> | undefined;
   readonly dryRun?: boolean | undefined;
 }
 

@@ -21,32 +21,9 @@ import {
   severalNamed,
   taken,
 } from "./template-problems.ts";
-import { differences, likenessOf, likenessOfOrder } from "./template-wish.ts";
+import { differences, likenessOf, likenessOfOrder, type TemplateOrder } from "./template-wish.ts";
 import { guestWords } from "./values.ts";
 import type { Params, Verbs } from "./verbs.ts";
-
-export interface TemplateOrder {
-  readonly name: string;
-  /** Of the cloud image. */
-  readonly url: string;
-  readonly checksum?: string | undefined;
-  /** For its disk. */
-  readonly storage: string;
-  /** For the image; absent: the first that holds images to import. */
-  readonly imageStorage?: string | undefined;
-  readonly vmid?: number | undefined;
-  readonly node?: string | undefined;
-  /** GiB; absent: as large as the image. */
-  readonly size?: number | undefined;
-  readonly cores?: number | undefined;
-  readonly memory?: number | undefined;
-  readonly nics?: readonly string[] | undefined;
-  readonly user?: string | undefined;
-  readonly sshKeys?: readonly string[] | undefined;
-  readonly tags?: readonly string[] | undefined;
-  readonly options?: Readonly<Record<string, string>> | undefined;
-  readonly dryRun?: boolean | undefined;
-}
 
 interface Running {
   readonly made: Made;

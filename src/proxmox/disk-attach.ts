@@ -1,21 +1,16 @@
 import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import {
-  type Changed,
-  type ChangeOptions,
-  type Changes,
-  conflict,
-  lockedBy,
-  type Plan,
-} from "./changes.ts";
+import { type Changed, type ChangeOptions, type Changes, conflict, lockedBy } from "./changes.ts";
 import { configChange } from "./config-request.ts";
 import type { Disk } from "./guest-config.ts";
-import { assertHolds, assertOwn, diskTouches, readSize, who, words } from "./guest-disks.ts";
+import { assertHolds, diskTouches, readSize, who, words } from "./guest-disks.ts";
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
+import type { Plan } from "./plan.ts";
 import type { Storages } from "./storages.ts";
 import { explainUpdate } from "./update-refusals.ts";
 import type { Verbs } from "./verbs.ts";
+import { assertOwn } from "./volume-owner.ts";
 import { storageOf } from "./volumes.ts";
 
 export interface AttachOptions extends ChangeOptions {

@@ -2,14 +2,7 @@ import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
 import { bytes } from "../text.ts";
 import type { Call } from "./call.ts";
-import {
-  type Changed,
-  type ChangeOptions,
-  type Changes,
-  conflict,
-  lockedBy,
-  type Plan,
-} from "./changes.ts";
+import { type Changed, type ChangeOptions, type Changes, conflict, lockedBy } from "./changes.ts";
 import type { DiskDependents } from "./disk-dependents.ts";
 import type { Disk } from "./guest-config.ts";
 import {
@@ -24,6 +17,7 @@ import {
 } from "./guest-disks.ts";
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
+import type { Plan } from "./plan.ts";
 import type { Storages } from "./storages.ts";
 import { digestConflict, explainUpdate } from "./update-refusals.ts";
 import type { Verbs } from "./verbs.ts";

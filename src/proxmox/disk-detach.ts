@@ -1,22 +1,17 @@
 import { isProblem, Problem } from "../problem.ts";
 import { bytes } from "../text.ts";
 import type { Call } from "./call.ts";
-import {
-  type Changed,
-  type ChangeOptions,
-  type Changes,
-  conflict,
-  lockedBy,
-  type Plan,
-} from "./changes.ts";
+import { type Changed, type ChangeOptions, type Changes, conflict, lockedBy } from "./changes.ts";
 import { configChange } from "./config-request.ts";
 import type { DiskDependents } from "./disk-dependents.ts";
 import type { Disk } from "./guest-config.ts";
-import { diskOf, diskTouches, isOwn, pendingDisk, who, words } from "./guest-disks.ts";
+import { diskOf, diskTouches, pendingDisk, who, words } from "./guest-disks.ts";
 import type { Identified } from "./identity.ts";
 import { configQuestion } from "./lookup.ts";
+import type { Plan } from "./plan.ts";
 import { explainUpdate } from "./update-refusals.ts";
 import type { Verbs } from "./verbs.ts";
+import { isOwn } from "./volume-owner.ts";
 
 export interface DetachOptions extends Pick<ChangeOptions, "dryRun"> {
   readonly disk: string;

@@ -4,7 +4,6 @@ import { isProblem, Problem } from "../problem.ts";
 import { oneLine } from "../text.ts";
 import type { Appliances } from "./appliances.ts";
 import type { Call } from "./call.ts";
-import type { Plan } from "./changes.ts";
 import {
   assertLength,
   type ChecksumAlgorithm,
@@ -17,6 +16,7 @@ import type { Afterwards, Errand, Fetches } from "./fetches.ts";
 import { tags } from "./freshness.ts";
 import type { StorageRow } from "./inventory.ts";
 import { lookAtStorage } from "./lost-answers.ts";
+import type { Plan } from "./plan.ts";
 import type { Place, Storages } from "./storages.ts";
 import type { Task } from "./task.ts";
 import type { Params } from "./verbs.ts";

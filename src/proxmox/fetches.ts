@@ -12,6 +12,15 @@ export interface Afterwards {
   readonly otherwise?: () => void;
 }
 
+/** A file that has to be fetched before a guest can be made. */
+export interface Fetch {
+  /** `lets pve1 download … as …` */
+  readonly says: string;
+  /** As it may be shown. */
+  readonly request: ChangeRequest;
+  begin(after: Afterwards, call: Call): Promise<Task>;
+}
+
 /** A file on its way to a storage, and what fetches it. */
 export interface Errand extends Destination {
   readonly request: ChangeRequest;

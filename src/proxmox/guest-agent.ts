@@ -1,7 +1,6 @@
 import { path } from "../http/path.ts";
 import { fresh, runningTags } from "./freshness.ts";
-import { given } from "./inventory.ts";
-import { type GuestId, number, record, records, text, type Wire } from "./values.ts";
+import { type GuestId, given, number, record, records, text, type Wire } from "./values.ts";
 import type { Question } from "./verbs.ts";
 
 type At = GuestId & { readonly node: string };

@@ -1,9 +1,9 @@
-import { given } from "./inventory.ts";
 import {
   defaultName,
   flag,
   type GuestId,
   type GuestType,
+  given,
   number,
   properties,
   record,

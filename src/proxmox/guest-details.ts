@@ -3,9 +3,9 @@ import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { fresh, runningTags, tags } from "./freshness.ts";
 import { agentQuestion, interfacesQuestion, readFileSystems, readOs } from "./guest-agent.ts";
-import { given, type Inventory } from "./inventory.ts";
+import type { Inventory } from "./inventory.ts";
 import type { SilentNode } from "./silence.ts";
-import { flag, type GuestId, number, record, records, text, type Wire } from "./values.ts";
+import { flag, type GuestId, given, number, record, records, text, type Wire } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
 export type Detail = "pending" | "agent" | "snapshots" | "backups" | "ha" | "firewall";

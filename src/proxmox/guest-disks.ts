@@ -9,7 +9,6 @@ import type { Storages } from "./storages.ts";
 import { guestWords, sizeBytes } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
 import { presentConfigQuestion } from "./volume-use.ts";
-import { storageOf } from "./volumes.ts";
 
 /** The disk or mount point of that key. Throws `not_found` with those that there are, `invalid_input` for CD drives. */
 export function diskOf(guest: Identified, key: string): Disk {
@@ -100,28 +99,6 @@ export async function pendingDisk(
   if (disks.some(({ key, volid }) => key === disk.key && volid === disk.volid)) return [];
   const next = `Apply it first: restart_guest {guest: "${guest.vmid}"}; or take it out with detach_disk {disk: "${disk.key}"}, which keeps its volume.`;
   return [conflict(guest, `has ${disk.key} only pending: it waits for a restart`, next)];
-}
-
-/** Whether the guest owns it: names carry their owner, a linked clone's in its last part. */
-export function isOwn({ vmid }: { readonly vmid: number }, volid: string): boolean {
-  const name = volid.slice(Math.max(volid.lastIndexOf("/"), volid.indexOf(":")) + 1);
-  return new RegExp(`^(?:vm|subvol|base|basevol)-${vmid}-`).test(name);
-}
-
-/** Throws for what belongs to others. Names carry their owner; one that is not in the configuration may be left over from a restore or a rescue. */
-export function assertOwn(guest: Identified, volid: string): void {
-  if (storageOf(volid) === undefined) {
-    throw new Problem("not_found", `${words(guest)} has no unused disk ${volid.slice(0, 60)}.`, {
-      next: "get_vm and get_container show its unused disks; list_storage shows volumes and images.",
-      facts: { ...who(guest), argument: "volume" },
-    });
-  }
-  if (isOwn(guest, volid)) return;
-  throw conflict(
-    guest,
-    `does not own ${volid.slice(0, 100)}`,
-    "Attach its own unused disks, or an ISO image; what another guest uses is left to it.",
-  );
 }
 
 export function words(guest: Identified): string {

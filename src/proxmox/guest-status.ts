@@ -1,7 +1,6 @@
 import { path } from "../http/path.ts";
 import { fresh, runningTags } from "./freshness.ts";
-import { given } from "./inventory.ts";
-import { flag, type GuestId, type GuestType, number, record, text } from "./values.ts";
+import { flag, type GuestId, type GuestType, given, number, record, text } from "./values.ts";
 import type { Question } from "./verbs.ts";
 
 /** The state of a guest as its own node says it, without the lag of the rows. */

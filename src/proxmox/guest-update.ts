@@ -1,19 +1,13 @@
 import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import {
-  type Changed,
-  type ChangeOptions,
-  type Changes,
-  conflict,
-  lockedBy,
-  type Plan,
-} from "./changes.ts";
+import { type Changed, type ChangeOptions, type Changes, conflict, lockedBy } from "./changes.ts";
 import { configChange, pendingKeys } from "./config-request.ts";
 import { tags } from "./freshness.ts";
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
 import { type OptionChanges, optionChanges, secretOptions, type Wanted } from "./option-changes.ts";
 import { assertValues } from "./option-checks.ts";
+import type { Plan } from "./plan.ts";
 import { succeeded } from "./task.ts";
 import { digestConflict, explainUpdate } from "./update-refusals.ts";
 import { guestWords } from "./values.ts";

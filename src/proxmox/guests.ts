@@ -3,18 +3,13 @@ import type { Call } from "./call.ts";
 import { tags } from "./freshness.ts";
 import type { GuestConfig } from "./guest-config.ts";
 import { type GuestStatus, statusQuestion } from "./guest-status.ts";
-import { type GuestRow, given, isOffline } from "./inventory.ts";
-import {
-  configQuestion,
-  type Found,
-  type GuestKind,
-  isVmid,
-  type Lookup,
-  learnName,
-} from "./lookup.ts";
+import { type GuestRow, isOffline } from "./inventory.ts";
+import { configQuestion, isVmid, type Lookup, learnName } from "./lookup.ts";
+import type { Found } from "./names.ts";
 import { type Kept, RecentViews } from "./recent-views.ts";
 import type { SilentNode } from "./silence.ts";
 import type { Tasks } from "./tasks.ts";
+import { type GuestKind, given } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
 
 /** Tasks that destroy guests. */
@@ -60,7 +55,7 @@ export class Guests {
   readonly #verbs: Verbs;
   readonly #lookup: Lookup;
   readonly #tasks: Tasks;
-  readonly #recent: RecentViews;
+  readonly #recent: RecentViews<GuestView>;
 
   constructor(verbs: Verbs, lookup: Lookup, tasks: Tasks) {
     this.#verbs = verbs;
@@ -88,7 +83,7 @@ export class Guests {
   }
 
   /** Whether laying it together from the same answers would make the same of them. */
-  #isStill({ view, version }: Kept, call: Call): boolean {
+  #isStill({ view, version }: Kept<GuestView>, call: Call): boolean {
     const { last, names, version: now } = this.#lookup;
     const { row } = view;
     if (version !== now || last?.byVmid.get(row.vmid) !== row) return false;

@@ -4,17 +4,10 @@ import type { GuestConfig } from "./guest-config.ts";
 import { type GuestStatus, statusQuestion } from "./guest-status.ts";
 import { isMissing } from "./guests.ts";
 import type { GuestRow, Inventory } from "./inventory.ts";
-import {
-  configQuestion,
-  type Found,
-  type GuestKind,
-  isVmid,
-  type Lookup,
-  learnName,
-} from "./lookup.ts";
-import type { Told } from "./names.ts";
+import { configQuestion, isVmid, type Lookup, learnName } from "./lookup.ts";
+import type { Found, Told } from "./names.ts";
 import { candidate } from "./near-miss.ts";
-import { type GuestId, guestWords } from "./values.ts";
+import { type GuestId, type GuestKind, guestWords } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
 
 /** A guest that was read past the cache a moment ago, and is still the one that was meant. */

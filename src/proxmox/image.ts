@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import type { Fetch } from "./blueprint.ts";
+
 import type { Call } from "./call.ts";
 import type { Cluster } from "./cluster.ts";
 import { type Checksum, readChecksum, readSource, shortened } from "./download-source.ts";
 import type { DownloadOrder, Downloads } from "./downloads.ts";
-import type { Afterwards, Fetches } from "./fetches.ts";
+import type { Afterwards, Fetch, Fetches } from "./fetches.ts";
 import type { Placement } from "./placement.ts";
 import type { Storages } from "./storages.ts";
 import type { Task, TaskReport } from "./task.ts";

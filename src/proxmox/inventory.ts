@@ -5,6 +5,7 @@ import {
   flag,
   type GuestId,
   type GuestType,
+  given,
   number,
   records,
   tagList,
@@ -229,14 +230,6 @@ function storageRow(row: Wire): StorageRow {
       sizeBytes: number(row["maxdisk"]),
     }),
   };
-}
-
-/** Only what is there: absent is absent, never undefined. */
-export function given<T extends Readonly<Record<string, unknown>>>(
-  fields: T,
-): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  const present = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(present) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }
 
 /** PVE: GET /cluster/resources, unfiltered: guests, nodes, storages and pools in one answer. */

@@ -11,22 +11,13 @@ import {
   inventoryQuestion,
   isOffline,
 } from "./inventory.ts";
-import type { Names } from "./names.ts";
+import type { Found, Names } from "./names.ts";
 import { ambiguous, notFound, otherKind } from "./near-miss.ts";
 import type { Overlay } from "./overlay.ts";
 import { Silence } from "./silence.ts";
 import type { Sweep } from "./sweep.ts";
-import type { GuestId, GuestType } from "./values.ts";
+import type { GuestId, GuestKind } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
-
-/** Which guests a reference may mean. */
-export type GuestKind = GuestType | "any";
-
-/** A guest that a reference has led to: its row, and the name to believe (a row's own may lag). */
-export interface Found {
-  readonly row: GuestRow;
-  readonly name: string | undefined;
-}
 
 interface Miss {
   readonly at: number;

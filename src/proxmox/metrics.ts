@@ -2,7 +2,7 @@ import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { fresh, tags } from "./freshness.ts";
-import type { GuestRow, NodeRow } from "./inventory.ts";
+import type { GuestRow, NodeRow, StorageRow } from "./inventory.ts";
 import type { Lookup } from "./lookup.ts";
 import {
   type Figures,
@@ -15,7 +15,6 @@ import {
   points,
   type Sample,
 } from "./metric-figures.ts";
-import type { Storages } from "./storages.ts";
 import { number, records } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";
 
@@ -55,12 +54,18 @@ interface Subject {
   readonly metrics: readonly Metric[];
 }
 
+interface Place {
+  readonly shared: boolean;
+  readonly rows: readonly StorageRow[];
+}
+
 interface Parts {
   readonly verbs: Verbs;
   readonly lookup: Lookup;
-  readonly storages: Storages;
   /** The node of that name; throws not_found. */
   readonly node: (name: string, call: Call) => Promise<NodeRow>;
+  /** Where that storage can be reached, the best node first; throws not_found. */
+  readonly place: (storage: string, node: string | undefined, call: Call) => Promise<Place>;
 }
 
 /** What pvestatd has recorded, once a minute. PVE: GET …/rrddata of nodes, guests and storages */
@@ -132,7 +137,7 @@ export class Metrics {
 
   /** Every node records a shared storage for itself: any will do. */
   async #storage(storage: string, node: string | undefined, call: Call): Promise<Subject> {
-    const { shared, rows } = await this.#parts.storages.place(storage, node, call);
+    const { shared, rows } = await this.#parts.place(storage, node, call);
     const [first, ...others] = rows;
     if (!first) throw new TypeError("a place has a node");
     if (!shared && others.length > 0) throw severalNodes(storage, rows);

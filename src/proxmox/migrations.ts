@@ -1,7 +1,7 @@
 import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import { type Changed, type ChangeOptions, type Changes, lockedBy, type Plan } from "./changes.ts";
+import { type Changed, type ChangeOptions, type Changes, lockedBy } from "./changes.ts";
 import { tags } from "./freshness.ts";
 import type { Identified } from "./identity.ts";
 import type { Inventory } from "./inventory.ts";
@@ -9,6 +9,7 @@ import type { Lookup } from "./lookup.ts";
 import { bound, isRunning } from "./migration-bounds.ts";
 import { type Conditions, conditionsOf } from "./migration-conditions.ts";
 import { memoryNeeded, targetFor, type Wish } from "./migration-target.ts";
+import type { Plan } from "./plan.ts";
 import { succeeded, type Task } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import { Turns } from "./turns.ts";

@@ -33,6 +33,12 @@ interface Known {
   readonly at: number;
 }
 
+/** A guest that a reference has led to: its row, and the name to believe (a row's own may lag). */
+export interface Found {
+  readonly row: GuestRow;
+  readonly name: string | undefined;
+}
+
 /** A guest as an answer of ours has shown it. */
 export interface Told extends GuestId {
   readonly node: string;

@@ -1,8 +1,8 @@
 import { Problem } from "../problem.ts";
 import { closest } from "../text.ts";
-import { type GuestRow, given } from "./inventory.ts";
-import type { Found, GuestKind } from "./lookup.ts";
-import { guestWords, kindWord } from "./values.ts";
+import type { GuestRow } from "./inventory.ts";
+import type { Found } from "./names.ts";
+import { type GuestKind, given, guestWords, kindWord } from "./values.ts";
 
 /** `not_found` with the closest names, and with the rows that may be it but whose host is silent or that could not be read. */
 export function notFound(

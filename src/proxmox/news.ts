@@ -1,9 +1,10 @@
 import { path } from "../http/path.ts";
 import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import { type Cluster, type ListedTask, recentTasksQuestion } from "./cluster.ts";
+import type { Cluster } from "./cluster.ts";
 import { fresh, tags } from "./freshness.ts";
 import { type Happening, happeningOf, happeningOfTask } from "./happenings.ts";
+import { type ListedTask, recentTasksQuestion } from "./listed-task.ts";
 import { statusQuestion } from "./task.ts";
 import { number, parseUpid, records, text } from "./values.ts";
 import type { Question, Verbs } from "./verbs.ts";

@@ -1,11 +1,11 @@
 import { Problem } from "../problem.ts";
 import { conflict } from "./changes.ts";
 import { assertAddress, ipConfig, publicKeys, servers } from "./cloud-init.ts";
-import { assertOwn } from "./guest-disks.ts";
 import { isDrive } from "./guest-options.ts";
 import type { Identified } from "./identity.ts";
 import { decoded, partsOf } from "./option-merge.ts";
 import { type GuestType, guestWords } from "./values.ts";
+import { assertOwn } from "./volume-owner.ts";
 
 /**
  * What can be known of values before they are sent: Proxmox takes some that the guest then can't use, and attaches the disks of other

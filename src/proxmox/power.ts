@@ -1,16 +1,10 @@
 import { path } from "../http/path.ts";
 import type { Call } from "./call.ts";
-import {
-  type Changed,
-  type ChangeOptions,
-  type Changes,
-  conflict,
-  lockedBy,
-  type Plan,
-} from "./changes.ts";
+import { type Changed, type ChangeOptions, type Changes, conflict, lockedBy } from "./changes.ts";
 import { tags } from "./freshness.ts";
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
+import type { Plan } from "./plan.ts";
 import { succeeded } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import { guestWords } from "./values.ts";

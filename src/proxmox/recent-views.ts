@@ -1,31 +1,30 @@
 import { LRUCache } from "lru-cache";
 import type { Part } from "../cache/reading.ts";
 import type { Call } from "./call.ts";
-import type { GuestView } from "./guests.ts";
 import type { Composed, Verbs } from "./verbs.ts";
 
 /** A view, and what was known beside its parts when it was laid together (`Lookup.version`). */
-export interface Kept {
-  readonly view: GuestView;
+export interface Kept<View> {
+  readonly view: View;
   readonly version: number;
 }
 
-interface Recent extends Composed, Kept {}
+interface Recent<View> extends Composed, Kept<View> {}
 
 /**
  * Views as they were laid together last. One whose parts could all be answered from memory again is served as it is: laying it
  * together costs more than everything else that such a call does.
  */
-export class RecentViews {
+export class RecentViews<View> {
   readonly #verbs: Verbs;
   /** Few, as each keeps a row and a configuration beyond the bounds of the cache. */
-  readonly #views = new LRUCache<string, Recent>({ max: 500 });
+  readonly #views = new LRUCache<string, Recent<View>>({ max: 500 });
 
   constructor(verbs: Verbs) {
     this.#verbs = verbs;
   }
 
-  keep(key: string, kept: Kept, composed: readonly Part[]): void {
+  keep(key: string, kept: Kept<View>, composed: readonly Part[]): void {
     // What stands for no read holds as long as the reads beside it, which carry its tags.
     const parts = composed.filter(({ until }) => until !== Number.POSITIVE_INFINITY);
     this.#views.set(key, {
@@ -43,8 +42,8 @@ export class RecentViews {
   async again(
     key: string,
     call: Call,
-    still: (kept: Kept) => boolean,
-  ): Promise<GuestView | undefined> {
+    still: (kept: Kept<View>) => boolean,
+  ): Promise<View | undefined> {
     const recent = this.#views.get(key);
     if (!recent) return undefined;
     return (await this.#verbs.again(call, recent, () => still(recent))) ? recent.view : undefined;

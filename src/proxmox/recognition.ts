@@ -2,9 +2,9 @@ import { isProblem, type Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { type Certificate, hostnameOf, namesOf } from "./certificates.ts";
 import type { Cluster } from "./cluster.ts";
-import { given } from "./inventory.ts";
 import { type Bundle, isFor, nameOf } from "./pem.ts";
 import { lockout, repinned } from "./recognition-risk.ts";
+import { given } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
 
 /** The certificate that a node is about to show. */

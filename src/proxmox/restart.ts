@@ -1,18 +1,12 @@
 import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import {
-  type Changed,
-  type ChangeOptions,
-  type Changes,
-  conflict,
-  lockedBy,
-  type Plan,
-} from "./changes.ts";
+import { type Changed, type ChangeOptions, type Changes, conflict, lockedBy } from "./changes.ts";
 import { tags } from "./freshness.ts";
 import { statusQuestion } from "./guest-status.ts";
 import type { Identified } from "./identity.ts";
 import type { Lookup } from "./lookup.ts";
+import type { Plan } from "./plan.ts";
 import { succeeded, type TaskReport } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import { guestWords } from "./values.ts";

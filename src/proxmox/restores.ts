@@ -3,20 +3,14 @@ import { closest } from "../text.ts";
 import { archiveQuestion } from "./archive.ts";
 import { typeOf } from "./backups.ts";
 import type { Call } from "./call.ts";
-import {
-  type Changed,
-  type ChangeOptions,
-  type Changes,
-  conflict,
-  lockedBy,
-  type Plan,
-} from "./changes.ts";
+import { type Changed, type ChangeOptions, type Changes, conflict, lockedBy } from "./changes.ts";
 import { tags } from "./freshness.ts";
 import { statusQuestion } from "./guest-status.ts";
 import type { Identified } from "./identity.ts";
 import type { GuestRow } from "./inventory.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Newcomer, Newcomers } from "./newcomers.ts";
+import type { Plan } from "./plan.ts";
 import { afterFailure } from "./restore-failure.ts";
 import {
   type Archive,

@@ -2,7 +2,6 @@ import { Acme } from "./acme.ts";
 import type { Call } from "./call.ts";
 import type { Certificates } from "./certificates.ts";
 import type { Changes } from "./changes.ts";
-import type { Cluster } from "./cluster.ts";
 import type { Downloads } from "./downloads.ts";
 import type { Lookup } from "./lookup.ts";
 import { Metrics } from "./metrics.ts";
@@ -19,7 +18,6 @@ interface Client {
   readonly principal: string;
   readonly verbs: Verbs;
   readonly lookup: Lookup;
-  readonly cluster: Cluster;
   readonly tasks: Tasks;
   readonly storages: Storages;
   readonly certificates: Certificates;
@@ -39,9 +37,9 @@ export class Services {
     const where = (order: UploadOrder, call: Call) => client.downloads.where(order, call);
     const node = (name: string, call: Call) => certificates.node(name, call);
     this.uploads = new Uploads({ verbs, lookup, storages, where, changes, principal });
-    this.metrics = new Metrics({ verbs, lookup, storages, node });
+    this.metrics = new Metrics({ verbs, lookup, node, place: (...of) => storages.place(...of) });
     this.acme = new Acme({ verbs, certificates, recognitions, changes, tasks: client.tasks });
-    this.taskList = new TaskList(client.cluster);
+    this.taskList = new TaskList(verbs);
     this.taskStops = new TaskStops(verbs, client.tasks);
   }
 }

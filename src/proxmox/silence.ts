@@ -1,4 +1,5 @@
-import { given, type Inventory } from "./inventory.ts";
+import type { Inventory } from "./inventory.ts";
+import { given } from "./values.ts";
 
 /** A node that does not tell how its guests are: what is said of them is what was last known. */
 export interface SilentNode {

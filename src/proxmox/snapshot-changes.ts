@@ -3,15 +3,15 @@ import { path } from "../http/path.ts";
 import { Problem } from "../problem.ts";
 import { ago } from "../text.ts";
 import type { Call } from "./call.ts";
-import { type Changed, type Changes, conflict, lockedBy, type Plan } from "./changes.ts";
+import { type Changed, type Changes, conflict, lockedBy } from "./changes.ts";
 import { snapshotsQuestion } from "./guest-details.ts";
 import { statusQuestion } from "./guest-status.ts";
 import type { Identified } from "./identity.ts";
-import { given } from "./inventory.ts";
 import { configQuestion, type Lookup } from "./lookup.ts";
+import type { Plan } from "./plan.ts";
 import { removal, touchesOf } from "./snapshot-work.ts";
 import { succeeded, type TaskReport } from "./task.ts";
-import { guestWords, text, type Wire } from "./values.ts";
+import { given, guestWords, text, type Wire } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
 
 /** A snapshot of a guest, as far as a change of it is concerned. */

@@ -1,6 +1,5 @@
-import { given } from "./inventory.ts";
 import { generatedBy } from "./snapshot-names.ts";
-import { text, type Wire } from "./values.ts";
+import { given, text, type Wire } from "./values.ts";
 
 /** A snapshot, as far as `keep` looks at it. */
 export interface Taken {

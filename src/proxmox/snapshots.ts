@@ -2,9 +2,10 @@ import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
 import { followedBy } from "../text.ts";
 import type { Call } from "./call.ts";
-import { type Changed, type Changes, conflict, lockedBy, type Plan } from "./changes.ts";
+import { type Changed, type Changes, conflict, lockedBy } from "./changes.ts";
 import { snapshotsQuestion } from "./guest-details.ts";
 import type { Identified } from "./identity.ts";
+import type { Plan } from "./plan.ts";
 import { assertName, assertPrefix, nameFor } from "./snapshot-names.ts";
 import {
   readTaken,

@@ -1,9 +1,14 @@
 import { each } from "../each.ts";
 import { isProblem, Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import type { Cluster, ListedTask, TaskPage } from "./cluster.ts";
-import type { Inventory } from "./inventory.ts";
+import {
+  type ListedTask,
+  nodeTasksQuestion,
+  recentTasksQuestion,
+  type TaskPage,
+} from "./listed-task.ts";
 import { stateOf } from "./task.ts";
+import type { Verbs } from "./verbs.ts";
 
 export type ListedState = "running" | "ok" | "warnings" | "failed";
 
@@ -29,6 +34,11 @@ export interface TaskListing {
   readonly unasked: readonly { readonly node: string; readonly problem: Problem }[];
 }
 
+/** What has to be known of the cluster: which nodes may have tasks. */
+interface NodesOf {
+  readonly nodes: ReadonlyMap<string, { readonly node: string; readonly status: string }>;
+}
+
 /** A client keeps no more requests than this under way for one list. */
 const atOnce = 8;
 
@@ -42,34 +52,36 @@ const filters: Readonly<Record<ListedState, string>> = {
 
 /** What Proxmox does and has done, out of the tasks that run and the archives of all nodes. */
 export class TaskList {
-  readonly #cluster: Cluster;
+  readonly #verbs: Verbs;
 
-  constructor(cluster: Cluster) {
-    this.#cluster = cluster;
+  constructor(verbs: Verbs) {
+    this.#verbs = verbs;
   }
 
   /**
    * One request where what runs and is newest is enough, else one for each node: a guest's tasks lie where it lived at the time.
    * A node that does not answer keeps the others' tasks from nobody; throws its problem where none does.
    */
-  async of(query: TaskQuery, inventory: Inventory, call: Call): Promise<TaskListing> {
+  async of(query: TaskQuery, cluster: NodesOf, call: Call): Promise<TaskListing> {
     const { vmid, node, state, since, limit } = query;
     const newest = vmid === undefined && node === undefined && since === undefined;
     if (newest && (state === undefined || state === "running")) {
       // Without Sys.Audit the cluster's list is empty, also of one's own tasks; each node's own list has them.
-      const recent = await this.#cluster.recentTasks(call);
+      const recent = await this.#verbs.observe(call, recentTasksQuestion);
       if (recent.length > 0) return listing([{ tasks: recent, total: recent.length }], query);
     }
-    const online = [...inventory.nodes.values()].filter((row) => row.status !== "offline");
+    const online = [...cluster.nodes.values()].filter((row) => row.status !== "offline");
     const nodes = node === undefined ? online.map((row) => row.node) : [node];
     const source = state === "running" ? "active" : "all";
     const filter = { vmid, since, source, statusfilter: state && filters[state], limit } as const;
-    const asked = await each(nodes, atOnce, (one) => this.#cluster.taskPage(one, filter, call));
+    const asked = await each(nodes, atOnce, (one) =>
+      this.#verbs.observe(call, nodeTasksQuestion(one, filter)),
+    );
     const parts = asked.flatMap((one) => (one.ok ? [one.value] : []));
     const unasked = asked.flatMap((one, index) =>
       one.ok ? [] : [{ node: nodes[index] ?? "", problem: one.problem }],
     );
-    const away = [...inventory.nodes.values()]
+    const away = [...cluster.nodes.values()]
       .filter((row) => row.status === "offline" && node === undefined)
       .map((row) => ({ node: row.node, problem: offline(row.node) }));
     const [first] = unasked;

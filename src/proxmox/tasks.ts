@@ -3,7 +3,7 @@ import type { Tag } from "../cache/store.ts";
 import { isProblem, Problem } from "../problem.ts";
 import { Activity } from "./activity.ts";
 import type { Call } from "./call.ts";
-import { given } from "./inventory.ts";
+
 import {
   type FollowOptions,
   identity,
@@ -16,7 +16,7 @@ import {
   type Task,
   type TaskReport,
 } from "./task.ts";
-import { number, parseUpid } from "./values.ts";
+import { given, number, parseUpid } from "./values.ts";
 import type { Verbs } from "./verbs.ts";
 import { Watched } from "./watched.ts";
 

@@ -1,18 +1,12 @@
 import { path } from "../http/path.ts";
 import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
-import {
-  type Changed,
-  type ChangeOptions,
-  type Changes,
-  conflict,
-  lockedBy,
-  type Plan,
-} from "./changes.ts";
+import { type Changed, type ChangeOptions, type Changes, conflict, lockedBy } from "./changes.ts";
 import { fresh, tags } from "./freshness.ts";
 import { snapshotsQuestion } from "./guest-details.ts";
 import { words } from "./guest-disks.ts";
 import type { Identified } from "./identity.ts";
+import type { Plan } from "./plan.ts";
 import type { Task } from "./task.ts";
 import type { Tasks } from "./tasks.ts";
 import { parseUpid, records, text } from "./values.ts";

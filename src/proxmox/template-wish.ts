@@ -1,11 +1,33 @@
 import type { Made } from "./blueprint.ts";
-import type { TemplateOrder } from "./create-template.ts";
 import type { GuestConfig } from "./guest-config.ts";
 import { defaultKeyOf, defaultOf, isDrive } from "./guest-options.ts";
 import type { GuestRow } from "./inventory.ts";
 import { merge, partsOf, sameValue, written } from "./option-merge.ts";
 import { tagList } from "./values.ts";
 import type { Params } from "./verbs.ts";
+
+export interface TemplateOrder {
+  readonly name: string;
+  /** Of the cloud image. */
+  readonly url: string;
+  readonly checksum?: string | undefined;
+  /** For its disk. */
+  readonly storage: string;
+  /** For the image; absent: the first that holds images to import. */
+  readonly imageStorage?: string | undefined;
+  readonly vmid?: number | undefined;
+  readonly node?: string | undefined;
+  /** GiB; absent: as large as the image. */
+  readonly size?: number | undefined;
+  readonly cores?: number | undefined;
+  readonly memory?: number | undefined;
+  readonly nics?: readonly string[] | undefined;
+  readonly user?: string | undefined;
+  readonly sshKeys?: readonly string[] | undefined;
+  readonly tags?: readonly string[] | undefined;
+  readonly options?: Readonly<Record<string, string>> | undefined;
+  readonly dryRun?: boolean | undefined;
+}
 
 /** A template as it is, or as it is being made. What is undefined can't be told, and is not judged. */
 export interface Likeness {

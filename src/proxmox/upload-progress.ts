@@ -1,7 +1,8 @@
 import { bytes } from "../text.ts";
 import type { Call } from "./call.ts";
 
-interface Source {
+/** A file of this computer, read piece by piece; each `open` begins anew. */
+export interface UploadSource {
   readonly name: string;
   readonly sizeBytes: number;
   open(): AsyncIterable<Uint8Array>;
@@ -21,7 +22,7 @@ export interface Sending {
 const leastBytes = 4 * 1024 ** 2;
 
 /** The file's pieces while its checksum is calculated; ends with the signal's reason when the caller gives up. */
-export async function* reading(source: Source, call: Call): AsyncGenerator<Uint8Array> {
+export async function* reading(source: UploadSource, call: Call): AsyncGenerator<Uint8Array> {
   const tell = teller(source.sizeBytes);
   let done = 0;
   for await (const piece of source.open()) {
@@ -34,7 +35,7 @@ export async function* reading(source: Source, call: Call): AsyncGenerator<Uint8
 }
 
 /** The file's pieces as they are sent; `open` begins anew for another attempt. */
-export function sending(source: Source, call: Call): Sending {
+export function sending(source: UploadSource, call: Call): Sending {
   const state = { sentBytes: 0, failure: undefined as unknown };
   const tell = teller(source.sizeBytes);
   return {
@@ -65,7 +66,7 @@ export function sending(source: Source, call: Call): Sending {
   };
 }
 
-function percent(done: number, { sizeBytes }: Source): string {
+function percent(done: number, { sizeBytes }: UploadSource): string {
   return `${bytes(done)} of ${bytes(sizeBytes)}`;
 }
 

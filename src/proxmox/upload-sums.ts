@@ -3,8 +3,7 @@ import { LRUCache } from "lru-cache";
 import { Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import type { Checksum } from "./download-source.ts";
-import { reading } from "./upload-progress.ts";
-import type { UploadSource } from "./uploads.ts";
+import { reading, type UploadSource } from "./upload-progress.ts";
 import type { Volume } from "./volumes.ts";
 
 /** Of a file as it lies here. */

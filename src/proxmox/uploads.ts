@@ -4,10 +4,11 @@ import { path } from "../http/path.ts";
 import { isProblem, Problem } from "../problem.ts";
 import { bytes } from "../text.ts";
 import type { Call } from "./call.ts";
-import type { Changes, Plan } from "./changes.ts";
+import type { Changes } from "./changes.ts";
 import { type DownloadContent, readChecksum, uploadName } from "./download-source.ts";
 import { fresh, tags } from "./freshness.ts";
 import type { Lookup } from "./lookup.ts";
+import type { Plan } from "./plan.ts";
 import type { Storages } from "./storages.ts";
 import type { FollowUp, Task } from "./task.ts";
 import {
@@ -18,19 +19,12 @@ import {
   otherFile,
   privilege,
 } from "./upload-problems.ts";
-import { sending } from "./upload-progress.ts";
+import { sending, type UploadSource } from "./upload-progress.ts";
 import { digest, KnownUploads, type Sums } from "./upload-sums.ts";
 import { record } from "./values.ts";
 import type { ChangeRequest, Verbs } from "./verbs.ts";
 import { VolumeUse } from "./volume-use.ts";
 import { type Destination, fileKey, type Volume } from "./volumes.ts";
-
-/** A file of this computer, read piece by piece; each `open` begins anew. */
-export interface UploadSource {
-  readonly name: string;
-  readonly sizeBytes: number;
-  open(): AsyncIterable<Uint8Array>;
-}
 
 export interface UploadOrder {
   readonly storage: string;

@@ -2,6 +2,9 @@
 
 export type GuestType = "qemu" | "lxc";
 
+/** Which guests a reference may mean. */
+export type GuestKind = GuestType | "any";
+
 /** Who a guest is; name and node are only attributes. */
 export interface GuestId {
   readonly type: GuestType;
@@ -135,4 +138,12 @@ export function defaultName(id: GuestId): string {
 /** `VM 101 (web-1)`, `container 200`: the trusted number first, the people's name after it. */
 export function guestWords(id: GuestId, name?: string | undefined): string {
   return `${kindWord(id.type)} ${id.vmid}${name === undefined ? "" : ` (${name})`}`;
+}
+
+/** Only what is there: absent is absent, never undefined. */
+export function given<T extends Readonly<Record<string, unknown>>>(
+  fields: T,
+): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const present = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(present) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }

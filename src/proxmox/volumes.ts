@@ -1,7 +1,7 @@
 import { path } from "../http/path.ts";
 import { fresh, tags } from "./freshness.ts";
-import { given, type StorageRow } from "./inventory.ts";
-import { flag, number, records, text } from "./values.ts";
+import type { StorageRow } from "./inventory.ts";
+import { flag, given, number, records, text } from "./values.ts";
 import type { Question } from "./verbs.ts";
 
 /** A disk, an image, a template, a backup: what a storage holds. */

@@ -2,13 +2,11 @@ import type { Clock } from "../clock.ts";
 import { ClusterLog } from "./cluster-log.ts";
 import { Events } from "./events.ts";
 import { FileLocks } from "./file-locks.ts";
-import { privilegesOf } from "./roles.ts";
+import { privilegesOf, type Version } from "./roles.ts";
 import { Stats } from "./stats.ts";
 import { Tasks } from "./tasks.ts";
 import type { Upload } from "./upload-body.ts";
 import type { World } from "./world.ts";
-
-export type Version = "8.4" | "9.1";
 
 /** The running cluster: the world and everything that moves it. Routes and the outside hand work on this. */
 export class Cluster {

@@ -1,6 +1,5 @@
 import type { Method, WireRequest } from "../http/transport.ts";
 import { Refusal } from "./refusal.ts";
-import { boundaryOf } from "./upload-body.ts";
 
 /** Decoded parameters: a repeated key is an array, a key without a value is not given. */
 export type Given = Record<string, string | string[]>;
@@ -45,6 +44,12 @@ export function parseRequest(request: WireRequest): ParsedRequest {
   if (boundary !== undefined) return { method, path: inner, query, body: {}, boundary };
   const body = form ? parseBody(request) : {};
   return { method, path: inner === "" ? "/" : inner, query, body };
+}
+
+/** The boundary of a multipart body; undefined where the body is none. */
+function boundaryOf(request: WireRequest): string | undefined {
+  const type = request.headers["content-type"] ?? "";
+  return /^multipart\/form-data;\s*boundary="?([^";]+)"?/.exec(type)?.[1];
 }
 
 function parseBody(request: WireRequest): Given {

@@ -1,4 +1,5 @@
-import type { Version } from "./cluster.ts";
+/** Of the releases that can be simulated: their privileges differ. */
+export type Version = "8.4" | "9.1";
 
 const areas: Readonly<Record<string, string>> = {
   Datastore: "Allocate AllocateSpace AllocateTemplate Audit",

@@ -6,7 +6,7 @@ import {
   type WireReply,
   type WireRequest,
 } from "../http/transport.ts";
-import { Cluster, type Version } from "./cluster.ts";
+import { Cluster } from "./cluster.ts";
 import { demoWorld } from "./demo.ts";
 import { type Fault, Faults } from "./faults.ts";
 import { answer } from "./host.ts";
@@ -14,6 +14,7 @@ import { Outside } from "./outside.ts";
 import { seededRandom } from "./random.ts";
 import { type Given, parseForm, parseRequest } from "./request.ts";
 import { LoggedRequest, RequestLog } from "./request-log.ts";
+import type { Version } from "./roles.ts";
 import { RouteTable } from "./route.ts";
 import { allRoutes } from "./routes/all.ts";
 import { type Received, receive } from "./upload-body.ts";

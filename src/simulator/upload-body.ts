@@ -1,5 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
-import { type BodyStream, WireFault, type WireRequest } from "../http/transport.ts";
+import { type BodyStream, WireFault } from "../http/transport.ts";
 import { Refusal } from "./refusal.ts";
 import type { Given } from "./request.ts";
 
@@ -23,12 +23,6 @@ const headBytes = 65_536;
 /** Larger files are hashed and forgotten. */
 const keptBytes = 1024 ** 2;
 const algorithms: readonly string[] = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
-
-/** The boundary of a multipart body; undefined where the body is none. */
-export function boundaryOf(request: WireRequest): string | undefined {
-  const type = request.headers["content-type"] ?? "";
-  return /^multipart\/form-data;\s*boundary="?([^";]+)"?/.exec(type)?.[1];
-}
 
 /**
  * Reads it as PVE::APIServer::AnyEvent file_upload_multipart does: content, checksum-algorithm and checksum in this order, then

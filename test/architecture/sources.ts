@@ -56,11 +56,9 @@ export function read(folder: string): readonly Source[] {
     .map((path) => parse(path, readFileSync(path, "utf8")));
 }
 
-/** The first way by which a file comes to import itself. */
+/** The first way by which a file comes to import itself, be it for a type: what it shares with the other has no place yet. */
 export function circle(sources: readonly Source[]): readonly string[] | undefined {
-  const uses = new Map(
-    sources.map(({ path, imports }) => [path, imports.filter((one) => !one.typeOnly)]),
-  );
+  const uses = new Map(sources.map(({ path, imports }) => [path, imports]));
   const done = new Set<string>();
   const walk = (path: string, way: readonly string[]): readonly string[] | undefined => {
     if (way.includes(path)) return [...way, path];

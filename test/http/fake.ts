@@ -1,11 +1,12 @@
 import { apiToken } from "../../src/http/auth.ts";
-import { ApiClient, type ApiClientOptions, type ApiRequest } from "../../src/http/client.ts";
+import { ApiClient, type ApiClientOptions } from "../../src/http/client.ts";
 import {
   type Transport,
   WireFault,
   type WireReply,
   type WireRequest,
 } from "../../src/http/transport.ts";
+import type { ApiRequest } from "../../src/http/wire-request.ts";
 import { isProblem, type Problem } from "../../src/problem.ts";
 import { VirtualClock } from "../../src/simulator/clock.ts";
 

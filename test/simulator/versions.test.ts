@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { Version } from "../../src/simulator/cluster.ts";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
+import type { Version } from "../../src/simulator/roles.ts";
 import { host } from "./host.ts";
 
 const versions: readonly Version[] = ["8.4", "9.1"];
