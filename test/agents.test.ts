@@ -102,6 +102,5 @@ test.each([1, 2, 3])(
     // Everything followed to its end.
     expect(witness.begun.size).toBeGreaterThan(30);
     expect([...witness.begun].filter((upid) => !witness.ended.has(upid))).toEqual([]);
-    await server.close();
   },
 );

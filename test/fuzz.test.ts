@@ -10,7 +10,7 @@ import { toolsets } from "../tools/index.ts";
 import { certificate } from "./certificate.ts";
 import { namedIn, names, namesIn, strayed, unconfirmed, validCalls } from "./fuzz/calls.ts";
 import { type Arguments, Dice, mutate } from "./fuzz/mutations.ts";
-import { type Answer, type Lab, lab } from "./kit.ts";
+import { type Answer, type Lab, openLab } from "./kit.ts";
 
 const seed = Number(process.env["FUZZ_SEED"] ?? 1);
 const amount = Number(process.env["FUZZ_CALLS"] ?? 10_000);
@@ -161,7 +161,7 @@ async function hostCertificate(): Promise<Arguments> {
 async function newStage(served: readonly Tool[] = tools): Promise<Stage> {
   const bench = new Bench();
   const files = filesBelow(fileURLToPath(new URL("./fuzz", import.meta.url)));
-  const server = await lab({ tools: served.map((tool) => bench.watched(tool)), files });
+  const server = await openLab({ tools: served.map((tool) => bench.watched(tool)), files });
   return { server, bench, clones: new Set(), upids: [], written: [] };
 }
 

@@ -1,6 +1,7 @@
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { InMemoryTransport } from "@modelcontextprotocol/sdk/inMemory.js";
 import type { Progress } from "@modelcontextprotocol/sdk/types.js";
+import { onTestFinished } from "vitest";
 import { assemble } from "../src/assembly.ts";
 import { readConfig } from "../src/config.ts";
 import { openConnection } from "../src/connections.ts";
@@ -58,8 +59,18 @@ export interface CallSettings {
   readonly onProgress?: (progress: Progress) => void;
 }
 
-/** The whole server over a simulated cluster and a clock that stands still, spoken to by a real MCP client. */
-export async function lab(options: LabOptions = {}) {
+/**
+ * The whole server over a simulated cluster and a clock that stands still, spoken to by a real MCP client. It is closed when the
+ * test is over.
+ */
+export async function lab(options: LabOptions = {}): Promise<Lab> {
+  const opened = await openLab(options);
+  onTestFinished(opened.close);
+  return opened;
+}
+
+/** One that many tests share, or of which one test needs very many: who opens it closes it. */
+export async function openLab(options: LabOptions = {}) {
   const {
     token = adminToken,
     login,
@@ -147,7 +158,7 @@ function agesOf(raw: string): Ages {
   return ages ?? defaultAges;
 }
 
-export type Lab = Awaited<ReturnType<typeof lab>>;
+export type Lab = Awaited<ReturnType<typeof openLab>>;
 
 function readAnswer(result: Awaited<ReturnType<Client["callTool"]>>): Answer {
   const content = result["content"] as readonly { type: string; text: string }[];

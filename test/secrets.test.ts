@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import * as z from "zod";
 import { filesBelow } from "../src/files.ts";
 import { type Transport, WireFault, type WireReply } from "../src/http/transport.ts";
@@ -64,7 +64,6 @@ async function everything({
 }: Weather): Promise<Heard & { kinds: Set<string> }> {
   const files = filesBelow(fileURLToPath(new URL("./fuzz", import.meta.url)));
   const server = await lab({ token, world: worldWith(canary), tools, files, ...options });
-  onTestFinished(server.close);
   const sent: string[] = [];
   const { transport } = server.client;
   const deliver = transport?.onmessage;

@@ -71,20 +71,16 @@ export async function play(tool: string, outcome: Outcome, scene: Scene): Promis
     token: without ? limited : adminToken,
     wire: (simulator) => meddling(simulator, () => armed.splice(0)[0]?.(simulator)),
   });
-  try {
-    const more = await given?.(server);
-    const before = structuredClone(server.simulator.world);
-    if (meanwhile) armed.push(meanwhile);
-    const mark = server.simulator.log.mark();
-    const answer = await server.call(tool, { ...scene.args, ...Object(more) });
-    const sent = server.simulator.log.changes(mark);
-    const seen = { answer, server, before, world: server.simulator.world, sent };
-    expect(answer.kind, answer.text).toBe(outcome === "success" ? "" : outcome);
-    promises[outcome](seen, scene);
-    scene.after?.(seen);
-  } finally {
-    await server.close();
-  }
+  const more = await given?.(server);
+  const before = structuredClone(server.simulator.world);
+  if (meanwhile) armed.push(meanwhile);
+  const mark = server.simulator.log.mark();
+  const answer = await server.call(tool, { ...scene.args, ...Object(more) });
+  const sent = server.simulator.log.changes(mark);
+  const seen = { answer, server, before, world: server.simulator.world, sent };
+  expect(answer.kind, answer.text).toBe(outcome === "success" ? "" : outcome);
+  promises[outcome](seen, scene);
+  scene.after?.(seen);
 }
 
 const promises: Readonly<Record<Outcome, (seen: Seen, scene: Scene) => void>> = {

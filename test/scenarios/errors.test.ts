@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { WireReply } from "../../src/http/transport.ts";
 import { toolsets } from "../../tools/index.ts";
 import { type Lab, lab } from "../kit.ts";
@@ -91,8 +91,6 @@ beforeEach(async () => {
   server = await lab({ tools: Object.values(toolsets).flat() });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 describe.each(matrix)("%s", (_, reply, read, change, words) => {
   test(`is ${read} to a read, and no empty success`, async () => {

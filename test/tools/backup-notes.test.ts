@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { toolsets } from "../../tools/index.ts";
 import { type Lab, lab } from "../kit.ts";
 
@@ -7,8 +7,6 @@ let server: Lab;
 beforeEach(async () => {
   server = await lab({ tools: Object.values(toolsets).flat() });
 });
-
-afterEach(() => server.close());
 
 async function create(notes: string, args: Record<string, unknown> = {}) {
   const mark = server.simulator.log.mark();

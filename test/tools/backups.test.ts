@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { toolsets } from "../../tools/index.ts";
@@ -11,8 +11,6 @@ beforeEach(async () => {
   server = await lab({ tools });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const held = () =>
   [...server.simulator.world.volumes.values()].filter(({ content }) => content === "backup");
@@ -159,7 +157,6 @@ describe("create_backup refuses", () => {
     const storage = await auditor.call("create_backup", args);
     expect(storage.kind).toBe("forbidden");
     expect(storage.text).toContain("Datastore.AllocateSpace on /storage/nfs-shared");
-    await auditor.close();
     const token = { tokenId: "half@pve!x", secret: "0d5e7f1e-0000-4000-8000-00000000000a" };
     const half = await lab({ tools, token });
     const roles = { "/vms": "PVEAuditor", "/nodes": "PVEAuditor", "/storage": "PVEDatastoreUser" };
@@ -168,6 +165,5 @@ describe("create_backup refuses", () => {
     expect(guest.kind).toBe("forbidden");
     expect(guest.text).toContain("VM.Backup on /vms/101");
     expect(guest.text).toContain("pveum acl modify /vms/101");
-    await half.close();
   });
 });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { toolsets } from "../../tools/index.ts";
 import { guestOf, type Lab, type LabOptions, lab } from "../kit.ts";
@@ -10,8 +10,6 @@ const start = (options: LabOptions = {}) =>
 beforeEach(async () => {
   server = await start();
 });
-
-afterEach(() => server.close());
 
 const world = (vmid: number) => guestOf(server.simulator.world, vmid);
 const volume = (key: string) => server.simulator.world.volumes.get(key);
@@ -86,7 +84,6 @@ describe("detach_disk", () => {
   });
 
   test("of a container whose second request fails: out, kept, and told so", async () => {
-    await server.close();
     let puts = 0;
     server = await start({
       wire: (simulator) => ({
@@ -197,7 +194,6 @@ describe("credentials that may only look", () => {
     ["detach_disk", { disk: "scsi0", confirm: "build-2" }, "VM.Config"],
     ["convert_to_template", { confirm: "build-2" }, "VM.Allocate"],
   ])("%s: forbidden, naming privilege, path and the pveum line", async (tool, args, privilege) => {
-    await server.close();
     server = await start({ token: auditorToken });
     const answer = await server.call(tool, { guest: "build-2", ...args });
     expect(answer.kind).toBe("forbidden");

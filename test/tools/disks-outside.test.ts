@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { toolsets } from "../../tools/index.ts";
 import { guestOf, type Lab, type LabOptions, lab } from "../kit.ts";
 
@@ -10,8 +10,6 @@ beforeEach(async () => {
   server = await start();
 });
 
-afterEach(() => server.close());
-
 const world = (vmid: number) => guestOf(server.simulator.world, vmid);
 
 describe("somebody else's change between our read and our request", () => {
@@ -20,7 +18,6 @@ describe("somebody else's change between our read and our request", () => {
     ["resize_disk", 311, { disk: "rootfs", size: "+8G" }],
     ["move_disk", 302, { disk: "scsi0", storage: "nfs-shared" }],
   ])("%s of %i: conflict, and the disk is as it was", async (tool, vmid, args) => {
-    await server.close();
     server = await start({
       wire: (simulator) => ({
         send: (request) => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { toolsets } from "../../tools/index.ts";
 import { guestOf, type Lab, type LabOptions, lab } from "../kit.ts";
 
@@ -9,8 +9,6 @@ const start = (options: LabOptions = {}) =>
 beforeEach(async () => {
   server = await start();
 });
-
-afterEach(() => server.close());
 
 const gib = 1024 ** 3;
 const world = (vmid: number) => guestOf(server.simulator.world, vmid);

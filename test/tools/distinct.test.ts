@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { toolsets } from "../../tools/index.ts";
 import { type Lab, lab } from "../kit.ts";
 
@@ -9,8 +9,6 @@ beforeEach(async () => {
   server = await lab({ tools });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const results = (data: Readonly<Record<string, unknown>>) =>
   data["results"] as readonly { vmid?: number; guest?: string; error?: { kind: string } }[];

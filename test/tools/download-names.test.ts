@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
 const site = "https://mirror.example/";
@@ -12,8 +12,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 async function download(args: Record<string, unknown>) {
   const url = args["url"];

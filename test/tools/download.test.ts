@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { volumeKey } from "../../src/simulator/world.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
@@ -20,8 +20,6 @@ beforeEach(async () => {
   serve(url);
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const world = () => server.simulator.world;
 const stored = (node: string, id: string) => world().volumes.get(`${node}/${id}`);
@@ -254,7 +252,6 @@ describe("what fails on the host", () => {
     expect(answer.text).toContain("Datastore.AllocateTemplate on /storage/nfs-shared");
     expect(answer.text).toContain("pveum acl modify /storage/nfs-shared");
     expect(auditor.simulator.world.volumes.has(volumeKey(volid, ""))).toBe(false);
-    await auditor.close();
   });
 
   test("who may store but not look is told that, not that there is no storage", async () => {
@@ -270,7 +267,6 @@ describe("what fails on the host", () => {
     const answer = await blind.call("download_storage", iso);
     expect(answer.kind).toBe("forbidden");
     expect(answer.text).toContain("Datastore.Audit on /storage/nfs-shared");
-    await blind.close();
   });
 
   test("who may store but not reach the web is told so", async () => {
@@ -288,6 +284,5 @@ describe("what fails on the host", () => {
     expect(answer.text).toContain("Sys.AccessNetwork on /nodes/pve1");
     expect(answer.text).toContain("--tokens 'keeper@pve!agent'");
     expect(keeper.simulator.world.volumes.has(volumeKey(volid, ""))).toBe(false);
-    await keeper.close();
   });
 });

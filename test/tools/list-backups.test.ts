@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { toolsets } from "../../tools/index.ts";
 import { type Lab, lab } from "../kit.ts";
@@ -10,8 +10,6 @@ beforeEach(async () => {
   server = await lab({ tools });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 interface Row {
   readonly vmid: number;
@@ -143,6 +141,5 @@ describe("list_backups", () => {
     expect(kind).toBe("forbidden");
     expect(text).toContain("VM.Backup on /vms");
     expect(text).toContain("pveum acl modify /vms");
-    await auditor.close();
   });
 });

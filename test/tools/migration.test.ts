@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { toolsets } from "../../tools/index.ts";
 import { guestOf, type Lab, lab } from "../kit.ts";
@@ -10,8 +10,6 @@ beforeEach(async () => {
   server = await lab({ tools });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const guest = (vmid: number) => guestOf(server.simulator.world, vmid);
 
@@ -233,7 +231,6 @@ describe("what Proxmox would abort for is refused before", () => {
     expect(text).toContain("VM.Migrate on /vms/101");
     expect(text).toContain("pveum acl modify /vms/101");
     expect(sent).toEqual([]);
-    await auditor.close();
   });
 });
 
@@ -254,5 +251,4 @@ test("PVE 8 knows no conditions of containers: they move all the same", async ()
   const old = await lab({ tools, version: "8.4" });
   const { data } = await migrate({ guest: "dns-1", target: "pve2" }, old);
   expect(data).toMatchObject({ node: "pve2", changed: true });
-  await old.close();
 });

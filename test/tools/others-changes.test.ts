@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { toolsets } from "../../tools/index.ts";
 import { type Lab, lab } from "../kit.ts";
 
@@ -8,8 +8,6 @@ beforeEach(async () => {
   server = await lab({ tools: Object.values(toolsets).flat() });
   await server.call("list_guests", { limit: 100 });
 });
-
-afterEach(() => server.close());
 
 const rows = async (args: Record<string, unknown> = {}) => {
   const { data } = await server.call("list_guests", { limit: 100, max_age_s: 0, ...args });

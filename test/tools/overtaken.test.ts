@@ -1,12 +1,10 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { toolsets } from "../../tools/index.ts";
 import { type Lab, lab } from "../kit.ts";
 
 let server: Lab;
 /** Called once, when the next change of ours is on its way to Proxmox. */
 let overtake: (() => void) | undefined;
-
-afterEach(() => server.close());
 
 async function start(): Promise<void> {
   overtake = undefined;

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { toolsets } from "../../tools/index.ts";
 import { type Lab, lab } from "../kit.ts";
 
@@ -11,8 +11,6 @@ beforeEach(async () => {
   server = await lab({ tools });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const restore = (args: Record<string, unknown>) =>
   server.call("restore_backup", { wait_s: 600, ...args });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { toolsets } from "../../tools/index.ts";
 import { type Lab, lab } from "../kit.ts";
 
@@ -10,8 +10,6 @@ beforeEach(async () => {
   server = await lab({ tools });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const net = (vmid: number) => server.simulator.world.guests.get(vmid)?.config["net0"];
 

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { StorageUsage } from "../../src/simulator/usage.ts";
 import { toolsets } from "../../tools/index.ts";
 import { type Lab, lab } from "../kit.ts";
@@ -12,8 +12,6 @@ let server: Lab;
 beforeEach(async () => {
   server = await lab({ tools });
 });
-
-afterEach(() => server.close());
 
 function guest(vmid: number) {
   const one = server.simulator.world.guests.get(vmid);

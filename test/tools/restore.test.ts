@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { toolsets } from "../../tools/index.ts";
@@ -14,8 +14,6 @@ beforeEach(async () => {
   server = await lab({ tools });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const found = (vmid: number) => server.simulator.world.guests.get(vmid);
 
@@ -246,7 +244,6 @@ describe("restore_backup", () => {
     // What one may not use is not even listed.
     expect(answer.kind).toBe("not_found");
     expect(answer.text).toContain("what these credentials may not use is not listed");
-    await auditor.close();
     const token = { tokenId: "half@pve!x", secret: "0d5e7f1e-0000-4000-8000-00000000000a" };
     const half = await lab({ tools, token });
     const roles = { "/vms": "PVEVMUser", "/nodes": "PVEAuditor", "/storage": "PVEDatastoreUser" };
@@ -268,6 +265,5 @@ describe("restore_backup", () => {
     expect(over.kind).toBe("forbidden");
     expect(over.text).toContain("Datastore.AllocateSpace on /storage/local-lvm");
     expect(over.text).toContain("pveum acl modify /storage/local-lvm");
-    await half.close();
   });
 });

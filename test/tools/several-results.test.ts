@@ -1,5 +1,5 @@
 import { encode } from "gpt-tokenizer/encoding/o200k_base";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { addGuest } from "../../src/simulator/world-builder.ts";
 import { toolsets } from "../../tools/index.ts";
 import { type Answer, type Lab, lab } from "../kit.ts";
@@ -10,8 +10,6 @@ let server: Lab;
 beforeEach(async () => {
   server = await lab({ tools });
 });
-
-afterEach(() => server.close());
 
 interface Row {
   readonly guest?: string;

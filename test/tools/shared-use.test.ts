@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { guestOf, type Lab, lab } from "../kit.ts";
 
 const isoVolid = "nfs-shared:iso/virtio-win-0.1.285.iso";
@@ -9,8 +9,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const world = () => server.simulator.world;
 const there = (volid: string, node = "") => world().volumes.has(`${node}/${volid}`);

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { toolsets } from "../../tools/index.ts";
 import { guestOf, type Lab, lab } from "../kit.ts";
@@ -10,8 +10,6 @@ beforeEach(async () => {
   server = await lab({ tools });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const guest = (vmid: number) => guestOf(server.simulator.world, vmid);
 
@@ -203,7 +201,6 @@ describe.each(["rollback_snapshot", "delete_snapshot"])("%s refuses", (tool) => 
     expect(kind).toBe("forbidden");
     expect(text).toMatch(/VM\.Snapshot.* on \/vms\/151/);
     expect(text).toContain("pveum acl modify /vms/151");
-    await auditor.close();
   });
 
   test("nothing in a dry run, which only reads", async () => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { guestOf, type Lab, lab } from "../kit.ts";
 
@@ -8,8 +8,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const guest = (vmid: number) => guestOf(server.simulator.world, vmid);
 
@@ -162,7 +160,6 @@ describe("what Proxmox would refuse in the task is refused before", () => {
     expect(answer.kind).toBe("forbidden");
     expect(answer.text).toContain("VM.Snapshot on /vms/101");
     expect(answer.text).toContain("pveum acl modify /vms/101");
-    await auditor.close();
   });
 });
 

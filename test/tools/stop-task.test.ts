@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { toolsets } from "../../tools/index.ts";
 import { type Lab, type LabOptions, lab } from "../kit.ts";
@@ -7,8 +7,6 @@ const tools = Object.values(toolsets).flat();
 let server: Lab;
 
 beforeEach(() => start());
-
-afterEach(() => server.close());
 
 async function start(options: LabOptions = {}) {
   server = await lab({ tools, ...options });
@@ -97,7 +95,6 @@ describe("stop_task", () => {
   });
 
   test("names the privilege for other people's tasks", async () => {
-    await server.close();
     const token = { tokenId: "op@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
     await start({ token, settleMs: 0 });
     const roles = {

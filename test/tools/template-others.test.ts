@@ -56,7 +56,6 @@ test("another VM that our token is creating is waited for, and never taken for t
   expect(text).toContain(`VM ${data["vmid"]} (debian-13)`);
   expect(guests.get(Number(other))?.config).toMatchObject({ name: "db-new" });
   expect(guests.get(Number(other))?.config["template"]).toBeUndefined();
-  await server.close();
 });
 
 test("the other creation fails: the template is made all the same", async () => {
@@ -69,7 +68,6 @@ test("the other creation fails: the template is made all the same", async () => 
   const { text } = await second.clock.run(begun);
   expect(text).toContain("(debian-13)");
   expect(text).toContain("is a template");
-  await server.close();
 });
 
 test("what another user is creating is not ours, and not waited for", async () => {
@@ -80,5 +78,4 @@ test("what another user is creating is not ours, and not waited for", async () =
   expect(begun.data["vmid"]).toBeTypeOf("number");
   const { data } = await second.call("create_template", { ...order, wait_s: 300 });
   expect(data).toMatchObject({ vmid: begun.data["vmid"], status: "stopped" });
-  await server.close();
 });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { toolsets } from "../../tools/index.ts";
 import { type Lab, lab } from "../kit.ts";
@@ -20,8 +20,6 @@ async function start(roles: Readonly<Record<string, string>> = {}) {
 }
 
 beforeEach(() => start());
-afterEach(() => server.close());
-
 const world = () => server.simulator.world;
 const there = (volid: string, node = "") => world().volumes.has(`${node}/${volid}`);
 
@@ -55,7 +53,6 @@ describe("an owner that is not visible", () => {
   });
 
   test("one that nobody could have overlooked is gone, and its disk may go", async () => {
-    await server.close();
     await start({ "/vms/777": "PVEAuditor" });
     for (const vmid of [777, 778]) {
       const volid = `local-lvm:vm-${vmid}-disk-0`;
@@ -79,7 +76,6 @@ describe("other guests that are not visible", () => {
   });
 
   test("are not told where all are visible", async () => {
-    await server.close();
     await start({ "/vms": "PVEAuditor" });
     const { kind, facts } = await remove(isoVolid, { confirm: undefined });
     expect(kind).toBe("confirmation_required");

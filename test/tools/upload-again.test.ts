@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { filesBelow } from "../../src/files.ts";
 import { toolsets } from "../../tools/index.ts";
 import { type Lab, lab } from "../kit.ts";
@@ -27,8 +27,6 @@ beforeEach(async () => {
   server = await lab({ tools, files: filesBelow(folder) });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 async function upload(args: Record<string, unknown> = {}) {
   const mark = server.simulator.log.mark();

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { filesBelow } from "../../src/files.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { toolsets } from "../../tools/index.ts";
@@ -35,8 +35,6 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 beforeEach(() => start());
-
-afterEach(() => server.close());
 
 async function start(options: LabOptions = {}) {
   server = await lab({ tools, files: filesBelow(folder), ...options });
@@ -194,7 +192,6 @@ describe("upload_storage refuses before a byte is sent", () => {
   });
 
   test("whoever may not, with the privilege and the command", async () => {
-    await server.close();
     const token = { tokenId: "keeper@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
     await start({ token, settleMs: 0 });
     const roles = { "/storage": "PVEDatastoreUser", "/nodes": "PVEAuditor" };
@@ -215,7 +212,6 @@ describe("upload_storage refuses before a byte is sent", () => {
     const { tools: listed } = await bare.client.listTools();
     expect(listed.map(({ name }) => name)).not.toContain("upload_storage");
     await expect(bare.call("upload_storage", iso)).rejects.toThrow("--files DIR");
-    await bare.close();
   });
 });
 

@@ -14,15 +14,11 @@ import { httpsLab } from "./https.ts";
 const mib = 1024 ** 2;
 const tools = Object.values(toolsets).flat();
 
-async function start() {
+function start() {
   const folder = mkdtempSync(join(tmpdir(), "upload-"));
   writeFileSync(join(folder, "big.iso"), Buffer.alloc(24 * mib + 17, "0123456789abcdef"));
-  const server = await httpsLab({ tools, files: filesBelow(folder) });
-  onTestFinished(async () => {
-    await server.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
-  return server;
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return httpsLab({ tools, files: filesBelow(folder) });
 }
 
 const order = { storage: "nfs-shared", file: "big.iso", content: "iso" };
