@@ -139,6 +139,12 @@ export async function openLab(options: LabOptions = {}) {
   /** Calls and lets time pass until the answer is there. */
   const call = (name: string, args: Record<string, unknown> = {}, settings: CallSettings = {}) =>
     clock.run(begin(name, args, settings));
+  /** Calls, and tells beside the answer which requests were made that are no reads. */
+  const act = async (name: string, args: Record<string, unknown> = {}) => {
+    const mark = simulator.log.mark();
+    const answer = await call(name, args);
+    return { ...answer, sent: simulator.log.changes(mark) };
+  };
   /** What a call costs in requests that the cluster has seen. */
   const cost = async (name: string, args: Record<string, unknown> = {}): Promise<number> => {
     const mark = simulator.log.mark();
@@ -149,7 +155,7 @@ export async function openLab(options: LabOptions = {}) {
     await client.close();
     await proxmox.close();
   };
-  return { clock, simulator, proxmox, server, client, logged, begin, call, cost, close };
+  return { clock, simulator, proxmox, server, client, logged, begin, call, act, cost, close };
 }
 
 /** As the executable reads it. */

@@ -74,9 +74,7 @@ export async function play(tool: string, outcome: Outcome, scene: Scene): Promis
   const more = await given?.(server);
   const before = structuredClone(server.simulator.world);
   if (meanwhile) armed.push(meanwhile);
-  const mark = server.simulator.log.mark();
-  const answer = await server.call(tool, { ...scene.args, ...Object(more) });
-  const sent = server.simulator.log.changes(mark);
+  const { sent, ...answer } = await server.act(tool, { ...scene.args, ...Object(more) });
   const seen = { answer, server, before, world: server.simulator.world, sent };
   expect(answer.kind, answer.text).toBe(outcome === "success" ? "" : outcome);
   promises[outcome](seen, scene);

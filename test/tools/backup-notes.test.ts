@@ -8,11 +8,9 @@ beforeEach(async () => {
   server = await lab({ tools: Object.values(toolsets).flat() });
 });
 
-async function create(notes: string, args: Record<string, unknown> = {}) {
-  const mark = server.simulator.log.mark();
+function create(notes: string, args: Record<string, unknown> = {}) {
   const order = { guest: "web-1", storage: "nfs-shared", wait_s: 600, notes, ...args };
-  const answer = await server.call("create_backup", order);
-  return { ...answer, sent: server.simulator.log.changes(mark) };
+  return server.act("create_backup", order);
 }
 
 test.each([

@@ -15,9 +15,7 @@ const guest = (vmid: number) => guestOf(server.simulator.world, vmid);
 
 /** Calls, and what of it was sent besides reads. */
 async function migrate(args: Record<string, unknown>, on: Lab = server) {
-  const mark = on.simulator.log.mark();
-  const answer = await on.call("migrate_guest", { wait_s: 600, ...args });
-  const requests = on.simulator.log.since(mark).filter(({ method }) => method !== "GET");
+  const { sent: requests, ...answer } = await on.act("migrate_guest", { wait_s: 600, ...args });
   const sent = requests.map(({ method, path }) => `${method} ${path}`);
   return { ...answer, sent, bodies: requests.map(({ body }) => body) };
 }

@@ -14,9 +14,7 @@ const guest = (vmid: number) => guestOf(server.simulator.world, vmid);
 
 /** Calls, and what of it was sent besides reads. */
 async function migrate(args: Record<string, unknown>) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("migrate_guest", { wait_s: 600, ...args });
-  const requests = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
+  const { sent: requests, ...answer } = await server.act("migrate_guest", { wait_s: 600, ...args });
   const sent = requests.map(({ method, path }) => `${method} ${path}`);
   return { ...answer, sent };
 }

@@ -15,9 +15,7 @@ const net = (vmid: number) => server.simulator.world.guests.get(vmid)?.config["n
 
 /** Calls, and what of it was sent besides reads. */
 async function restore(args: Record<string, unknown>) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("restore_backup", { wait_s: 600, ...args });
-  const sent = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
+  const { sent, ...answer } = await server.act("restore_backup", { wait_s: 600, ...args });
   return { ...answer, sent, body: sent[0]?.body };
 }
 

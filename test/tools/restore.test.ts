@@ -25,9 +25,10 @@ function guest(vmid: number) {
 
 /** Calls, and what of it was sent besides reads. */
 async function restore(args: Record<string, unknown>) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("restore_backup", { wait_s: 600, ...args });
-  const requests = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
+  const { sent: requests, ...answer } = await server.act("restore_backup", {
+    wait_s: 600,
+    ...args,
+  });
   const sent = requests.map(({ method, path }) => `${method} ${path}`);
   return { ...answer, sent, body: requests[0]?.body };
 }

@@ -17,9 +17,7 @@ const names = (vmid: number) => guest(vmid).snapshots.map(({ name }) => name);
 
 /** Calls, and what of it was sent besides reads. */
 async function change(tool: string, args: Record<string, unknown>) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call(tool, args);
-  const sent = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
+  const { sent, ...answer } = await server.act(tool, args);
   return { ...answer, sent: sent.map(({ method, path }) => `${method} ${path}`), bodies: sent };
 }
 

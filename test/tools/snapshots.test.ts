@@ -14,11 +14,8 @@ const guest = (vmid: number) => guestOf(server.simulator.world, vmid);
 const names = (vmid: number) => guest(vmid).snapshots.map(({ name }) => name);
 
 /** Takes one, and what of it was sent. */
-async function snapshot(args: Record<string, unknown>) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("create_snapshot", args);
-  const sent = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
-  return { ...answer, sent };
+function snapshot(args: Record<string, unknown>) {
+  return server.act("create_snapshot", args);
 }
 
 async function refused(args: Record<string, unknown>) {

@@ -18,10 +18,8 @@ async function cloning(): Promise<string> {
   return String(data["upid"]);
 }
 
-async function stop(upid: string, args: Record<string, unknown> = {}) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("stop_task", { upid, ...args });
-  return { ...answer, sent: server.simulator.log.changes(mark) };
+function stop(upid: string, args: Record<string, unknown> = {}) {
+  return server.act("stop_task", { upid, ...args });
 }
 
 describe("stop_task", () => {

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { toolsets } from "../../tools/index.ts";
 import { type Lab, lab } from "../kit.ts";
+import { removals } from "../removals.ts";
 
 const keeper = { tokenId: "keeper@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
 const isoVolid = "nfs-shared:iso/virtio-win-0.1.285.iso";
@@ -20,16 +21,7 @@ async function start(roles: Readonly<Record<string, string>> = {}) {
 }
 
 beforeEach(() => start());
-const world = () => server.simulator.world;
-const there = (volid: string, node = "") => world().volumes.has(`${node}/${volid}`);
-
-/** Deletes with the confirmation that is asked for, and what of it was sent. */
-async function remove(volume: string, args: Record<string, unknown> = {}) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("delete_storage_content", { volume, confirm: volume, ...args });
-  const sent = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
-  return { ...answer, sent };
-}
+const { put, there, remove } = removals(() => server);
 
 describe("an owner that is not visible", () => {
   test.each([
@@ -56,8 +48,7 @@ describe("an owner that is not visible", () => {
     await start({ "/vms/777": "PVEAuditor" });
     for (const vmid of [777, 778]) {
       const volid = `local-lvm:vm-${vmid}-disk-0`;
-      const figures = { format: "raw", sizeBytes: 1024 ** 3, ctime: 1_767_000_000, vmid };
-      world().volumes.set(`pve1/${volid}`, { volid, node: "pve1", content: "images", ...figures });
+      put(volid, "pve1", { vmid });
     }
     expect((await remove("local-lvm:vm-777-disk-0")).data["status"]).toBe("deleted");
     expect((await remove("local-lvm:vm-778-disk-0")).kind).toBe("conflict");
@@ -83,7 +74,7 @@ describe("other guests that are not visible", () => {
   });
 
   test("are told where the right does not reach below /vms", async () => {
-    const { acl } = world();
+    const { acl } = server.simulator.world;
     acl.push({
       path: "/vms",
       who: "keeper@pve",

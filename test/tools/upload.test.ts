@@ -44,10 +44,8 @@ async function start(options: LabOptions = {}) {
 const stored = (node: string, id: string) => server.simulator.world.volumes.get(`${node}/${id}`);
 
 /** Uploads, and what of it was sent. */
-async function upload(args: Record<string, unknown> = {}) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("upload_storage", { ...iso, ...args });
-  return { ...answer, sent: server.simulator.log.changes(mark) };
+function upload(args: Record<string, unknown> = {}) {
+  return server.act("upload_storage", { ...iso, ...args });
 }
 
 async function refused(args: Record<string, unknown>) {
