@@ -22,6 +22,9 @@ import { instructions } from "../tools/instructions.ts";
 import { recording } from "./exchanges/record.ts";
 import { stillFiles } from "./still-files.ts";
 
+/** Every tool of every toolset. */
+export const tools: readonly Tool[] = Object.values(toolsets).flat();
+
 export interface LabOptions extends Partial<Omit<SimulatorOptions, "clock">> {
   readonly token?: { readonly tokenId: string; readonly secret: string };
   /** User and password instead of a token. */
@@ -77,7 +80,7 @@ export async function openLab(options: LabOptions = {}) {
     readOnly = false,
     files,
     settleMs = 15_000,
-    tools,
+    tools: served = toolsets["core"] ?? [],
     warmUp = false,
     wire,
     wrongOnPurpose,
@@ -108,7 +111,7 @@ export async function openLab(options: LabOptions = {}) {
   });
   const server = assemble({
     proxmox,
-    tools: tools ?? toolsets["core"] ?? [],
+    tools: served,
     instructions,
     clock,
     log,

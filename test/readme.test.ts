@@ -13,7 +13,7 @@ import { addToken } from "../src/simulator/world-builder.ts";
 import { duration } from "../src/text.ts";
 import { toolsets } from "../tools/index.ts";
 import { type Certificate, certificate } from "./certificate.ts";
-import { lab } from "./kit.ts";
+import { lab, tools } from "./kit.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const file = `${root}README.md`;
@@ -128,7 +128,7 @@ describe("the role it tells to make", () => {
     const server = await lab({
       world: { ...world, pciMappings: new Set(["gpu"]) },
       token,
-      tools: Object.values(toolsets).flat(),
+      tools,
     });
     const answers: unknown[] = [];
     const call = async (name: string, args: Record<string, unknown> = {}) => {

@@ -8,10 +8,9 @@ import { VirtualClock } from "../src/simulator/clock.ts";
 import type { Tool } from "../src/tool.ts";
 import { toolsets } from "../tools/index.ts";
 import { instructions } from "../tools/instructions.ts";
-import { type LabOptions, lab, openLab } from "./kit.ts";
+import { type LabOptions, lab, openLab, tools } from "./kit.ts";
 import { bigWorld, plainCall } from "./registry/big-world.ts";
 
-const tools = Object.values(toolsets).flat();
 const here = fileURLToPath(new URL("./registry", import.meta.url));
 const clients = await listed();
 const readers = await listed({ files: filesBelow(here) });

@@ -9,8 +9,7 @@ import type { LoggedRequest } from "../../src/simulator/request-log.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import type { Guest, Storage, World } from "../../src/simulator/world.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Answer, guestOf, type Lab, lab } from "../kit.ts";
+import { type Answer, guestOf, type Lab, lab, tools } from "../kit.ts";
 
 export const outcomes = ["success", "not_found", "forbidden", "locked", "task_failed"] as const;
 export type Outcome = (typeof outcomes)[number];
@@ -53,7 +52,6 @@ export interface Never {
 export type Rows = Readonly<Record<Outcome, Scene | Never>>;
 export type Matrix = Readonly<Record<string, Rows>>;
 
-const tools = Object.values(toolsets).flat();
 const files = filesBelow(fileURLToPath(new URL(".", import.meta.url)));
 const limited: Credentials = {
   tokenId: "limited@pve!agent",

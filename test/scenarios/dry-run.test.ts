@@ -3,11 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import { filesBelow } from "../../src/files.ts";
 import { VirtualClock } from "../../src/simulator/clock.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, openLab } from "../kit.ts";
+import { type Lab, openLab, tools } from "../kit.ts";
 import { bigWorld, plainCall } from "../registry/big-world.ts";
 
-const tools = Object.values(toolsets).flat();
 const files = filesBelow(fileURLToPath(new URL("../registry", import.meta.url)));
 const changing = tools.filter(({ effect }) => effect !== "read");
 const cases = changing.map((tool) => ({ name: tool.name, tool }));

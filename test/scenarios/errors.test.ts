@@ -1,7 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { WireReply } from "../../src/http/transport.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 
 type Reply = Partial<WireReply> & { readonly status: number };
 
@@ -88,7 +87,7 @@ const matrix: readonly (readonly [string, Reply, read: string, change: string, w
 let server: Lab;
 
 beforeEach(async () => {
-  server = await lab({ tools: Object.values(toolsets).flat() });
+  server = await lab({ tools });
   await server.call("list_guests");
 });
 

@@ -1,13 +1,10 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { toolsets } from "../../tools/index.ts";
-import { guestOf, type Lab, type LabOptions, lab } from "../kit.ts";
+import { guestOf, type Lab, lab, tools } from "../kit.ts";
 
 let server: Lab;
-const start = (options: LabOptions = {}) =>
-  lab({ tools: Object.values(toolsets).flat(), ...options });
 
 beforeEach(async () => {
-  server = await start();
+  server = await lab({ tools });
 });
 
 const gib = 1024 ** 3;

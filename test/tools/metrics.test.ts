@@ -1,11 +1,9 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { figures, gaps, points, type Sample } from "../../src/proxmox/metric-figures.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
+import { type Lab, type LabOptions, lab, tools } from "../kit.ts";
 import { host } from "../simulator/host.ts";
 
-const tools = Object.values(toolsets).flat();
 const minute = 60_000;
 let server: Lab;
 

@@ -1,9 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
-import { toolsets } from "../../tools/index.ts";
-import { guestOf, type Lab, lab } from "../kit.ts";
+import { guestOf, type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 let server: Lab;
 
 beforeEach(async () => {

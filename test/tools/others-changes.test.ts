@@ -1,11 +1,10 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 
 let server: Lab;
 
 beforeEach(async () => {
-  server = await lab({ tools: Object.values(toolsets).flat() });
+  server = await lab({ tools });
   await server.call("list_guests", { limit: 100 });
 });
 

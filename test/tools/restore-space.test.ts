@@ -1,9 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { StorageUsage } from "../../src/simulator/usage.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 /** Of VM 101 with a disk of 20 GiB on local-lvm of pve1. */
 const web = "nfs-shared:backup/vzdump-qemu-101-2025_12_31-02_10_41.vma.zst";
 const gib = 1024 ** 3;

@@ -1,10 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 const web = "nfs-shared:backup/vzdump-qemu-101-2025_12_31-02_10_41.vma.zst";
 const db = "nfs-shared:backup/vzdump-qemu-120-2025_12_31-02_00_03.vma.zst";
 const dns = "nfs-shared:backup/vzdump-lxc-200-2025_12_31-02_14_12.tar.zst";

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 import { successor } from "../successor.ts";
 
 const url =
@@ -61,7 +60,7 @@ test("another VM that our token is creating is waited for, and never taken for t
 test("the other creation fails: the template is made all the same", async () => {
   const server = await seeded();
   const { upid } = await creating(server);
-  const second = await successor(server, { tools: Object.values(toolsets).flat() });
+  const second = await successor(server, { tools });
   const begun = second.begin("create_template", { ...order, wait_s: 300 });
   await second.clock.advance(200);
   await second.call("stop_task", { upid });

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { auditorToken, nobodyToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken, addUser, emptyWorld } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 
 const token = { tokenId: "op@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
 
@@ -90,7 +89,6 @@ describe("the command names who asks", () => {
 
   test("where lists are too short, also for a user with a password", async () => {
     const login = { username: "ann@pve", password: "correct-horse" };
-    const tools = Object.values(toolsets).flat();
     const server = await lab({ login, tools, settleMs: 0 });
     const { world } = server.simulator;
     Object.assign(addUser(world, login.username), { password: login.password });

@@ -1,7 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 import { removals } from "../removals.ts";
 
 const keeper = { tokenId: "keeper@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
@@ -11,7 +10,7 @@ let server: Lab;
 
 /** Somebody who may do everything to storages, and see what these roles let them see besides. */
 async function start(roles: Readonly<Record<string, string>> = {}) {
-  server = await lab({ token: keeper, settleMs: 0, tools: Object.values(toolsets).flat() });
+  server = await lab({ token: keeper, settleMs: 0, tools });
   addToken(server.simulator.world, {
     id: keeper.tokenId,
     secret: keeper.secret,

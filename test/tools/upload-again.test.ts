@@ -4,10 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { filesBelow } from "../../src/files.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 const bytes = "what is on the disc";
 const iso = { storage: "nfs-shared", file: "tiny.iso", content: "iso" };
 const volid = "nfs-shared:iso/tiny.iso";

@@ -5,10 +5,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { filesBelow } from "../../src/files.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
+import { type Lab, type LabOptions, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 const bytes = "what is on the disc";
 const sha256 = createHash("sha256").update(bytes).digest("hex");
 const iso = { storage: "nfs-shared", file: "tiny.iso", content: "iso" };

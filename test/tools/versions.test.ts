@@ -1,11 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { roleFor } from "../../src/http/permission.ts";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
+import { type Lab, type LabOptions, lab, tools } from "../kit.ts";
 
 function start(options: LabOptions): Promise<Lab> {
-  return lab({ tools: Object.values(toolsets).flat(), ...options });
+  return lab({ tools, ...options });
 }
 
 const image =

@@ -5,14 +5,13 @@ import { expect, onTestFinished, test } from "vitest";
 import { filesBelow } from "../../src/files.ts";
 import { undiciTransport } from "../../src/http/undici-transport.ts";
 import { listen } from "../../src/simulator/listen.ts";
-import { toolsets } from "../../tools/index.ts";
 import { certificate } from "../certificate.ts";
 import { TlsHost } from "../http/tls-host.ts";
+import { tools } from "../kit.ts";
 import { host } from "../simulator/host.ts";
 import { httpsLab } from "./https.ts";
 
 const mib = 1024 ** 2;
-const tools = Object.values(toolsets).flat();
 
 function start() {
   const folder = mkdtempSync(join(tmpdir(), "upload-"));
