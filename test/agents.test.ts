@@ -3,10 +3,9 @@ import { adminToken } from "../src/simulator/demo-credentials.ts";
 import { seededRandom } from "../src/simulator/random.ts";
 import type { World } from "../src/simulator/world.ts";
 import { addGuest, addToken, emptyWorld } from "../src/simulator/world-builder.ts";
-import { toolsets } from "../tools/index.ts";
 import { agent, type Team, watched } from "./agents/agents.ts";
 import { nameOf, Witness } from "./agents/witness.ts";
-import { type Lab, lab } from "./kit.ts";
+import { type Lab, lab, tools } from "./kit.ts";
 
 const nodes = ["pve1", "pve2", "pve3", "pve4"];
 const start = Date.UTC(2026, 0, 1, 12);
@@ -70,7 +69,7 @@ test.each([1, 2, 3])(
     const made: Team["made"] = [];
     const witness = new Witness();
     const server = await lab({
-      tools: Object.values(toolsets).flat(),
+      tools,
       world: hundred(),
       latencyMs: 20,
       wire: (simulator, clock) => witness.beside(simulator, () => clock.now()),
@@ -102,6 +101,5 @@ test.each([1, 2, 3])(
     // Everything followed to its end.
     expect(witness.begun.size).toBeGreaterThan(30);
     expect([...witness.begun].filter((upid) => !witness.ended.has(upid))).toEqual([]);
-    await server.close();
   },
 );

@@ -6,19 +6,17 @@ import { isProblem, Problem } from "../src/problem.ts";
 import { seededRandom } from "../src/simulator/random.ts";
 import { LoggedRequest } from "../src/simulator/request-log.ts";
 import type { Tool } from "../src/tool.ts";
-import { toolsets } from "../tools/index.ts";
 import { certificate } from "./certificate.ts";
 import { namedIn, names, namesIn, strayed, unconfirmed, validCalls } from "./fuzz/calls.ts";
 import { type Arguments, Dice, mutate } from "./fuzz/mutations.ts";
-import { type Answer, type Lab, lab } from "./kit.ts";
+import { type Answer, type Lab, openLab, tools } from "./kit.ts";
 
 const seed = Number(process.env["FUZZ_SEED"] ?? 1);
 const amount = Number(process.env["FUZZ_CALLS"] ?? 10_000);
 /** Changes wear a cluster out: after so many calls there is a new one. */
 const callsALab = 300;
 
-const all = Object.values(toolsets).flat();
-const tools = all.filter(({ name }) => name in validCalls);
+const fuzzed = tools.filter(({ name }) => name in validCalls);
 
 it(`${amount} calls with one argument gone wrong do no harm and are answered in words that help`, {
   timeout: 300_000,
@@ -40,7 +38,7 @@ it(`${amount} calls with one argument gone wrong do no harm and are answered in 
 });
 
 it("has a valid call for every tool", () => {
-  expect(Object.keys(validCalls).sort()).toEqual(all.map(({ name }) => name).sort());
+  expect(Object.keys(validCalls).sort()).toEqual(tools.map(({ name }) => name).sort());
 });
 
 it.each<readonly [string, RegExp, Tool["run"]]>([
@@ -69,7 +67,7 @@ it.each<readonly [string, RegExp, Tool["run"]]>([
     },
   ],
 ])("would see %s", async (_what, complaint, run) => {
-  const tool = all.find(({ name }) => name === "stop_guest");
+  const tool = tools.find(({ name }) => name === "stop_guest");
   if (!tool) throw new Error("no such tool");
   const stage = await newStage([{ ...tool, run }]);
   onTestFinished(stage.server.close);
@@ -135,7 +133,7 @@ async function fuzz(): Promise<Findings> {
       await stage?.server.close();
       stage = await newStage();
     }
-    const tool = tools[index % tools.length];
+    const tool = fuzzed[index % fuzzed.length];
     if (!stage || !tool) throw new Error("nothing to call");
     const made = validCalls[tool.name]?.(dice, stage.upids) ?? {};
     const valid = tool.name === "create_certificate" ? { ...made, ...pem } : made;
@@ -158,10 +156,10 @@ async function hostCertificate(): Promise<Arguments> {
   return { certificate: cert, key };
 }
 
-async function newStage(served: readonly Tool[] = tools): Promise<Stage> {
+async function newStage(served: readonly Tool[] = fuzzed): Promise<Stage> {
   const bench = new Bench();
   const files = filesBelow(fileURLToPath(new URL("./fuzz", import.meta.url)));
-  const server = await lab({ tools: served.map((tool) => bench.watched(tool)), files });
+  const server = await openLab({ tools: served.map((tool) => bench.watched(tool)), files });
   return { server, bench, clones: new Set(), upids: [], written: [] };
 }
 

@@ -1,6 +1,7 @@
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { InMemoryTransport } from "@modelcontextprotocol/sdk/inMemory.js";
 import type { Progress } from "@modelcontextprotocol/sdk/types.js";
+import { onTestFinished } from "vitest";
 import { assemble } from "../src/assembly.ts";
 import { readConfig } from "../src/config.ts";
 import { openConnection } from "../src/connections.ts";
@@ -20,6 +21,9 @@ import { toolsets } from "../tools/index.ts";
 import { instructions } from "../tools/instructions.ts";
 import { recording } from "./exchanges/record.ts";
 import { stillFiles } from "./still-files.ts";
+
+/** Every tool of every toolset. */
+export const tools: readonly Tool[] = Object.values(toolsets).flat();
 
 export interface LabOptions extends Partial<Omit<SimulatorOptions, "clock">> {
   readonly token?: { readonly tokenId: string; readonly secret: string };
@@ -58,15 +62,25 @@ export interface CallSettings {
   readonly onProgress?: (progress: Progress) => void;
 }
 
-/** The whole server over a simulated cluster and a clock that stands still, spoken to by a real MCP client. */
-export async function lab(options: LabOptions = {}) {
+/**
+ * The whole server over a simulated cluster and a clock that stands still, spoken to by a real MCP client. It is closed when the
+ * test is over.
+ */
+export async function lab(options: LabOptions = {}): Promise<Lab> {
+  const opened = await openLab(options);
+  onTestFinished(opened.close);
+  return opened;
+}
+
+/** One that many tests share, or of which one test needs very many: who opens it closes it. */
+export async function openLab(options: LabOptions = {}) {
   const {
     token = adminToken,
     login,
     readOnly = false,
     files,
     settleMs = 15_000,
-    tools,
+    tools: served = toolsets["core"] ?? [],
     warmUp = false,
     wire,
     wrongOnPurpose,
@@ -97,7 +111,7 @@ export async function lab(options: LabOptions = {}) {
   });
   const server = assemble({
     proxmox,
-    tools: tools ?? toolsets["core"] ?? [],
+    tools: served,
     instructions,
     clock,
     log,
@@ -128,6 +142,12 @@ export async function lab(options: LabOptions = {}) {
   /** Calls and lets time pass until the answer is there. */
   const call = (name: string, args: Record<string, unknown> = {}, settings: CallSettings = {}) =>
     clock.run(begin(name, args, settings));
+  /** Calls, and tells beside the answer which requests were made that are no reads. */
+  const act = async (name: string, args: Record<string, unknown> = {}) => {
+    const mark = simulator.log.mark();
+    const answer = await call(name, args);
+    return { ...answer, sent: simulator.log.changes(mark) };
+  };
   /** What a call costs in requests that the cluster has seen. */
   const cost = async (name: string, args: Record<string, unknown> = {}): Promise<number> => {
     const mark = simulator.log.mark();
@@ -138,7 +158,7 @@ export async function lab(options: LabOptions = {}) {
     await client.close();
     await proxmox.close();
   };
-  return { clock, simulator, proxmox, server, client, logged, begin, call, cost, close };
+  return { clock, simulator, proxmox, server, client, logged, begin, call, act, cost, close };
 }
 
 /** As the executable reads it. */
@@ -147,7 +167,7 @@ function agesOf(raw: string): Ages {
   return ages ?? defaultAges;
 }
 
-export type Lab = Awaited<ReturnType<typeof lab>>;
+export type Lab = Awaited<ReturnType<typeof openLab>>;
 
 function readAnswer(result: Awaited<ReturnType<Client["callTool"]>>): Answer {
   const content = result["content"] as readonly { type: string; text: string }[];

@@ -37,7 +37,6 @@ describe("lookups by user and password", () => {
     );
     expect(refusedOf(server)).toBe(0);
     expect(strangersOf(server)).toEqual([]);
-    await server.close();
   }, 60_000);
 
   test("after a night without any begin with the password, and with nothing that is refused", async () => {
@@ -51,7 +50,6 @@ describe("lookups by user and password", () => {
       Array.from({ length: 2 }, () => "<PASSWORD>"),
     );
     expect(refusedOf(server)).toBe(0);
-    await server.close();
   });
 
   test("fifty at once, cold, log in once", async () => {
@@ -64,7 +62,6 @@ describe("lookups by user and password", () => {
     expect(answers.filter(({ isError }) => isError)).toEqual([]);
     expect(loginsOf(server)).toHaveLength(1);
     expect(strangersOf(server)).toEqual([]);
-    await server.close();
   });
 });
 
@@ -87,7 +84,6 @@ describe("a login that fails", () => {
     const gaps = logins.slice(1).map(({ at }, index) => at - (logins[index]?.at ?? 0));
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(minute);
     expect(server.simulator.log.entries).toEqual(logins);
-    await server.close();
   });
 
   test("for want of a second factor says so and names the way on", async () => {
@@ -99,7 +95,6 @@ describe("a login that fails", () => {
     }
     expect(loginsOf(server)).toHaveLength(1);
     expect(server.simulator.log.count({ path: /^\/(?!access\/ticket)/ })).toBe(0);
-    await server.close();
   });
 
   test("works as soon as the password is right on the host", async () => {
@@ -109,7 +104,6 @@ describe("a login that fails", () => {
     if (admin) admin.password = "simulated-later";
     await server.clock.advance(minute);
     expect((await server.call("list_guests")).isError).toBe(false);
-    await server.close();
   });
 });
 
@@ -119,7 +113,6 @@ test("over HTTPS, cookie and CSRF token arrive as they should", async () => {
   expect(answer.data).toMatchObject({ vmid: 302, status: "running", changed: true });
   expect(loginsOf(server)).toHaveLength(1);
   expect([refusedOf(server), strangersOf(server)]).toEqual([0, []]);
-  await server.close();
 });
 
 /** A wire that does something to one request, before or instead of the simulator. */
@@ -157,7 +150,6 @@ describe("a ticket that the host takes no more", () => {
     expect(sent.map(({ status }) => status)).toEqual([401, 200]);
     expect(loginsOf(server)).toHaveLength(2);
     expect(refusedOf(server)).toBe(1);
-    await server.close();
   });
 
   test("with many reads under way costs one login, and no read fails", async () => {
@@ -170,7 +162,6 @@ describe("a ticket that the host takes no more", () => {
     expect(answers.filter(({ isError }) => isError)).toEqual([]);
     expect(loginsOf(server)).toHaveLength(2);
     expect(refusedOf(server)).toBeLessThanOrEqual(8);
-    await server.close();
   });
 
   test("again and again costs a login each time, and no read fails", async () => {
@@ -183,7 +174,6 @@ describe("a ticket that the host takes no more", () => {
       await server.clock.advance(15_000);
     }
     expect(loginsOf(server)).toHaveLength(13);
-    await server.close();
   });
 
   test("for its user was disabled ends in unauthorized, with one login more", async () => {
@@ -196,7 +186,6 @@ describe("a ticket that the host takes no more", () => {
     expect((await server.call("get_vm", { vm: "wiki", max_age_s: 0 })).kind).toBe("unauthorized");
     expect(loginsOf(server)).toHaveLength(2);
     expect(server.simulator.world.guests.get(302)?.run.status).toBe("stopped");
-    await server.close();
   });
 });
 
@@ -258,6 +247,5 @@ describe("password, tickets and CSRF tokens", () => {
     for (const secret of secrets) {
       expect(leaks(`${seen} planted ${encodeURIComponent(secret)}`, secrets)).toContain(secret);
     }
-    await server.close();
   });
 });

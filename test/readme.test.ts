@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { ageKinds } from "../src/ages.ts";
 import { metaOf, settings } from "../src/config.ts";
 import { configurationTable, replaceSection, toolsTables } from "../src/docs.ts";
@@ -13,7 +13,7 @@ import { addToken } from "../src/simulator/world-builder.ts";
 import { duration } from "../src/text.ts";
 import { toolsets } from "../tools/index.ts";
 import { type Certificate, certificate } from "./certificate.ts";
-import { type Lab, lab } from "./kit.ts";
+import { lab, tools } from "./kit.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const file = `${root}README.md`;
@@ -111,15 +111,10 @@ describe("the role it tells to make", () => {
     tool,
     more: more.split(","),
   }));
-  const open: Lab[] = [];
   let pem: Certificate;
 
   beforeAll(async () => {
     pem = await certificate("pve1.lab.example");
-  });
-
-  afterEach(async () => {
-    for (const each of open.splice(0)) await each.close();
   });
 
   /** A server whose token's user has this role on /, and what its tools have answered. */
@@ -133,9 +128,8 @@ describe("the role it tells to make", () => {
     const server = await lab({
       world: { ...world, pciMappings: new Set(["gpu"]) },
       token,
-      tools: Object.values(toolsets).flat(),
+      tools,
     });
-    open.push(server);
     const answers: unknown[] = [];
     const call = async (name: string, args: Record<string, unknown> = {}) => {
       const { kind, data } = await server.call(name, args);

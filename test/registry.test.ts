@@ -1,17 +1,16 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { filesBelow } from "../src/files.ts";
 import { VirtualClock } from "../src/simulator/clock.ts";
 import type { Tool } from "../src/tool.ts";
 import { toolsets } from "../tools/index.ts";
 import { instructions } from "../tools/instructions.ts";
-import { type LabOptions, lab } from "./kit.ts";
+import { type LabOptions, lab, openLab, tools } from "./kit.ts";
 import { bigWorld, plainCall } from "./registry/big-world.ts";
 
-const tools = Object.values(toolsets).flat();
 const here = fileURLToPath(new URL("./registry", import.meta.url));
 const clients = await listed();
 const readers = await listed({ files: filesBelow(here) });
@@ -133,7 +132,6 @@ describe("on a cluster of 300 guests", () => {
   }, async () => {
     const clock = new VirtualClock();
     const server = await lab({ world: bigWorld(clock.now()), tools, files: filesBelow(here) });
-    onTestFinished(server.close);
     // Fills the list of tasks.
     await server.call("stop_guest", { guests: range(200, 250), mode: "stop" });
     const { data } = await server.call("start_guest", { guest: "200" });
@@ -232,7 +230,7 @@ function faults(schema: unknown): string[] {
 
 /** The whole result of tools/list, as a client gets it. */
 async function listed(options: LabOptions = {}) {
-  const server = await lab({ tools, settleMs: 0, ...options });
+  const server = await openLab({ tools, settleMs: 0, ...options });
   const list = await server.client.listTools();
   await server.close();
   return list;

@@ -18,14 +18,8 @@ export function removals(lab: () => Lab) {
   const guest = (vmid: number) => guestOf(world(), vmid);
 
   /** Deletes with the confirmation that is asked for, and what of it was sent. */
-  async function remove(volume: string, args: Record<string, unknown> = {}) {
-    const mark = lab().simulator.log.mark();
-    const confirm = volume;
-    const answer = await lab().call("delete_storage_content", { volume, confirm, ...args });
-    const sent = lab()
-      .simulator.log.since(mark)
-      .filter(({ method }) => method !== "GET");
-    return { ...answer, sent };
+  function remove(volume: string, args: Record<string, unknown> = {}) {
+    return lab().act("delete_storage_content", { volume, confirm: volume, ...args });
   }
 
   /** Refused as in use, and still there. */

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import * as z from "zod";
 import { filesBelow } from "../src/files.ts";
 import { type Transport, WireFault, type WireReply } from "../src/http/transport.ts";
@@ -10,18 +10,16 @@ import { seededRandom } from "../src/simulator/random.ts";
 import type { World } from "../src/simulator/world.ts";
 import { addToken } from "../src/simulator/world-builder.ts";
 import { defineTool, type Tool, type ToolContext } from "../src/tool.ts";
-import { toolsets } from "../tools/index.ts";
 import { selfSigned } from "./certificate.ts";
 import { validCalls } from "./fuzz/calls.ts";
 import { Dice } from "./fuzz/mutations.ts";
-import { type LabOptions, lab } from "./kit.ts";
+import { type LabOptions, lab, tools } from "./kit.ts";
 
 /** The secret of the token that everything here is done with. */
 const canary = "5ca1ab1e-0000-4000-8000-00000000cafe";
 const { tokenId } = adminToken;
 const token = { tokenId, secret: canary };
 const header = `PVEAPIToken=${tokenId}=${canary}`;
-const tools = Object.values(toolsets).flat();
 const pem = await selfSigned("pve1");
 
 /** The forms in which a secret would still be one. */
@@ -64,7 +62,6 @@ async function everything({
 }: Weather): Promise<Heard & { kinds: Set<string> }> {
   const files = filesBelow(fileURLToPath(new URL("./fuzz", import.meta.url)));
   const server = await lab({ token, world: worldWith(canary), tools, files, ...options });
-  onTestFinished(server.close);
   const sent: string[] = [];
   const { transport } = server.client;
   const deliver = transport?.onmessage;

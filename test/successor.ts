@@ -1,4 +1,3 @@
-import { onTestFinished } from "vitest";
 import type { Transport } from "../src/http/transport.ts";
 import { type Lab, type LabOptions, lab } from "./kit.ts";
 
@@ -8,7 +7,7 @@ export async function successor(
   options: LabOptions = {},
 ): Promise<Lab> {
   const start = older.now();
-  const server = await lab({
+  return lab({
     settleMs: 0,
     ...options,
     wire: (_, clock): Transport => {
@@ -28,6 +27,4 @@ export async function successor(
       };
     },
   });
-  onTestFinished(server.close);
-  return server;
 }

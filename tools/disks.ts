@@ -1,9 +1,8 @@
 import * as z from "zod";
-import { outcome } from "../src/each.ts";
 import type { Detached } from "../src/proxmox/disk-detach.ts";
 import { bytes } from "../src/text.ts";
 import { defineTool } from "../src/tool.ts";
-import { changeFields, settled, showChange, subject } from "./outcome.ts";
+import { changeFields, settled, settledEdit, showChange, subject } from "./outcome.ts";
 import * as params from "./params.ts";
 import { pendingFields, showPending, waiting } from "./update-guest.ts";
 
@@ -28,9 +27,7 @@ export const resizeDisk = defineTool({
     const { proxmox, call } = context;
     const options = { disk: key, size, digest, dryRun };
     const changed = await proxmox.disks.changes.resize(guest, call, options);
-    const ended = await outcome(settled(changed, changed.guest, { after: "" }, context));
-    if (!ended.ok) throw await proxmox.disks.changes.explain(ended.problem, changed, call);
-    const { status: _, ...result } = ended.value;
+    const result = await settledEdit(changed, proxmox.disks.changes, context);
     const { sizeBytes } = changed;
     return { ...result, ...(sizeBytes !== undefined && { size_bytes: sizeBytes }) };
   },
@@ -62,9 +59,7 @@ export const moveDisk = defineTool({
     const { proxmox, call } = context;
     const options = { disk: key, storage, deleteSource, dryRun };
     const changed = await proxmox.disks.changes.move(guest, call, options);
-    const ended = await outcome(settled(changed, changed.guest, { after: "" }, context));
-    if (!ended.ok) throw await proxmox.disks.changes.explain(ended.problem, changed, call);
-    const { status: _, ...result } = ended.value;
+    const result = await settledEdit(changed, proxmox.disks.changes, context);
     return { ...result, disk: changed.disk };
   },
   show(result, { storage, delete_source: gone }) {
@@ -97,9 +92,7 @@ export const attachDisk = defineTool({
   async run({ dry_run: dryRun, wait_s: _, guest, ...options }, context) {
     const { proxmox, call } = context;
     const changed = await proxmox.disks.attachment.attach(guest, call, { ...options, dryRun });
-    const ended = await outcome(settled(changed, changed.guest, { after: "" }, context));
-    if (!ended.ok) throw await proxmox.disks.attachment.explain(ended.problem, changed, call);
-    const { status: __, ...result } = ended.value;
+    const result = await settledEdit(changed, proxmox.disks.attachment, context);
     const more = result.plan ? {} : await waiting(result, changed, context);
     return { ...result, disk: changed.disk, ...more };
   },
@@ -137,9 +130,7 @@ export const detachDisk = defineTool({
         return context.confirm({ subject: subject(found), expected, given, lost });
       },
     });
-    const settling = await outcome(settled(changed, changed.guest, { after: "" }, context));
-    if (!settling.ok) throw await proxmox.disks.detachment.explain(settling.problem, changed, call);
-    const { status: _, ...result } = settling.value;
+    const result = await settledEdit(changed, proxmox.disks.detachment, context);
     if (changed.kept) throw changed.kept;
     const more = result.plan ? {} : await waiting(result, changed, context);
     const ended = result.changed && result.task?.["state"] !== "running";

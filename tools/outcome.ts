@@ -1,6 +1,9 @@
 import * as z from "zod";
+import { outcome } from "../src/each.ts";
 import type { Problem } from "../src/problem.ts";
+import type { Call } from "../src/proxmox/call.ts";
 import type { Changed } from "../src/proxmox/changes.ts";
+import type { Identified } from "../src/proxmox/identity.ts";
 import type { Plan } from "../src/proxmox/plan.ts";
 import type { TaskReport } from "../src/proxmox/task.ts";
 import { followedBy, oneLine } from "../src/text.ts";
@@ -59,6 +62,22 @@ export async function settled<T>(
     upid: report.upid,
     task: taskFields(report),
   };
+}
+
+interface Explaining<C> {
+  explain(problem: Problem, changed: C, call: Call): Promise<Problem>;
+}
+
+/** As `settled`, for what leaves no state behind that is worth telling; a failure is told as whoever sent it explains it. */
+export async function settledEdit<C extends Changed<Identified>>(
+  changed: C,
+  sender: Explaining<NoInfer<C>>,
+  context: ToolContext,
+): Promise<Omit<ChangeResult, "status">> {
+  const ended = await outcome(settled(changed, changed.guest, { after: "" }, context));
+  if (!ended.ok) throw await sender.explain(ended.problem, changed, context.call);
+  const { status: _, ...result } = ended.value;
+  return result;
 }
 
 /** Nothing was sent: it was not needed, or only the plan was asked for. */
@@ -130,15 +149,17 @@ export function showChange(
   if (result.plan) return showPlan(result);
   if (!result.changed) return `${who} ${words.already}; nothing was sent.`;
   const task = result.task ?? {};
-  const next = `get_tasks {upid: "${result.upid}", wait_s: 60}`;
   if (task["state"] === "running") {
-    const line = `${who} ${words.doing}: the task still runs. Follow it with ${next}.`;
-    return [line, ...warnings(task)].join("\n");
+    return [`${who} ${words.doing}: ${stillRuns(result)}`, ...warnings(task)].join("\n");
   }
   if (task["queued"]) {
     return `HA has taken the request for ${who} and begins within about 10 s. Look then with ${lookAt(result)}.`;
   }
   return [`${who} ${words.did}.`, ...warnings(task)].join("\n");
+}
+
+export function stillRuns({ upid }: Pick<ChangeResult, "upid">): string {
+  return `the task still runs. Follow it with get_tasks {upid: "${upid}", wait_s: 60}.`;
 }
 
 /** `get_vm {vm: "101"}` */

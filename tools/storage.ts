@@ -1,50 +1,12 @@
 import * as z from "zod";
-import type { Plan } from "../src/proxmox/plan.ts";
-import type { Task } from "../src/proxmox/task.ts";
 import type { Volume } from "../src/proxmox/volumes.ts";
 import { bytes, oneLine } from "../src/text.ts";
-import { defineTool, type ToolContext } from "../src/tool.ts";
-import { changeFields, planFields, showPlan, taskFields, unlooked, warnings } from "./outcome.ts";
+import { defineTool } from "../src/tool.ts";
+import { showPlan, stillRuns, unlooked, warnings } from "./outcome.ts";
 import * as params from "./params.ts";
+import { settledStored, storedFields } from "./stored.ts";
 
-const { node, changed, upid, task, plan } = changeFields;
-const output = z.object({
-  volid: z.string(),
-  storage: z.string(),
-  node,
-  status: z.string(),
-  changed,
-  upid,
-  task,
-  plan,
-});
-
-type Result = z.output<typeof output>;
-
-interface Done {
-  readonly volid: string;
-  readonly storage: string;
-  readonly node: string;
-  readonly changed: boolean;
-  readonly plan: Plan;
-  readonly task?: Task;
-}
-
-/** What came of it; `states` are what it is before, meanwhile and after. */
-async function settled(
-  { volid, storage, node, changed, plan, task }: Done,
-  states: readonly [before: string, meanwhile: string, after: string],
-  dryRun: boolean | undefined,
-  context: ToolContext,
-): Promise<Result> {
-  const [before, meanwhile, after] = states;
-  const done = { volid, storage, node, changed };
-  if (dryRun) return { ...done, status: before, changed: false, plan: planFields(plan) };
-  if (!task) return { ...done, status: after };
-  const report = await context.settle(task);
-  const status = report.state === "running" ? meanwhile : after;
-  return { ...done, status, upid: report.upid, task: taskFields(report) };
-}
+const output = z.object(storedFields);
 
 export const downloadStorage = defineTool({
   name: "download_storage",
@@ -77,12 +39,13 @@ export const downloadStorage = defineTool({
     const { existed, ...begun } = await context.proxmox.downloads.download(order, context.call);
     const before = existed ? "present" : "absent";
     const states = [before, existed ? "present" : "downloading", "present"] as const;
-    return settled({ ...begun, changed: !existed }, states, dryRun, context);
+    return settledStored({ ...begun, changed: !existed }, states, dryRun, context);
   },
   show(result) {
     if (result.plan) return showPlan(result);
     const who = `${result.volid} on ${result.node}`;
-    if (result.task?.["state"] === "running") return goesOn(result, `${who} is being downloaded`);
+    if (result.task?.["state"] === "running")
+      return `${who} is being downloaded: ${stillRuns(result)}`;
     const wasThere = `was there already${result.task ? ", with this checksum" : ""}`;
     const what = result.changed ? "was downloaded" : wasThere;
     return [`${who} ${what}.`, ...warnings(result.task ?? {})].join("\n");
@@ -117,14 +80,17 @@ export const deleteStorageContent = defineTool({
     const where = { volid, storage: volume.storage, node: volume.node };
     const done = { ...where, changed, plan, ...(task && { task }) };
     const states = ["present", "being deleted", "deleted"] as const;
-    return { ...(await settled(done, states, dryRun, context)), ...unlooked(deleted.unchecked) };
+    return {
+      ...(await settledStored(done, states, dryRun, context)),
+      ...unlooked(deleted.unchecked),
+    };
   },
   show(result) {
     const more = [...warnings(result), ...warnings(result.task ?? {})];
     if (result.plan) return [showPlan(result), ...more].join("\n");
     const who = `${result.volid} on ${result.node}`;
     const goes = result.task?.["state"] === "running";
-    const what = goes ? goesOn(result, `${who} is being deleted`) : `${who} is deleted.`;
+    const what = goes ? `${who} is being deleted: ${stillRuns(result)}` : `${who} is deleted.`;
     return [what, ...more].join("\n");
   },
 });
@@ -140,8 +106,4 @@ function lossOf({ content, sizeBytes, vmid, createdAt, notes }: Volume): string 
   ]
     .filter((piece) => piece !== "")
     .join(" ");
-}
-
-function goesOn({ upid }: Result, what: string): string {
-  return `${what}: the task still runs. Follow it with get_tasks {upid: "${upid}", wait_s: 60}.`;
 }

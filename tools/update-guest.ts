@@ -1,9 +1,8 @@
 import * as z from "zod";
-import { outcome } from "../src/each.ts";
 import type { OptionStep, Updated } from "../src/proxmox/guest-update.ts";
 import { oneLine } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
-import { type ChangeResult, changeFields, settled, showChange } from "./outcome.ts";
+import { type ChangeResult, changeFields, settledEdit, showChange } from "./outcome.ts";
 import * as params from "./params.ts";
 
 /** A string to clients; numbers, booleans and lists of strings are taken too, a list as lines. */
@@ -38,9 +37,7 @@ export const updateGuest = defineTool({
   async run({ guest, set = {}, unset = [], digest, dry_run: dryRun }, context) {
     const { proxmox, call } = context;
     const updated = await proxmox.updates.update(guest, call, { set, unset, digest, dryRun });
-    const ended = await outcome(settled(updated, updated.guest, { after: "" }, context));
-    if (!ended.ok) throw await proxmox.updates.explain(ended.problem, updated, call);
-    const { status: __, ...result } = ended.value;
+    const result = await settledEdit(updated, proxmox.updates, context);
     if (result.plan)
       return { ...result, plan: { ...result.plan, changes: updated.steps.map(short) } };
     return {

@@ -1,22 +1,11 @@
 import * as z from "zod";
 import { Problem } from "../src/problem.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
-import { changeFields, planFields, showPlan, taskFields, unlooked, warnings } from "./outcome.ts";
+import { showPlan, stillRuns, unlooked, warnings } from "./outcome.ts";
 import * as params from "./params.ts";
+import { settledStored, storedFields } from "./stored.ts";
 
-const { node, changed, upid, task, plan } = changeFields;
-
-const output = z.object({
-  volid: z.string(),
-  storage: z.string(),
-  node,
-  status: z.string(),
-  changed,
-  upid,
-  task,
-  plan,
-  warnings: z.array(z.string()).optional(),
-});
+const output = z.object({ ...storedFields, warnings: z.array(z.string()).optional() });
 
 type Result = z.output<typeof output>;
 
@@ -43,16 +32,11 @@ export const uploadStorage = defineTool({
       { ...order, source, dryRun },
       context.call,
     );
-    const { storage, node, volid, existed, changed } = sent;
+    const states = [sent.existed ? "present" : "absent", "importing", "present"] as const;
+    // What is left alone has nothing to plan.
+    const planned = dryRun && sent.plan.request !== undefined;
     const remarks = sent.uncompared ? { warnings: [uncompared] } : unlooked(sent.unchecked);
-    const done = { volid, storage, node, changed, ...remarks };
-    if (dryRun && sent.plan.request) {
-      return { ...done, status: existed ? "present" : "absent", plan: planFields(sent.plan) };
-    }
-    if (!sent.task) return { ...done, status: "present" };
-    const report = await context.settle(sent.task);
-    const status = report.state === "running" ? "importing" : "present";
-    return { ...done, status, upid: report.upid, task: taskFields(report) };
+    return { ...(await settledStored(sent, states, planned, context)), ...remarks };
   },
   show(result) {
     const more = [...warnings(result), ...warnings(result.task ?? {})];
@@ -63,14 +47,15 @@ export const uploadStorage = defineTool({
 const uncompared =
   "it has the same size, but whether the contents are the same can't be known: Proxmox tells no checksum of what it stores (overwrite: true sends it anew)";
 
-function told({ volid, node, changed, warnings: remarks, task, upid }: Result): string {
+function told(result: Result): string {
+  const { volid, node, changed, warnings: remarks, task } = result;
   const who = `${volid} on ${node}`;
   if (!changed) {
     const same = remarks ? "" : ", with the same content";
     return `${who} was there already${same}; nothing was sent.`;
   }
   if (task?.["state"] !== "running") return `${who} was uploaded.`;
-  return `${who} was sent and is being imported: the task still runs. Follow it with get_tasks {upid: "${upid}", wait_s: 60}.`;
+  return `${who} was sent and is being imported: ${stillRuns(result)}`;
 }
 
 /** Without them the tool is not listed, so nobody should come here. */

@@ -222,8 +222,9 @@ export class CertificateChanges {
       this.#memory.keep(plan.node, outcome);
       return { ...rest, changed: true, certificate };
     } catch (error) {
-      if (!isProblem(error, "outcome_unknown")) takeBack();
-      throw isProblem(error, "outcome_unknown") ? lookAgain(error, plan) : error;
+      if (isProblem(error, "outcome_unknown")) throw lookAgain(error, plan);
+      takeBack();
+      throw error;
     }
   }
 

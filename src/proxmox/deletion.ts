@@ -1,5 +1,5 @@
+import { ifAllowed } from "../each.ts";
 import { path } from "../http/path.ts";
-import { isProblem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { type Changed, type ChangeOptions, type Changes, conflict, lockedBy } from "./changes.ts";
 import { fresh, tags } from "./freshness.ts";
@@ -43,13 +43,8 @@ export class Deletion {
 
   /** Backup jobs that name this guest; undefined where these credentials may not see them. */
   async backupJobs(guest: Identified, call: Call): Promise<readonly string[] | undefined> {
-    try {
-      const jobs = await this.#verbs.observe(call, backupJobsQuestion);
-      return jobs.filter((job) => job.vmids.includes(String(guest.vmid))).map((job) => job.id);
-    } catch (error) {
-      if (isProblem(error, "forbidden")) return undefined;
-      throw error;
-    }
+    const jobs = await ifAllowed(this.#verbs.observe(call, backupJobsQuestion));
+    return jobs?.filter((job) => job.vmids.includes(String(guest.vmid))).map((job) => job.id);
   }
 
   /** What is lost with a guest, and who still counts on it, line by line, for the question that is asked before. */

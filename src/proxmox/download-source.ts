@@ -1,7 +1,17 @@
 import { Problem } from "../problem.ts";
 
-/** What PVE downloads by URL. */
+/** What PVE takes as a file of its own, by URL or from here. */
 export type DownloadContent = "iso" | "vztmpl" | "import";
+
+/** A file that is to come to a storage. */
+export interface FileOrder {
+  readonly storage: string;
+  readonly content: DownloadContent;
+  readonly filename?: string | undefined;
+  readonly checksum?: string | undefined;
+  readonly node?: string | undefined;
+  readonly dryRun?: boolean | undefined;
+}
 
 export const checksumAlgorithms = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"] as const;
 export type ChecksumAlgorithm = (typeof checksumAlgorithms)[number];

@@ -7,7 +7,7 @@ import type { Call } from "./call.ts";
 import {
   assertLength,
   type ChecksumAlgorithm,
-  type DownloadContent,
+  type FileOrder,
   readChecksum,
   readSource,
   type Source,
@@ -22,16 +22,10 @@ import type { Task } from "./task.ts";
 import type { Params } from "./verbs.ts";
 import type { Destination } from "./volumes.ts";
 
-export interface DownloadOrder {
-  readonly storage: string;
+export interface DownloadOrder extends FileOrder {
   /** An address; for container templates also the name of an appliance, or the reference of an OCI image. */
   readonly url: string;
-  readonly content: DownloadContent;
-  readonly filename?: string | undefined;
-  readonly checksum?: string | undefined;
   readonly algorithm?: ChecksumAlgorithm | undefined;
-  readonly node?: string | undefined;
-  readonly dryRun?: boolean | undefined;
 }
 
 /** A download that was planned or begun. */
@@ -202,7 +196,7 @@ export class Downloads {
   }
 }
 
-type Where = Pick<DownloadOrder, "storage" | "content" | "node">;
+type Where = Pick<FileOrder, "storage" | "content" | "node">;
 
 /** No address, but a name: an appliance template or an OCI image. */
 function isNamed({ url, content }: DownloadOrder): boolean {

@@ -1,4 +1,5 @@
-import { isProblem, type Problem } from "../problem.ts";
+import { ifAllowed } from "../each.ts";
+import type { Problem } from "../problem.ts";
 import type { Call } from "./call.ts";
 import { type Certificate, hostnameOf, namesOf } from "./certificates.ts";
 import type { Cluster } from "./cluster.ts";
@@ -118,12 +119,7 @@ export class Recognitions {
 
   /** The host that answers us, where these credentials may know. */
   async #answering(call: Call): Promise<string | undefined> {
-    try {
-      return (await this.#cluster.status(call)).local;
-    } catch (error) {
-      if (isProblem(error, "forbidden")) return undefined;
-      throw error;
-    }
+    return (await ifAllowed(this.#cluster.status(call)))?.local;
   }
 
   /** Without a restart the old certificate is still shown, so it stays. */

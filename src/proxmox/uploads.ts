@@ -5,7 +5,7 @@ import { isProblem, Problem } from "../problem.ts";
 import { bytes } from "../text.ts";
 import type { Call } from "./call.ts";
 import type { Changes } from "./changes.ts";
-import { type DownloadContent, readChecksum, uploadName } from "./download-source.ts";
+import { type FileOrder, readChecksum, uploadName } from "./download-source.ts";
 import { fresh, tags } from "./freshness.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Plan } from "./plan.ts";
@@ -26,22 +26,13 @@ import type { ChangeRequest, Verbs } from "./verbs.ts";
 import { VolumeUse } from "./volume-use.ts";
 import { type Destination, fileKey, type Volume } from "./volumes.ts";
 
-export interface UploadOrder {
-  readonly storage: string;
+export interface UploadOrder extends FileOrder {
   readonly source: UploadSource;
-  readonly content: DownloadContent;
-  readonly filename?: string | undefined;
-  readonly checksum?: string | undefined;
   readonly overwrite?: boolean | undefined;
-  readonly node?: string | undefined;
-  readonly dryRun?: boolean | undefined;
 }
 
 /** An upload that was planned, not needed, or sent. */
-export interface Upload {
-  readonly storage: string;
-  readonly node: string;
-  readonly volid: string;
+export interface Upload extends Destination {
   readonly existed: boolean;
   readonly changed: boolean;
   readonly plan: Plan;

@@ -2,6 +2,8 @@ import type { Cluster } from "./cluster.ts";
 import { disksOf, nameOf } from "./guest-config.ts";
 import { findVolume } from "./guests.ts";
 import { died } from "./refusal.ts";
+import type { Call } from "./route.ts";
+import { usableStorage } from "./volumes.ts";
 import type { Config, Guest, Storage, Volume } from "./world.ts";
 
 /** How much of what is read is left in an archive. */
@@ -89,7 +91,21 @@ export function notesOf(template: string, cluster: Cluster, guest: Guest): strin
 }
 
 /** The volume of a backup as a node sees it. */
-export function findBackup(cluster: Cluster, volid: string, node: string): Volume | undefined {
+function findBackup(cluster: Cluster, volid: string, node: string): Volume | undefined {
   const volume = findVolume(cluster, volid, node);
   return volume?.content === "backup" ? volume : undefined;
+}
+
+/** A backup that one may use, where it is there at all: PVE::Storage check_volume_access. */
+export function allowedBackup({ cluster, access, values }: Call, volid: string) {
+  const node = values["node"] ?? "";
+  const [id = ""] = volid.split(":");
+  const storage = usableStorage(cluster, id, node);
+  const volume = findBackup(cluster, volid, node);
+  const owner = volume?.vmid ?? /-(\d+)-\d{4}_/.exec(volid)?.[1];
+  if (!access.has(`/storage/${id}`, "Datastore.Allocate")) {
+    access.need(`/storage/${id}`, "Datastore.AllocateSpace");
+    if (owner !== undefined) access.need(`/vms/${owner}`, "VM.Backup");
+  }
+  return { storage, volume };
 }

@@ -1,11 +1,5 @@
-import { afterEach, expect, test } from "vitest";
-import { type Lab, lab } from "../kit.ts";
-
-const open: Lab[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
+import { expect, test } from "vitest";
+import { lab } from "../kit.ts";
 
 /** Tool, arguments, and the vmids that it touches; the first is read again afterwards. */
 const changes: readonly (readonly [string, Record<string, unknown>, readonly number[]])[] = [
@@ -23,9 +17,7 @@ const changes: readonly (readonly [string, Record<string, unknown>, readonly num
 test.each(changes)(
   "after %s %o that guest is read live, and nobody else is read again",
   async (tool, args, [changed = 0, ...also]) => {
-    const made = await lab();
-    open.push(made);
-    const { simulator, call } = made;
+    const { simulator, call } = await lab();
     const look = (vmid: number, type: string) =>
       type === "qemu" ? call("get_vm", { vm: vmid }) : call("get_container", { container: vmid });
     const all = [...simulator.world.guests.values()].map(({ vmid, type }) => ({ vmid, type }));

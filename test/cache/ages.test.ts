@@ -1,16 +1,8 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
-const open: Lab[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-async function start(ages?: string): Promise<Lab> {
-  const server = await lab(ages === undefined ? {} : { ages });
-  open.push(server);
-  return server;
+function start(ages?: string): Promise<Lab> {
+  return lab(ages === undefined ? {} : { ages });
 }
 
 const counted = [

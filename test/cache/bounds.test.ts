@@ -1,14 +1,9 @@
 import { setMaxListeners } from "node:events";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { crowd, vmids } from "../../bench/crowd.ts";
-import { type Lab, lab } from "../kit.ts";
+import { lab } from "../kit.ts";
 
-const open: Lab[] = [];
 const start = Date.UTC(2026, 0, 1, 12);
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
 
 /** Counts, for each node and in all, how many requests the host has at the same time at most. */
 async function counted(nodes: number, latencyMs = 200) {
@@ -34,7 +29,6 @@ async function counted(nodes: number, latencyMs = 200) {
       },
     }),
   });
-  open.push(made);
   await made.clock.run(made.begin("list_guests"));
   return { ...made, most, now };
 }

@@ -15,10 +15,7 @@ beforeEach(async () => {
   subscribe("mcp-server-proxmox:cache", hear);
 });
 
-afterEach(async () => {
-  unsubscribe("mcp-server-proxmox:cache", hear);
-  await server.close();
-});
+afterEach(() => unsubscribe("mcp-server-proxmox:cache", hear));
 
 const heard = (type: CacheEvent["type"]) => events.filter((event) => event.type === type);
 /** A configuration that is overtaken by a change, a sweep, a failure, and calls at once. */

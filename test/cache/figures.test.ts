@@ -1,23 +1,16 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { crowd, guestsOnlyToken, vmids } from "../../bench/crowd.ts";
 import { adminToken, auditorToken, authorization } from "../../src/simulator/demo-credentials.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { type Lab, type LabOptions, lab } from "../kit.ts";
 
 const start = Date.UTC(2026, 0, 1, 12);
-const open: Lab[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
 
 async function cluster(guests: number, options: LabOptions = {}): Promise<Lab> {
   const world = crowd(start, { guests, nodes: guests > 1_000 ? 50 : 4 });
   const { tokenId: id, secret } = auditorToken;
   addToken(world, { id, secret, roles: { "/": "PVEAuditor" } });
-  const made = await lab({ world, ...options });
-  open.push(made);
-  return made;
+  return lab({ world, ...options });
 }
 
 const name = (vmid: number) => `app-${vmid}.example.net`;

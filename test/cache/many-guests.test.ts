@@ -1,14 +1,14 @@
 import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { crowd, vmids } from "../../bench/crowd.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, openLab } from "../kit.ts";
 
 const guests = 5_000;
 const maxTokens = 2_000;
 let server: Lab;
 
 beforeAll(async () => {
-  server = await lab({ world: crowd(Date.UTC(2026, 0, 1, 12), { guests, nodes: 50 }) });
+  server = await openLab({ world: crowd(Date.UTC(2026, 0, 1, 12), { guests, nodes: 50 }) });
 });
 
 afterAll(() => server.close());

@@ -1,22 +1,10 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Transport, WireRequest } from "../../src/http/transport.ts";
 import { VirtualClock } from "../../src/simulator/clock.ts";
 import { demoWorld } from "../../src/simulator/demo.ts";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
-
-const open: Lab[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-async function start(options: LabOptions = {}): Promise<Lab> {
-  const server = await lab(options);
-  open.push(server);
-  return server;
-}
+import { type Lab, lab as start } from "../kit.ts";
 
 /** Looks at these VMs, all of them, and answers the vmids of those whose configuration was asked for. */
 async function read({ simulator, call }: Lab, ...vms: readonly number[]): Promise<number[]> {

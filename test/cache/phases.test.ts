@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { VirtualClock } from "../../src/simulator/clock.ts";
 import { demoWorld } from "../../src/simulator/demo.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
@@ -11,8 +11,6 @@ import { type Longest, watch } from "./phases/watch.ts";
 const rounds = 200;
 
 let server: Lab;
-
-afterEach(() => server.close());
 
 const everything = { "/": "Administrator" };
 const looking = { "/": "PVEAuditor" };

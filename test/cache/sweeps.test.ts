@@ -1,20 +1,8 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Call } from "../../src/proxmox/call.ts";
 import { adminToken, authorization } from "../../src/simulator/demo-credentials.ts";
 import { seededRandom } from "../../src/simulator/random.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
-
-const open: Lab[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-async function start(options: LabOptions = {}): Promise<Lab> {
-  const server = await lab(options);
-  open.push(server);
-  return server;
-}
+import { type Lab, lab as start } from "../kit.ts";
 
 const rows = "GET /cluster/resources";
 const log = "GET /cluster/log";

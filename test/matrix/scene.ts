@@ -9,8 +9,7 @@ import type { LoggedRequest } from "../../src/simulator/request-log.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import type { Guest, Storage, World } from "../../src/simulator/world.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Answer, guestOf, type Lab, lab } from "../kit.ts";
+import { type Answer, guestOf, type Lab, lab, tools } from "../kit.ts";
 
 export const outcomes = ["success", "not_found", "forbidden", "locked", "task_failed"] as const;
 export type Outcome = (typeof outcomes)[number];
@@ -53,7 +52,6 @@ export interface Never {
 export type Rows = Readonly<Record<Outcome, Scene | Never>>;
 export type Matrix = Readonly<Record<string, Rows>>;
 
-const tools = Object.values(toolsets).flat();
 const files = filesBelow(fileURLToPath(new URL(".", import.meta.url)));
 const limited: Credentials = {
   tokenId: "limited@pve!agent",
@@ -71,20 +69,14 @@ export async function play(tool: string, outcome: Outcome, scene: Scene): Promis
     token: without ? limited : adminToken,
     wire: (simulator) => meddling(simulator, () => armed.splice(0)[0]?.(simulator)),
   });
-  try {
-    const more = await given?.(server);
-    const before = structuredClone(server.simulator.world);
-    if (meanwhile) armed.push(meanwhile);
-    const mark = server.simulator.log.mark();
-    const answer = await server.call(tool, { ...scene.args, ...Object(more) });
-    const sent = server.simulator.log.changes(mark);
-    const seen = { answer, server, before, world: server.simulator.world, sent };
-    expect(answer.kind, answer.text).toBe(outcome === "success" ? "" : outcome);
-    promises[outcome](seen, scene);
-    scene.after?.(seen);
-  } finally {
-    await server.close();
-  }
+  const more = await given?.(server);
+  const before = structuredClone(server.simulator.world);
+  if (meanwhile) armed.push(meanwhile);
+  const { sent, ...answer } = await server.act(tool, { ...scene.args, ...Object(more) });
+  const seen = { answer, server, before, world: server.simulator.world, sent };
+  expect(answer.kind, answer.text).toBe(outcome === "success" ? "" : outcome);
+  promises[outcome](seen, scene);
+  scene.after?.(seen);
 }
 
 const promises: Readonly<Record<Outcome, (seen: Seen, scene: Scene) => void>> = {

@@ -112,11 +112,10 @@ test("progress grows with every notification and is only sent to those who asked
   expect(methods).toEqual(["reply"]);
 });
 
-test("cancelling at the client stops the work in the server", async () => {
-  const { client, server } = await lab();
-  const controller = new AbortController();
+/** What the next call comes to in the server, whether or not the client hears of it. */
+function outcomeIn(server: Awaited<ReturnType<typeof lab>>["server"]): Promise<string> {
   const seen = server.call;
-  const outcome = new Promise<string>((resolve) => {
+  return new Promise((resolve) => {
     Object.assign(server, {
       call: async (...args: Parameters<typeof seen>) => {
         const result = await seen(...args);
@@ -125,6 +124,12 @@ test("cancelling at the client stops the work in the server", async () => {
       },
     });
   });
+}
+
+test("cancelling at the client stops the work in the server", async () => {
+  const { client, server } = await lab();
+  const controller = new AbortController();
+  const outcome = outcomeIn(server);
   const call = client.callTool({ name: "get_guest", arguments: { guest: "slow" } }, undefined, {
     signal: controller.signal,
   });
@@ -135,16 +140,7 @@ test("cancelling at the client stops the work in the server", async () => {
 
 test("closing the connection aborts what is in flight", async () => {
   const { server, sdkServer, client } = await lab();
-  const seen = server.call;
-  const outcome = new Promise<string>((resolve) => {
-    Object.assign(server, {
-      call: async (...args: Parameters<typeof seen>) => {
-        const result = await seen(...args);
-        resolve(textOf(result));
-        return result;
-      },
-    });
-  });
+  const outcome = outcomeIn(server);
   const call = client.callTool({ name: "get_guest", arguments: { guest: "slow" } });
   const failed = expect(call).rejects.toThrow(/closed/i);
   setTimeout(() => void sdkServer.close(), 10);

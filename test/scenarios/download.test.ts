@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
 const url = "https://mirror.example/images/tiny.iso";
@@ -12,8 +12,6 @@ beforeEach(async () => {
   server.simulator.world.web.set(url, { sizeBytes: 100 * 1024 ** 2, bytes });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 test("a wrong sha256 is a failure with the task's message, and nothing is left", async () => {
   const checksum = "0".repeat(64);

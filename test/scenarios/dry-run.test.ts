@@ -3,11 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import { filesBelow } from "../../src/files.ts";
 import { VirtualClock } from "../../src/simulator/clock.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, openLab, tools } from "../kit.ts";
 import { bigWorld, plainCall } from "../registry/big-world.ts";
 
-const tools = Object.values(toolsets).flat();
 const files = filesBelow(fileURLToPath(new URL("../registry", import.meta.url)));
 const changing = tools.filter(({ effect }) => effect !== "read");
 const cases = changing.map((tool) => ({ name: tool.name, tool }));
@@ -28,7 +26,7 @@ describe("with dry_run", () => {
   let upid: string;
 
   beforeAll(async () => {
-    server = await lab({ world: bigWorld(new VirtualClock().now()), tools, files });
+    server = await openLab({ world: bigWorld(new VirtualClock().now()), tools, files });
     const named = tools.find(({ name }) => name === "create_certificate");
     if (named) await server.call(named.name, { ...plainCall(named), node: "pve-05" });
     const slow = { vm: "103", name: "slow-1", full: true, wait_s: 0 };
@@ -65,7 +63,7 @@ describe("read-only", () => {
   let listed: readonly string[];
 
   beforeAll(async () => {
-    server = await lab({ tools, files, readOnly: true });
+    server = await openLab({ tools, files, readOnly: true });
     const { tools: shown } = await server.client.listTools();
     expect(shown.filter(({ annotations }) => !annotations?.readOnlyHint)).toEqual([]);
     listed = shown.map(({ name }) => name);

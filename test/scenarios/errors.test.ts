@@ -1,7 +1,6 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { WireReply } from "../../src/http/transport.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 
 type Reply = Partial<WireReply> & { readonly status: number };
 
@@ -88,11 +87,9 @@ const matrix: readonly (readonly [string, Reply, read: string, change: string, w
 let server: Lab;
 
 beforeEach(async () => {
-  server = await lab({ tools: Object.values(toolsets).flat() });
+  server = await lab({ tools });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 describe.each(matrix)("%s", (_, reply, read, change, words) => {
   test(`is ${read} to a read, and no empty success`, async () => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
 let server: Lab;
@@ -6,8 +6,6 @@ let server: Lab;
 beforeEach(async () => {
   server = await lab();
 });
-
-afterEach(() => server.close());
 
 test("OK is a success", async () => {
   const { isError, data } = await server.call("start_guest", { guest: "staging-web-2" });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { certificate } from "../certificate.ts";
@@ -8,8 +8,6 @@ const day = 86_400_000;
 let server: Lab;
 
 beforeEach(() => start());
-
-afterEach(() => server.close());
 
 /** An account, a DNS plugin, and two domains of pve2. */
 async function start(options: LabOptions = {}) {
@@ -207,7 +205,6 @@ describe("create_certificate by ACME", () => {
     ["settings", { "/nodes": "PVEAdmin" }, "/", "Sys.Audit"],
     ["the order", { "/": "PVEAuditor" }, "/nodes/pve2", "Sys.Modify"],
   ])("names the privilege that %s need", async (_, roles, at, privilege) => {
-    await server.close();
     const token = { tokenId: "op@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
     await start({ token, settleMs: 0 });
     addToken(server.simulator.world, { id: token.tokenId, secret: token.secret, roles });
@@ -264,6 +261,5 @@ describe("delete_certificate of one by ACME", () => {
     expect((await weak.call("delete_certificate", { node: "pve2", revoke: true })).kind).toBe(
       "forbidden",
     );
-    await weak.close();
   });
 });

@@ -1,17 +1,10 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Shapes } from "../../src/mcp/shapes.ts";
 import { type Lab, lab } from "../kit.ts";
-
-const open: Lab[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
 
 /** web-1 was asked for twice, so the next answer can be the one before. */
 async function warm(): Promise<Lab> {
   const made = await lab();
-  open.push(made);
   await made.call("get_vm", { vm: "web-1" });
   await made.call("get_vm", { vm: "web-1" });
   return made;

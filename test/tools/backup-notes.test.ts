@@ -1,20 +1,15 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { beforeEach, expect, test } from "vitest";
+import { type Lab, lab, tools } from "../kit.ts";
 
 let server: Lab;
 
 beforeEach(async () => {
-  server = await lab({ tools: Object.values(toolsets).flat() });
+  server = await lab({ tools });
 });
 
-afterEach(() => server.close());
-
-async function create(notes: string, args: Record<string, unknown> = {}) {
-  const mark = server.simulator.log.mark();
+function create(notes: string, args: Record<string, unknown> = {}) {
   const order = { guest: "web-1", storage: "nfs-shared", wait_s: 600, notes, ...args };
-  const answer = await server.call("create_backup", order);
-  return { ...answer, sent: server.simulator.log.changes(mark) };
+  return server.act("create_backup", order);
 }
 
 test.each([

@@ -1,10 +1,8 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 let server: Lab;
 
 beforeEach(async () => {
@@ -12,17 +10,12 @@ beforeEach(async () => {
   await server.call("list_guests");
 });
 
-afterEach(() => server.close());
-
 const held = () =>
   [...server.simulator.world.volumes.values()].filter(({ content }) => content === "backup");
 
 /** Calls, and what of it was sent besides reads. */
-async function create(args: Record<string, unknown>) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("create_backup", args);
-  const sent = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
-  return { ...answer, sent };
+function create(args: Record<string, unknown>) {
+  return server.act("create_backup", args);
 }
 
 describe("create_backup", () => {
@@ -159,7 +152,6 @@ describe("create_backup refuses", () => {
     const storage = await auditor.call("create_backup", args);
     expect(storage.kind).toBe("forbidden");
     expect(storage.text).toContain("Datastore.AllocateSpace on /storage/nfs-shared");
-    await auditor.close();
     const token = { tokenId: "half@pve!x", secret: "0d5e7f1e-0000-4000-8000-00000000000a" };
     const half = await lab({ tools, token });
     const roles = { "/vms": "PVEAuditor", "/nodes": "PVEAuditor", "/storage": "PVEDatastoreUser" };
@@ -168,6 +160,5 @@ describe("create_backup refuses", () => {
     expect(guest.kind).toBe("forbidden");
     expect(guest.text).toContain("VM.Backup on /vms/101");
     expect(guest.text).toContain("pveum acl modify /vms/101");
-    await half.close();
   });
 });

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { CertificateInfo } from "../../src/simulator/certificates.ts";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { type Certificate, certificate } from "../certificate.ts";
@@ -17,8 +17,6 @@ beforeAll(async () => {
   leaf = await certificate("pve2.lab.example", { issuer: middle });
   other = await certificate("other.lab.example");
 });
-
-afterEach(() => server.close());
 
 async function start(options: LabOptions = {}) {
   server = await lab(options);
@@ -257,7 +255,6 @@ describe("the same certificate again", () => {
     const { custom } = filesOf("pve2");
     if (custom) filesOf("pve2").custom = { ...custom, key: other.key };
     const { world } = server.simulator;
-    await server.close();
     await start({ world });
     const plan = await server.call("create_certificate", upload({ dry_run: true }));
     expect(plan.data["plan"]).toMatchObject({

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { beforeAll, beforeEach, expect, test } from "vitest";
 import { type Certificate, certificate } from "../certificate.ts";
 import { type Lab, lab } from "../kit.ts";
 
@@ -14,7 +14,6 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   server = await lab();
-  onTestFinished(server.close);
   await upload(first);
 });
 

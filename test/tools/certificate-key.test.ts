@@ -1,5 +1,5 @@
 import { tmpdir } from "node:os";
-import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { filesBelow } from "../../src/files.ts";
 import { createLog } from "../../src/log.ts";
 import { type Certificate, certificate } from "../certificate.ts";
@@ -16,7 +16,6 @@ beforeAll(async () => {
 
 async function start(options: LabOptions = {}) {
   server = await lab(options);
-  onTestFinished(server.close);
 }
 
 describe("the key", () => {

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { filesBelow } from "../../src/files.ts";
 import { type Certificate, certificate } from "../certificate.ts";
 import { type Lab, type LabOptions, lab } from "../kit.ts";
@@ -18,8 +18,6 @@ beforeAll(async () => {
   leaf = await certificate("pve2", { issuer: middle });
   other = await certificate("other");
 });
-
-afterEach(() => server.close());
 
 async function start(options: LabOptions = {}) {
   server = await lab(options);
@@ -185,7 +183,6 @@ describe("files", () => {
     expect(Object.keys(listed?.inputSchema.properties ?? {})).not.toContain("key_file");
     const answer = await refused({ certificate: leaf.cert, key_file: "x" });
     expect(answer.text).toContain("no argument key_file");
-    await server.close();
     await start({ files: filesBelow(folder()) });
     const more = (await server.client.listTools()).tools.find(
       ({ name }) => name === "create_certificate",

@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { type Certificate, certificate } from "../certificate.ts";
 import { type Lab, lab } from "../kit.ts";
 
@@ -8,8 +8,6 @@ let server: Lab;
 beforeAll(async () => {
   leaf = await certificate("pve2.lab.example");
 });
-
-afterEach(() => server.close());
 
 async function start() {
   server = await lab();

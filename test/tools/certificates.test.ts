@@ -1,12 +1,10 @@
 import { X509Certificate } from "node:crypto";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { nobodyToken } from "../../src/simulator/demo-credentials.ts";
 import { certificate } from "../certificate.ts";
 import { type Lab, type LabOptions, lab } from "../kit.ts";
 
 let server: Lab;
-
-afterEach(() => server.close());
 
 async function start(options: LabOptions = {}) {
   server = await lab(options);

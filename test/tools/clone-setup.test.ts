@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
 const vm = "debian-13-template";
@@ -11,8 +11,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests", { limit: 100 });
 });
-
-afterEach(() => server.close());
 
 const clone = (args: Record<string, unknown>) => server.call("clone_vm", { vm, ...args });
 const guest = (vmid: unknown) => server.simulator.world.guests.get(Number(vmid));

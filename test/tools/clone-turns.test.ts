@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { type Answer, type Lab, lab } from "../kit.ts";
 
 const template = "debian-13-template";
@@ -8,8 +8,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const names = (count: number) => Array.from({ length: count }, (_, index) => `new-${index + 1}`);
 const order = (name: string) => ({ vm: template, name, full: true, wait_s: 3_600 });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { Transport } from "../../src/http/transport.ts";
 import { type Lab, lab } from "../kit.ts";
 
@@ -8,8 +8,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests", { limit: 100 });
 });
-
-afterEach(() => server.close());
 
 const template = "debian-13-template";
 const named = (name: string) =>
@@ -115,7 +113,6 @@ describe("a vmid that others take between the question and the request", () => {
   }
 
   test.each([1, 3])("%i times: the next is taken, one guest is made", async (times) => {
-    await server.close();
     server = await lab({ wire: thief(times) });
     const answer = await server.call("clone_vm", { vm: template, name: "new-1" });
     expect(answer.text).toContain("is ready");
@@ -126,7 +123,6 @@ describe("a vmid that others take between the question and the request", () => {
   });
 
   test("also after Proxmox has answered, when only its worker notices", async () => {
-    await server.close();
     let left = 2;
     const late = (simulator: Lab["simulator"]): Transport => ({
       send: async (request) => {
@@ -154,7 +150,6 @@ describe("a vmid that others take between the question and the request", () => {
   });
 
   test("a container's too", async () => {
-    await server.close();
     server = await lab({ wire: thief(1) });
     const args = { container: "debian-13-ct-template", name: "new-1" };
     const answer = await server.call("clone_container", args);
@@ -163,7 +158,6 @@ describe("a vmid that others take between the question and the request", () => {
   });
 
   test("a wished one is not replaced by another", async () => {
-    await server.close();
     server = await lab({ wire: thief(1) });
     const answer = await server.call("clone_vm", { vm: template, name: "new-1", vmid: 777 });
     expect(answer.kind).toBe("conflict");

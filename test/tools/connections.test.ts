@@ -1,22 +1,10 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { nobodyToken, stagingToken } from "../../src/simulator/demo-credentials.ts";
-import { type Lab, lab } from "../kit.ts";
-
-const open: Lab[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-async function start(...options: Parameters<typeof lab>): Promise<Lab> {
-  const server = await lab(...options);
-  open.push(server);
-  return server;
-}
+import { lab } from "../kit.ts";
 
 describe("two connections", () => {
   test("to clusters with equal vmids and names: a change through one costs the other no answer", async () => {
-    const [one, two] = [await start(), await start()];
+    const [one, two] = [await lab(), await lab()];
     for (const server of [one, two]) await server.call("get_vm", { vm: "staging-web-2" });
     await one.call("start_guest", { guest: "staging-web-2" });
     expect((await one.call("get_vm", { vm: "staging-web-2" })).data["status"]).toBe("running");
@@ -26,11 +14,11 @@ describe("two connections", () => {
   });
 
   test("to one cluster with different credentials share no answer: each sees what it may", async () => {
-    const admin = await start();
+    const admin = await lab();
     const wire = () => admin.simulator;
     const [staging, nobody] = [
-      await start({ wire, token: stagingToken }),
-      await start({ wire, token: nobodyToken }),
+      await lab({ wire, token: stagingToken }),
+      await lab({ wire, token: nobodyToken }),
     ];
     await admin.call("list_guests", { limit: 100 });
     await admin.call("get_vm", { vm: "web-1" });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
 const volid = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst";
@@ -9,8 +9,6 @@ let server: Lab;
 beforeEach(async () => {
   server = await lab();
 });
-
-afterEach(() => server.close());
 
 const create = (args: Record<string, unknown>) =>
   server.call("create_container", {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { type Lab, lab } from "../kit.ts";
@@ -15,8 +15,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const guest = (vmid: unknown, from = server) => from.simulator.world.guests.get(Number(vmid));
 const posts = (path: RegExp, from = server) => from.simulator.log.filter({ method: "POST", path });
@@ -215,7 +213,6 @@ describe("an OCI image", () => {
     const url = { storage: "local", node: "pve1", content: "vztmpl", url: nginx };
     expect((await old.call("download_storage", url)).kind).toBe("unsupported");
     expect((await create({ template: "debian-13-standard", node: "pve1" }, old)).kind).toBe("");
-    await old.close();
   });
 
   test("that the registry does not have fails as a task", async () => {
@@ -266,10 +263,8 @@ describe("refused by Proxmox", () => {
     expect(text).toContain("pveum acl modify /storage/local-lvm");
     const pulled = await create({ template: nginx, node: "pve1" }, own);
     expect(pulled.text).toContain("Datastore.AllocateTemplate");
-    await own.close();
     const auditor = await lab({ token: auditorToken });
     expect((await create({}, auditor)).text).toMatch(/^forbidden.*VM\.Allocate.*pveum/s);
-    await auditor.close();
   });
 
   test("what only root may: privileged needs Sys.Modify, keyctl is for root@pam", async () => {
@@ -279,7 +274,6 @@ describe("refused by Proxmox", () => {
     const roles = { "/": "PVEAdmin" };
     const own = await maker(roles);
     expect((await create({ unprivileged: false }, own)).text).toContain("Sys.Modify");
-    await own.close();
   });
 
   test("in the task: task_failed, and neither container nor name is left", async () => {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { type Lab, lab } from "../kit.ts";
 
@@ -15,8 +15,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const create = (args: Record<string, unknown> = {}, from = server) =>
   from.call("create_template", { ...order, ...args });
@@ -164,7 +162,6 @@ describe("create_template", () => {
     const { text, data } = await create({}, own);
     expect(text).toContain("is a template");
     expect(guest(data["vmid"], own)?.config["template"]).toBe("1");
-    await own.close();
   });
 });
 
@@ -247,6 +244,5 @@ describe("refused", () => {
     const { kind, text } = await create({}, own);
     expect(kind).toBe("forbidden");
     expect(text).toContain("Sys.AccessNetwork");
-    await own.close();
   });
 });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { addImage, type Lab, lab } from "../kit.ts";
@@ -14,8 +14,6 @@ beforeEach(async () => {
   addImage(server, "pve2", image);
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const create = (args: Record<string, unknown> = {}) =>
   server.call("create_vm", { name: "new-1", ...args });
@@ -102,11 +100,9 @@ describe("refused by Proxmox", () => {
     expect(text).toContain("Datastore.AllocateSpace");
     expect(text).toContain("pveum acl modify /storage/local-lvm");
     expect((await own.call("get_vm", { vm: "new-1" })).kind).toBe("not_found");
-    await own.close();
     const auditor = await lab({ token: auditorToken });
     const audited = await auditor.call("create_vm", { name: "new-1", disks });
     expect(audited.text).toMatch(/^forbidden.*VM\.Allocate.*pveum acl modify \/vms/s);
-    await auditor.close();
   });
 
   test("in the task: task_failed, and neither guest nor name is left", async () => {

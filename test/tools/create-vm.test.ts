@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { type Files, filesBelow } from "../../src/files.ts";
 import { addImage, type Lab, lab } from "../kit.ts";
 
@@ -15,8 +15,6 @@ beforeEach(async () => {
   addImage(server, "pve2", image);
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const guest = (vmid: unknown, from = server) => from.simulator.world.guests.get(Number(vmid));
 const create = (args: Record<string, unknown> = {}) =>
@@ -208,7 +206,6 @@ describe("a password", () => {
     expect(text).not.toContain(password);
     const both = await own.call("create_vm", { ...args, name: "new-2", password });
     expect(both.kind).toBe("invalid_input");
-    await own.close();
     const without = await create({ disks, password_file: "vm.txt" });
     expect(without.kind).toBe("invalid_input");
   });

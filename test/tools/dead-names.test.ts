@@ -1,11 +1,9 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Call } from "../../src/proxmox/call.ts";
 import { seededRandom } from "../../src/simulator/random.ts";
 import { type Lab, type LabOptions, lab } from "../kit.ts";
 
 let server: Lab;
-
-afterEach(() => server.close());
 
 async function start(options: LabOptions = {}): Promise<void> {
   server = await lab(options);

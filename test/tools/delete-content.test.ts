@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { type Lab, lab } from "../kit.ts";
 import { removals } from "../removals.ts";
@@ -9,8 +9,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const { put, there, remove } = removals(() => server);
 const isoVolid = "nfs-shared:iso/virtio-win-0.1.285.iso";
@@ -119,7 +117,6 @@ describe("delete_storage_content", () => {
     expect(answer.kind).toBe("forbidden");
     expect(answer.text).toContain("Datastore.Allocate on /storage/nfs-shared");
     expect(answer.text).toContain("pveum acl modify /storage/nfs-shared");
-    await auditor.close();
   });
 });
 

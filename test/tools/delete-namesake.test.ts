@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 import { removals } from "../removals.ts";
 
@@ -10,8 +10,6 @@ beforeEach(async () => {
   await server.call("list_guests");
   put(volid, "pve2", { vmid: 101 });
 });
-
-afterEach(() => server.close());
 
 const { put, there, guest, remove, inUse } = removals(() => server);
 const volumes = () => server.simulator.world.volumes;

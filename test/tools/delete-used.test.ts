@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 import { removals } from "../removals.ts";
 
@@ -8,8 +8,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const { put, there, guest, remove, inUse } = removals(() => server);
 const isoVolid = "nfs-shared:iso/virtio-win-0.1.285.iso";

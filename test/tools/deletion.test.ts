@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { Transport } from "../../src/http/transport.ts";
 import { type Lab, lab } from "../kit.ts";
 
@@ -7,8 +7,6 @@ let server: Lab;
 beforeEach(async () => {
   server = await lab();
 });
-
-afterEach(() => server.close());
 
 const target = { guest: "build-2", confirm: "build-2" };
 
@@ -70,7 +68,6 @@ describe("a lookup that was under way when the deletion was accepted", () => {
     ["rows", /\/cluster\/resources$/, 100],
     ["rows, past the end of the task,", /\/cluster\/resources$/, 4_000],
   ])("does not answer with the %s from before", async (_, fits, ms) => {
-    await server.close();
     const { slow, wire } = slowAnswers(fits, ms);
     server = await lab({ wire });
     await server.call("list_guests");

@@ -1,20 +1,11 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { auditorToken, stagingToken } from "../../src/simulator/demo-credentials.ts";
 import { type Answer, type Lab, type LabOptions, lab } from "../kit.ts";
 
-const open: Lab[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) {
-    // Whatever a detail asks for is a path that a host knows.
-    expect(each.simulator.log.filter({ status: 501 })).toEqual([]);
-    await each.close();
-  }
-});
-
 async function start(options: LabOptions = {}): Promise<Lab> {
   const server = await lab(options);
-  open.push(server);
+  // Whatever a detail asks for is a path that a host knows.
+  onTestFinished(() => expect(server.simulator.log.filter({ status: 501 })).toEqual([]));
   return server;
 }
 

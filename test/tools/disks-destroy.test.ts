@@ -1,17 +1,12 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
-import { toolsets } from "../../tools/index.ts";
-import { guestOf, type Lab, type LabOptions, lab } from "../kit.ts";
+import { guestOf, type Lab, lab, tools } from "../kit.ts";
 
 let server: Lab;
-const start = (options: LabOptions = {}) =>
-  lab({ tools: Object.values(toolsets).flat(), ...options });
 
 beforeEach(async () => {
-  server = await start();
+  server = await lab({ tools });
 });
-
-afterEach(() => server.close());
 
 const world = (vmid: number) => guestOf(server.simulator.world, vmid);
 const volume = (key: string) => server.simulator.world.volumes.get(key);
@@ -86,9 +81,9 @@ describe("detach_disk", () => {
   });
 
   test("of a container whose second request fails: out, kept, and told so", async () => {
-    await server.close();
     let puts = 0;
-    server = await start({
+    server = await lab({
+      tools,
       wire: (simulator) => ({
         send: (request) => {
           // To attach, to detach, and to destroy.
@@ -197,8 +192,7 @@ describe("credentials that may only look", () => {
     ["detach_disk", { disk: "scsi0", confirm: "build-2" }, "VM.Config"],
     ["convert_to_template", { confirm: "build-2" }, "VM.Allocate"],
   ])("%s: forbidden, naming privilege, path and the pveum line", async (tool, args, privilege) => {
-    await server.close();
-    server = await start({ token: auditorToken });
+    server = await lab({ tools, token: auditorToken });
     const answer = await server.call(tool, { guest: "build-2", ...args });
     expect(answer.kind).toBe("forbidden");
     expect(answer.text).toContain(privilege);

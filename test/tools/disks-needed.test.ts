@@ -1,16 +1,11 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { toolsets } from "../../tools/index.ts";
-import { guestOf, type Lab, type LabOptions, lab } from "../kit.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import { guestOf, type Lab, lab, tools } from "../kit.ts";
 
 let server: Lab;
-const start = (options: LabOptions = {}) =>
-  lab({ tools: Object.values(toolsets).flat(), ...options });
 
 beforeEach(async () => {
-  server = await start();
+  server = await lab({ tools });
 });
-
-afterEach(() => server.close());
 
 const world = (vmid: number) => guestOf(server.simulator.world, vmid);
 const volume = (key: string) => server.simulator.world.volumes.get(key);

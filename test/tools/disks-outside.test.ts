@@ -1,16 +1,11 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { toolsets } from "../../tools/index.ts";
-import { guestOf, type Lab, type LabOptions, lab } from "../kit.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import { guestOf, type Lab, lab, tools } from "../kit.ts";
 
 let server: Lab;
-const start = (options: LabOptions = {}) =>
-  lab({ tools: Object.values(toolsets).flat(), ...options });
 
 beforeEach(async () => {
-  server = await start();
+  server = await lab({ tools });
 });
-
-afterEach(() => server.close());
 
 const world = (vmid: number) => guestOf(server.simulator.world, vmid);
 
@@ -20,8 +15,8 @@ describe("somebody else's change between our read and our request", () => {
     ["resize_disk", 311, { disk: "rootfs", size: "+8G" }],
     ["move_disk", 302, { disk: "scsi0", storage: "nfs-shared" }],
   ])("%s of %i: conflict, and the disk is as it was", async (tool, vmid, args) => {
-    await server.close();
-    server = await start({
+    server = await lab({
+      tools,
       wire: (simulator) => ({
         send: (request) => {
           if (request.method !== "GET") simulator.outside.setConfig(vmid, { cores: "7" });

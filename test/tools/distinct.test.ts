@@ -1,16 +1,12 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import { type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 let server: Lab;
 
 beforeEach(async () => {
   server = await lab({ tools });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const results = (data: Readonly<Record<string, unknown>>) =>
   data["results"] as readonly { vmid?: number; guest?: string; error?: { kind: string } }[];

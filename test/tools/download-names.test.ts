@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
 const site = "https://mirror.example/";
@@ -13,23 +13,18 @@ beforeEach(async () => {
   await server.call("list_guests");
 });
 
-afterEach(() => server.close());
-
 async function download(args: Record<string, unknown>) {
   const url = args["url"];
   if (typeof url === "string" && URL.canParse(url)) {
     const served = { sizeBytes: 1024 ** 2, bytes: url };
     server.simulator.world.web.set(new URL(url).href.replace(/#.*/, ""), served);
   }
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("download_storage", {
+  return server.act("download_storage", {
     storage: "local",
     node: "pve1",
     content: "iso",
     ...args,
   });
-  const posts = server.simulator.log.since(mark).filter(({ method }) => method === "POST");
-  return { ...answer, posts };
 }
 
 const onPve1 = (volid: unknown) => server.simulator.world.volumes.get(`pve1/${volid}`);
@@ -49,34 +44,34 @@ describe("the name on the storage", () => {
     ["import", "d.qcow2", undefined, "local:import/d.qcow2"],
     ["import", "cloud.img", "cloud.qcow2", "local:import/cloud.qcow2"],
   ])("%s from %s, filename %s: %s", async (content, from, filename, volid) => {
-    const { data, posts, text } = await download({
+    const { data, sent, text } = await download({
       url: site + from,
       content,
       ...(filename !== undefined && { filename }),
     });
     expect(data["volid"], text).toBe(volid);
-    expect(posts[0]?.body["filename"]).toBe(volid.slice(volid.indexOf("/") + 1));
+    expect(sent[0]?.body["filename"]).toBe(volid.slice(volid.indexOf("/") + 1));
     expect(onPve1(volid)).toBeDefined();
   });
 
   test.each(["gz", "zst", "bz2", "lzo"])("an image packed with %s is unpacked", async (kind) => {
-    const { data, posts } = await download({ url: `${site}a.img.${kind}` });
+    const { data, sent } = await download({ url: `${site}a.img.${kind}` });
     expect(data["volid"]).toBe("local:iso/a.img");
-    expect(posts[0]?.body).toMatchObject({ filename: "a.img", compression: kind });
+    expect(sent[0]?.body).toMatchObject({ filename: "a.img", compression: kind });
     expect(onPve1("local:iso/a.img")?.sizeBytes).toBe(2 * 1024 ** 2);
   });
 
   test("also under a name that does not tell", async () => {
-    const { posts } = await download({ url: `${site}a.iso.gz`, filename: "b.iso" });
-    expect(posts[0]?.body).toMatchObject({ filename: "b.iso", compression: "gz" });
+    const { sent } = await download({ url: `${site}a.iso.gz`, filename: "b.iso" });
+    expect(sent[0]?.body).toMatchObject({ filename: "b.iso", compression: "gz" });
   });
 
   test("what was unpacked has no checksum to compare: the file that is there is a conflict", async () => {
     const args = { url: `${site}a.iso.gz`, checksum: "0".repeat(32) };
     await download({ url: `${site}a.iso.gz` });
-    const { kind, posts } = await download(args);
+    const { kind, sent } = await download(args);
     expect(kind).toBe("conflict");
-    expect(posts).toEqual([]);
+    expect(sent).toEqual([]);
   });
 });
 
@@ -91,10 +86,10 @@ describe("a checksum as publishers write it", () => {
     ["sha512", `${sum("sha512")} *./images/a.iso\n`],
     ["md5", `MD5 (some other name.iso) = ${sum("md5").toUpperCase()}`],
   ])("%s: %s", async (algorithm, checksum) => {
-    const { data, text, posts } = await download({ url: bytes, checksum });
+    const { data, text, sent } = await download({ url: bytes, checksum });
     expect(data, text).toMatchObject({ changed: true });
-    expect(posts[0]?.body).toMatchObject({ "checksum-algorithm": algorithm });
-    expect(String(posts[0]?.body["checksum"]).toLowerCase()).toBe(sum(algorithm));
+    expect(sent[0]?.body).toMatchObject({ "checksum-algorithm": algorithm });
+    expect(String(sent[0]?.body["checksum"]).toLowerCase()).toBe(sum(algorithm));
     const there = await download({ url: bytes, checksum });
     expect(there.data).toMatchObject({ changed: false });
   });
@@ -157,18 +152,18 @@ describe("refused before anything is sent", () => {
       "this file",
     ],
   ])("%s", async (_, args, hint) => {
-    const { kind, text, posts } = await download(args);
+    const { kind, text, sent } = await download(args);
     expect(kind).toBe("invalid_input");
     expect(text).toContain(hint);
-    expect(posts).toEqual([]);
+    expect(sent).toEqual([]);
   });
 
   test("a password, which no answer repeats", async () => {
-    const { kind, text, posts, facts } = await download({
+    const { kind, text, sent, facts } = await download({
       url: "https://user:hunter2@mirror.example/a.iso",
     });
     expect(kind).toBe("invalid_input");
-    expect(posts).toEqual([]);
+    expect(sent).toEqual([]);
     expect(text + JSON.stringify(facts)).not.toContain("hunter2");
   });
 });
@@ -177,8 +172,8 @@ test("the query of a signed URL is sent and never repeated", async () => {
   const url = `${site}a.iso?signature=topsecret`;
   const messages: (string | undefined)[] = [];
   const dry = await download({ url, dry_run: true });
-  const { posts, ...ok } = await download({ url });
-  expect(posts[0]?.body["url"]).toBe(url);
+  const { sent, ...ok } = await download({ url });
+  expect(sent[0]?.body["url"]).toBe(url);
   server.simulator.world.web.delete(url);
   const failed = await server.call(
     "download_storage",
@@ -207,7 +202,7 @@ test.each([
   const failed = await download({ url: `${site}a.iso` });
   expect(failed.isError).toBe(true);
   expect(failed.text).toContain("//…@mirror.example/c.iso?…");
-  const { posts: __, ...answered } = failed;
+  const { sent: __, ...answered } = failed;
   expect(JSON.stringify([answered, server.logged])).not.toContain("topsecret");
 });
 

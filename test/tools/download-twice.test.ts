@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
 const url = "https://mirror.example/images/tiny.iso";
@@ -13,8 +13,6 @@ beforeEach(async () => {
   await server.call("list_guests");
   await server.clock.advance(10_000);
 });
-
-afterEach(() => server.close());
 
 /** What two equal orders come to, one through each node. */
 async function both(order: Record<string, unknown>, [one, other]: readonly [string, string]) {

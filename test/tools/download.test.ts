@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { volumeKey } from "../../src/simulator/world.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
@@ -21,8 +21,6 @@ beforeEach(async () => {
   await server.call("list_guests");
 });
 
-afterEach(() => server.close());
-
 const world = () => server.simulator.world;
 const stored = (node: string, id: string) => world().volumes.get(`${node}/${id}`);
 const serve = (at: string, sizeBytes = 100 * mib) => world().web.set(at, { sizeBytes, bytes });
@@ -34,22 +32,19 @@ function storage(id: string) {
 }
 
 /** Downloads, and what of it was sent. */
-async function download(args: Record<string, unknown> = {}) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("download_storage", { ...iso, ...args });
-  const posts = server.simulator.log.since(mark).filter(({ method }) => method === "POST");
-  return { ...answer, posts };
+function download(args: Record<string, unknown> = {}) {
+  return server.act("download_storage", { ...iso, ...args });
 }
 
 async function refused(args: Record<string, unknown>) {
-  const { kind, text, facts, posts } = await download(args);
-  expect(posts).toEqual([]);
+  const { kind, text, facts, sent } = await download(args);
+  expect(sent).toEqual([]);
   return { kind, text, facts };
 }
 
 describe("download_storage", () => {
   test("puts the file on the storage and names it", async () => {
-    const { data, text, posts } = await download();
+    const { data, text, sent } = await download();
     expect(data).toMatchObject({
       volid,
       storage: "nfs-shared",
@@ -60,7 +55,7 @@ describe("download_storage", () => {
     });
     expect(stored("", volid)).toMatchObject({ content: "iso", sizeBytes: 100 * mib });
     expect(text).toContain(`${volid} on pve1 was downloaded`);
-    expect(posts[0]?.body).toEqual({ url, content: "iso", filename: "tiny.iso" });
+    expect(sent[0]?.body).toEqual({ url, content: "iso", filename: "tiny.iso" });
   });
 
   test("reads the state of the storage and its content, then sends once", async () => {
@@ -74,9 +69,9 @@ describe("download_storage", () => {
   });
 
   test("has the checksum compared, its algorithm told by its length", async () => {
-    const { data, posts } = await download({ checksum: sha256.toUpperCase() });
+    const { data, sent } = await download({ checksum: sha256.toUpperCase() });
     expect(data["changed"]).toBe(true);
-    expect(posts[0]?.body).toMatchObject({ "checksum-algorithm": "sha256" });
+    expect(sent[0]?.body).toMatchObject({ "checksum-algorithm": "sha256" });
     expect(stored("", volid)).toBeDefined();
   });
 
@@ -87,9 +82,9 @@ describe("download_storage", () => {
   ])("knows %s by its %i digits", async (algorithm, digits) => {
     const checksum = createHash(algorithm).update(bytes).digest("hex");
     expect(checksum.length).toBe(digits);
-    const { data, posts } = await download({ checksum });
+    const { data, sent } = await download({ checksum });
     expect(data["changed"]).toBe(true);
-    expect(posts[0]?.body["checksum-algorithm"]).toBe(algorithm);
+    expect(sent[0]?.body["checksum-algorithm"]).toBe(algorithm);
   });
 
   test("a wrong checksum fails with the log's last lines and leaves nothing", async () => {
@@ -123,8 +118,8 @@ describe("download_storage", () => {
   });
 
   test("with dry_run sends nothing and says what it would", async () => {
-    const { data, text, posts } = await download({ dry_run: true, checksum: sha256 });
-    expect(posts).toEqual([]);
+    const { data, text, sent } = await download({ dry_run: true, checksum: sha256 });
+    expect(sent).toEqual([]);
     expect(data).toMatchObject({ volid, status: "absent", changed: false });
     expect(text).toContain(`download ${url} as ${volid}`);
     expect(text).toContain("POST /nodes/pve1/storage/nfs-shared/download-url");
@@ -254,7 +249,6 @@ describe("what fails on the host", () => {
     expect(answer.text).toContain("Datastore.AllocateTemplate on /storage/nfs-shared");
     expect(answer.text).toContain("pveum acl modify /storage/nfs-shared");
     expect(auditor.simulator.world.volumes.has(volumeKey(volid, ""))).toBe(false);
-    await auditor.close();
   });
 
   test("who may store but not look is told that, not that there is no storage", async () => {
@@ -270,7 +264,6 @@ describe("what fails on the host", () => {
     const answer = await blind.call("download_storage", iso);
     expect(answer.kind).toBe("forbidden");
     expect(answer.text).toContain("Datastore.Audit on /storage/nfs-shared");
-    await blind.close();
   });
 
   test("who may store but not reach the web is told so", async () => {
@@ -288,6 +281,5 @@ describe("what fails on the host", () => {
     expect(answer.text).toContain("Sys.AccessNetwork on /nodes/pve1");
     expect(answer.text).toContain("--tokens 'keeper@pve!agent'");
     expect(keeper.simulator.world.volumes.has(volumeKey(volid, ""))).toBe(false);
-    await keeper.close();
   });
 });

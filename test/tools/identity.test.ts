@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
 /** What somebody else does to a guest between the answer that showed it and the change. */
@@ -99,8 +99,6 @@ let server: Lab;
 beforeEach(async () => {
   server = await lab();
 });
-
-afterEach(() => server.close());
 
 /** The guest is shown to the agent, as a list or alone, before the others act. */
 async function show({ vmid }: Change) {

@@ -1,17 +1,13 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 let server: Lab;
 
 beforeEach(async () => {
   server = await lab({ tools });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 interface Row {
   readonly vmid: number;
@@ -143,6 +139,5 @@ describe("list_backups", () => {
     expect(kind).toBe("forbidden");
     expect(text).toContain("VM.Backup on /vms");
     expect(text).toContain("pveum acl modify /vms");
-    await auditor.close();
   });
 });

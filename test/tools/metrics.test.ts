@@ -1,17 +1,13 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { figures, gaps, points, type Sample } from "../../src/proxmox/metric-figures.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
+import { type Lab, type LabOptions, lab, tools } from "../kit.ts";
 import { host } from "../simulator/host.ts";
 
-const tools = Object.values(toolsets).flat();
 const minute = 60_000;
 let server: Lab;
 
 beforeEach(() => start());
-
-afterEach(() => server.close());
 
 async function start(options: LabOptions = {}) {
   server = await lab({ tools, ...options });
@@ -123,7 +119,6 @@ describe("get_metrics", () => {
   });
 
   test("names the privilege that is missing", async () => {
-    await server.close();
     const token = { tokenId: "blind@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
     await start({ token, settleMs: 0 });
     const roles = { "/vms": "PVEVMUser", "/storage": "PVEDatastoreUser" };

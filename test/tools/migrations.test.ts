@@ -1,8 +1,6 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { toolsets } from "../../tools/index.ts";
-import { guestOf, type Lab, lab } from "../kit.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import { guestOf, type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 let server: Lab;
 
 beforeEach(async () => {
@@ -10,15 +8,11 @@ beforeEach(async () => {
   await server.call("list_guests");
 });
 
-afterEach(() => server.close());
-
 const guest = (vmid: number) => guestOf(server.simulator.world, vmid);
 
 /** Calls, and what of it was sent besides reads. */
 async function migrate(args: Record<string, unknown>) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("migrate_guest", { wait_s: 600, ...args });
-  const requests = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
+  const { sent: requests, ...answer } = await server.act("migrate_guest", { wait_s: 600, ...args });
   const sent = requests.map(({ method, path }) => `${method} ${path}`);
   return { ...answer, sent };
 }

@@ -1,15 +1,12 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import { type Lab, lab, tools } from "../kit.ts";
 
 let server: Lab;
 
 beforeEach(async () => {
-  server = await lab({ tools: Object.values(toolsets).flat() });
+  server = await lab({ tools });
   await server.call("list_guests", { limit: 100 });
 });
-
-afterEach(() => server.close());
 
 const rows = async (args: Record<string, unknown> = {}) => {
   const { data } = await server.call("list_guests", { limit: 100, max_age_s: 0, ...args });

@@ -1,17 +1,14 @@
-import { afterEach, describe, expect, test } from "vitest";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { describe, expect, test } from "vitest";
+import { type Lab, lab, tools } from "../kit.ts";
 
 let server: Lab;
 /** Called once, when the next change of ours is on its way to Proxmox. */
 let overtake: (() => void) | undefined;
 
-afterEach(() => server.close());
-
 async function start(): Promise<void> {
   overtake = undefined;
   server = await lab({
-    tools: Object.values(toolsets).flat(),
+    tools,
     wire: (simulator) => ({
       send: (request) => {
         const config = /\/(?:config|resize|move_disk|move_volume)$/.test(request.path);

@@ -1,17 +1,14 @@
 import { countTokens } from "gpt-tokenizer/encoding/o200k_base";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { Volume } from "../../src/simulator/world.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 
 let server: Lab;
 
 beforeEach(async () => {
-  server = await lab({ tools: Object.values(toolsets).flat() });
+  server = await lab({ tools });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const notes = "before upgrading to the new release: ask Ümit about ticket 4711 and all the rest";
 

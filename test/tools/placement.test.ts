@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
 const disks = ["local-lvm:8"];
@@ -9,8 +9,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const create = (args: Record<string, unknown> = {}) =>
   server.call("create_vm", { name: "new-1", disks, ...args });

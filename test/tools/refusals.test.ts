@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
 let server: Lab;
@@ -7,8 +7,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests", { limit: 100 });
 });
-
-afterEach(() => server.close());
 
 const unsent = () => expect(server.simulator.log.changes()).toEqual([]);
 

@@ -1,27 +1,15 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { VirtualClock } from "../../src/simulator/clock.ts";
 import { adminToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken, largeWorld } from "../../src/simulator/world-builder.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
-
-const open: Lab[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-async function start(options: LabOptions = {}): Promise<Lab> {
-  const server = await lab(options);
-  open.push(server);
-  return server;
-}
+import { type Lab, lab } from "../kit.ts";
 
 /** A cluster of this size, and an administrator. */
 function large(nodes: number, guests: number): Promise<Lab> {
   const world = largeWorld(new VirtualClock().now(), { nodes, guests });
   const { tokenId: id, secret } = adminToken;
   addToken(world, { id, secret, roles: { "/": "Administrator" } });
-  return start({ world });
+  return lab({ world });
 }
 
 /** The ends of the paths that a call asks for. */
@@ -33,7 +21,7 @@ async function asked(server: Lab, name: string, args: Record<string, unknown>) {
 
 describe("get_vm again", () => {
   test("costs nothing, says that it is from memory, and how old", async () => {
-    const server = await start();
+    const server = await lab();
     const first = await server.call("get_vm", { vm: "web-1" });
     expect(first.meta).toMatchObject({ source: "live", apiCalls: 2, ageMs: 0 });
     await server.clock.advance(7_000);
@@ -45,7 +33,7 @@ describe("get_vm again", () => {
   });
 
   test("after a sweep says that it was checked, and is as old as its fetch", async () => {
-    const server = await start();
+    const server = await lab();
     const first = await server.call("get_vm", { vm: "web-1" });
     await server.clock.advance(11_000);
     const second = await server.call("get_vm", { vm: "web-1" });
@@ -57,7 +45,7 @@ describe("get_vm again", () => {
   });
 
   test("with another guest besides, whose configuration is fetched, is live", async () => {
-    const server = await start();
+    const server = await lab();
     await server.call("get_vm", { vm: "web-1" });
     await server.clock.advance(11_000);
     const other = await server.call("get_vm", { vm: "web-2" });
@@ -66,7 +54,7 @@ describe("get_vm again", () => {
   });
 
   test("of a guest that was switched a moment ago asks for its state again after 5 s, and for nothing else", async () => {
-    const server = await start();
+    const server = await lab();
     await server.call("start_guest", { guest: "staging-web-2" });
     const vm = { vm: "staging-web-2" };
     expect((await asked(server, "get_vm", vm)).toSorted()).toEqual([
@@ -81,7 +69,7 @@ describe("get_vm again", () => {
 
 describe("list_guests", () => {
   test("whose rows a sweep has fetched for it is live, for those who have joined it too", async () => {
-    const server = await start();
+    const server = await lab();
     await server.call("get_vm", { vm: "web-1" });
     await server.clock.advance(11_000);
     const mark = server.simulator.log.mark();
@@ -101,7 +89,7 @@ describe("list_guests", () => {
 
 describe("fifty equal lookups at once", () => {
   test("whose one request fails are all told, and the next call asks again", async () => {
-    const server = await start();
+    const server = await lab();
     server.simulator.faults.reply(
       { status: 500, reason: "out of order" },
       { path: /^\/cluster\/resources$/, times: 1 },
@@ -155,7 +143,7 @@ describe("a hundred VMs watched for a minute", () => {
 
 describe("a VM that others renamed", () => {
   test("may still be read by its old name while that is trusted, and only by the new one afterwards", async () => {
-    const server = await start();
+    const server = await lab();
     await server.call("get_vm", { vm: "web-2" });
     server.simulator.outside.rename(102, "shop");
     const soon = await server.call("get_vm", { vm: "web-2" });
@@ -167,7 +155,7 @@ describe("a VM that others renamed", () => {
   });
 
   test("is not changed by its old name, not even while that is trusted", async () => {
-    const server = await start();
+    const server = await lab();
     await server.call("get_vm", { vm: "staging-web-2" });
     server.simulator.outside.rename(302, "other");
     const answer = await server.call("start_guest", { guest: "staging-web-2" });
@@ -178,7 +166,7 @@ describe("a VM that others renamed", () => {
 
 describe("a name that was missed", () => {
   test("is found at once when a guest of ours takes it", async () => {
-    const server = await start();
+    const server = await lab();
     for (let time = 0; time < 3; time++) {
       expect((await server.call("get_vm", { vm: "new-1" })).kind).toBe("not_found");
     }
@@ -195,7 +183,7 @@ describe("after a change of ours", () => {
     ["create_snapshot", { guest: "staging-web-2", name: "before" }, 302, "pve2"],
     ["start_guest", { guest: "staging-web-2", wait_s: 0 }, 302, "pve2"],
   ])("%s %o: the guest is read live, and no other is", async (tool, args, vmid, node) => {
-    const server = await start();
+    const server = await lab();
     const others = ["web-2", "web-3", "db-1"];
     for (const vm of [vmid, ...others]) await server.call("get_vm", { vm });
     expect((await server.call(tool, args)).kind).toBe("");
@@ -216,7 +204,7 @@ describe("the guest agent", () => {
     ["is not enabled", "legacy-erp"],
     ["does not answer", "queue-1"],
   ])("never fails get_vm: it %s", async (_, vm) => {
-    const server = await start();
+    const server = await lab();
     const { data, isError, text } = await server.call("get_vm", { vm, include: ["agent"] });
     expect(isError).toBe(false);
     expect(data["config"]).toBeDefined();
@@ -226,7 +214,7 @@ describe("the guest agent", () => {
   });
 
   test("tells every address of a guest that has several", async () => {
-    const server = await start();
+    const server = await lab();
     server.simulator.world.guests.get(101)?.traits.addresses?.push("198.51.100.7/24");
     const { data } = await server.call("get_vm", { vm: "web-1", include: ["agent"] });
     expect(JSON.stringify(data["details"])).toContain("192.0.2.101/24");

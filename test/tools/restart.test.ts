@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { guestOf, type Lab, lab } from "../kit.ts";
 
@@ -7,8 +7,6 @@ let server: Lab;
 beforeEach(async () => {
   server = await lab();
 });
-
-afterEach(() => server.close());
 
 const restart = (args: Record<string, unknown>) => server.call("restart_guest", args);
 const world = (vmid: number) => guestOf(server.simulator.world, vmid);
@@ -109,7 +107,6 @@ describe("restart_guest", () => {
     const dry = await restart({ guest: "web-1", dry_run: true });
     expect(dry.data["plan"]).toMatchObject({ requests: [{ method: "POST" }] });
     expect(server.simulator.log.changes()).toEqual([]);
-    await server.close();
     server = await lab({ token: auditorToken });
     const denied = await restart({ guest: "web-1" });
     expect(denied.kind).toBe("forbidden");

@@ -1,8 +1,6 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { beforeEach, expect, test } from "vitest";
+import { type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 const web = "nfs-shared:backup/vzdump-qemu-101-2025_12_31-02_10_41.vma.zst";
 const dns = "nfs-shared:backup/vzdump-lxc-200-2025_12_31-02_14_12.tar.zst";
 let server: Lab;
@@ -11,8 +9,6 @@ beforeEach(async () => {
   server = await lab({ tools });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const restore = (args: Record<string, unknown>) =>
   server.call("restore_backup", { wait_s: 600, ...args });

@@ -1,8 +1,6 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import { type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 const web = "nfs-shared:backup/vzdump-qemu-101-2025_12_31-02_10_41.vma.zst";
 let server: Lab;
 
@@ -11,15 +9,11 @@ beforeEach(async () => {
   await server.call("list_guests");
 });
 
-afterEach(() => server.close());
-
 const net = (vmid: number) => server.simulator.world.guests.get(vmid)?.config["net0"];
 
 /** Calls, and what of it was sent besides reads. */
 async function restore(args: Record<string, unknown>) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("restore_backup", { wait_s: 600, ...args });
-  const sent = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
+  const { sent, ...answer } = await server.act("restore_backup", { wait_s: 600, ...args });
   return { ...answer, sent, body: sent[0]?.body };
 }
 

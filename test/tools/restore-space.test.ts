@@ -1,9 +1,7 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { StorageUsage } from "../../src/simulator/usage.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 /** Of VM 101 with a disk of 20 GiB on local-lvm of pve1. */
 const web = "nfs-shared:backup/vzdump-qemu-101-2025_12_31-02_10_41.vma.zst";
 const gib = 1024 ** 3;
@@ -13,18 +11,14 @@ beforeEach(async () => {
   server = await lab({ tools });
 });
 
-afterEach(() => server.close());
-
 function guest(vmid: number) {
   const one = server.simulator.world.guests.get(vmid);
   if (!one) throw new Error(`no guest ${vmid}`);
   return one;
 }
 
-async function restore(args: Record<string, unknown>) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("restore_backup", { volume: web, wait_s: 600, ...args });
-  return { ...answer, sent: server.simulator.log.changes(mark) };
+function restore(args: Record<string, unknown>) {
+  return server.act("restore_backup", { volume: web, wait_s: 600, ...args });
 }
 
 /** So much is free on local-lvm of pve1 from now on. */

@@ -1,10 +1,8 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 const web = "nfs-shared:backup/vzdump-qemu-101-2025_12_31-02_10_41.vma.zst";
 const db = "nfs-shared:backup/vzdump-qemu-120-2025_12_31-02_00_03.vma.zst";
 const dns = "nfs-shared:backup/vzdump-lxc-200-2025_12_31-02_14_12.tar.zst";
@@ -14,8 +12,6 @@ beforeEach(async () => {
   server = await lab({ tools });
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const found = (vmid: number) => server.simulator.world.guests.get(vmid);
 
@@ -27,9 +23,10 @@ function guest(vmid: number) {
 
 /** Calls, and what of it was sent besides reads. */
 async function restore(args: Record<string, unknown>) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("restore_backup", { wait_s: 600, ...args });
-  const requests = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
+  const { sent: requests, ...answer } = await server.act("restore_backup", {
+    wait_s: 600,
+    ...args,
+  });
   const sent = requests.map(({ method, path }) => `${method} ${path}`);
   return { ...answer, sent, body: requests[0]?.body };
 }
@@ -246,7 +243,6 @@ describe("restore_backup", () => {
     // What one may not use is not even listed.
     expect(answer.kind).toBe("not_found");
     expect(answer.text).toContain("what these credentials may not use is not listed");
-    await auditor.close();
     const token = { tokenId: "half@pve!x", secret: "0d5e7f1e-0000-4000-8000-00000000000a" };
     const half = await lab({ tools, token });
     const roles = { "/vms": "PVEVMUser", "/nodes": "PVEAuditor", "/storage": "PVEDatastoreUser" };
@@ -268,6 +264,5 @@ describe("restore_backup", () => {
     expect(over.kind).toBe("forbidden");
     expect(over.text).toContain("Datastore.AllocateSpace on /storage/local-lvm");
     expect(over.text).toContain("pveum acl modify /storage/local-lvm");
-    await half.close();
   });
 });

@@ -1,19 +1,7 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { auditorToken, nobodyToken, stagingToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
-
-const open: Lab[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-async function start(options: LabOptions = {}): Promise<Lab> {
-  const server = await lab(options);
-  open.push(server);
-  return server;
-}
+import { type Lab, lab } from "../kit.ts";
 
 describe("credentials that may only look", () => {
   test.each<[string, Record<string, unknown>, string, string]>([
@@ -31,7 +19,7 @@ describe("credentials that may only look", () => {
   ])(
     "%s %o: forbidden, naming privilege, path and the pveum line",
     async (tool, args, privilege, path) => {
-      const server = await start({ token: auditorToken });
+      const server = await lab({ token: auditorToken });
       const answer = await server.call(tool, args);
       expect(answer.kind).toBe("forbidden");
       expect(answer.text).toContain(`${privilege} on ${path}`);
@@ -44,7 +32,7 @@ describe("credentials that may only look", () => {
   );
 
   test("still see everything", async () => {
-    const server = await start({ token: auditorToken });
+    const server = await lab({ token: auditorToken });
     const { data } = await server.call("list_guests", { limit: 100 });
     expect(data["total"]).toBe(server.simulator.world.guests.size);
     expect((await server.call("get_vm", { vm: "web-1" })).data["config"]).toBeDefined();
@@ -63,7 +51,7 @@ describe("credentials that may clone, but not everything that it takes", () => {
   ] as const;
 
   async function cloner(privileges: readonly string[]): Promise<Lab> {
-    const server = await start({ token });
+    const server = await lab({ token });
     const { world } = server.simulator;
     world.roles.set("Cloner", new Set(privileges));
     addToken(world, { id: token.tokenId, secret: token.secret, roles: { "/": "Cloner" } });
@@ -97,14 +85,14 @@ describe("credentials that may clone, but not everything that it takes", () => {
 
 describe("credentials without any right", () => {
   test("list_guests is empty and says why", async () => {
-    const server = await start({ token: nobodyToken });
+    const server = await lab({ token: nobodyToken });
     const answer = await server.call("list_guests");
     expect(answer.data).toMatchObject({ guests: [], total: 0 });
     expect(answer.text).toMatch(/may see|get_connection_status/);
   });
 
   test("get_vm is not_found with the hint, and get_connection_status has the pveum line", async () => {
-    const server = await start({ token: nobodyToken });
+    const server = await lab({ token: nobodyToken });
     const answer = await server.call("get_vm", { vm: "web-1" });
     expect(answer.kind).toBe("not_found");
     expect(answer.text).toContain("get_connection_status");
@@ -113,7 +101,7 @@ describe("credentials without any right", () => {
   });
 
   test("changes find nothing and send nothing", async () => {
-    const server = await start({ token: nobodyToken });
+    const server = await lab({ token: nobodyToken });
     const answer = await server.call("start_guest", { guest: "web-1" });
     expect(answer.kind).toBe("not_found");
     expect(server.simulator.log.changes()).toEqual([]);
@@ -122,7 +110,7 @@ describe("credentials without any right", () => {
 
 describe("credentials for one pool", () => {
   test("see its guests and no others, and may switch them", async () => {
-    const server = await start({ token: stagingToken });
+    const server = await lab({ token: stagingToken });
     const { data } = await server.call("list_guests", { limit: 100 });
     expect(data["total"]).toBe(6);
     expect((await server.call("get_vm", { vm: "web-1" })).kind).toBe("not_found");
@@ -136,7 +124,7 @@ describe("credentials for one pool", () => {
 describe("a token that is wrong", () => {
   test("is unauthorized, names the token, and never its secret", async () => {
     const secret = "99999999-aaaa-4aaa-8aaa-000000000009";
-    const server = await start({ token: { tokenId: "admin@pve!agent", secret } });
+    const server = await lab({ token: { tokenId: "admin@pve!agent", secret } });
     const answer = await server.call("get_vm", { vm: "web-1" });
     expect(answer.kind).toBe("unauthorized");
     expect(answer.text).toContain("admin@pve!agent");
@@ -148,7 +136,7 @@ describe("a token that is wrong", () => {
 
 describe("a node that is down", () => {
   async function withoutPve3(): Promise<Lab> {
-    const server = await start();
+    const server = await lab();
     await server.call("list_guests", { limit: 100 });
     server.simulator.outside.nodeDown("pve3");
     return server;

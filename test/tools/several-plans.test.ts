@@ -1,5 +1,5 @@
 import { encode } from "gpt-tokenizer/encoding/o200k_base";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { addGuest } from "../../src/simulator/world-builder.ts";
 import { type Lab, lab } from "../kit.ts";
 
@@ -8,8 +8,6 @@ let server: Lab;
 beforeEach(async () => {
   server = await lab();
 });
-
-afterEach(() => server.close());
 
 const tokens = (value: unknown) => encode(JSON.stringify(value)).length;
 
@@ -61,7 +59,6 @@ test("a long value stands in a plan by its beginning, with its length", async ()
 });
 
 test("what Proxmox says and the next step are two sentences", async () => {
-  await server.close();
   server = await lab({ wrongOnPurpose: true });
   const { text } = await server.call("update_guest", { guest: "311", set: { swap: -5 } });
   expect(text).toMatch(/Proxmox says: .*[^.]\. Correct the parameters/);

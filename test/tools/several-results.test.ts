@@ -1,17 +1,13 @@
 import { encode } from "gpt-tokenizer/encoding/o200k_base";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { addGuest } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Answer, type Lab, lab } from "../kit.ts";
+import { type Answer, type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 let server: Lab;
 
 beforeEach(async () => {
   server = await lab({ tools });
 });
-
-afterEach(() => server.close());
 
 interface Row {
   readonly guest?: string;

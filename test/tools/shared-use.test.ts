@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { guestOf, type Lab, lab } from "../kit.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import { type Lab, lab } from "../kit.ts";
+import { removals } from "../removals.ts";
 
 const isoVolid = "nfs-shared:iso/virtio-win-0.1.285.iso";
 
@@ -10,19 +11,7 @@ beforeEach(async () => {
   await server.call("list_guests");
 });
 
-afterEach(() => server.close());
-
-const world = () => server.simulator.world;
-const there = (volid: string, node = "") => world().volumes.has(`${node}/${volid}`);
-
-const guest = (vmid: number) => guestOf(world(), vmid);
-
-async function remove(volume: string, args: Record<string, unknown> = {}) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("delete_storage_content", { volume, confirm: volume, ...args });
-  const sent = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
-  return { ...answer, sent };
-}
+const { there, guest, remove } = removals(() => server);
 
 describe("what other guests use is asked now", () => {
   test("also where memory still knows their configuration from a second ago", async () => {
@@ -103,7 +92,7 @@ describe("where the storage is out of reach, no other one is advised", () => {
   const storage = "nfs-shared";
 
   test.each(["offline", "disabled"] as const)("it is %s", async (how) => {
-    const found = world().storages.get(storage);
+    const found = server.simulator.world.storages.get(storage);
     if (found) found[how] = true;
     await server.clock.advance(how === "disabled" ? 130_000 : 0);
     for (const args of [{}, { dry_run: true }]) {
@@ -118,7 +107,7 @@ describe("where the storage is out of reach, no other one is advised", () => {
   });
 
   test("what Proxmox says ends with a full stop", async () => {
-    const found = world().storages.get(storage);
+    const found = server.simulator.world.storages.get(storage);
     if (found) found.offline = true;
     expect((await remove(isoVolid)).text).toContain("is not online. Nothing was deleted.");
   });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
 let server: Lab;
@@ -6,8 +6,6 @@ let server: Lab;
 beforeEach(async () => {
   server = await lab();
 });
-
-afterEach(() => server.close());
 
 const details = ["pending", "agent", "snapshots", "backups", "ha", "firewall"];
 const isoNow = () => new Date(server.clock.now()).toISOString();

@@ -1,9 +1,7 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
-import { toolsets } from "../../tools/index.ts";
-import { guestOf, type Lab, lab } from "../kit.ts";
+import { guestOf, type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 let server: Lab;
 
 beforeEach(async () => {
@@ -11,17 +9,13 @@ beforeEach(async () => {
   await server.call("list_guests");
 });
 
-afterEach(() => server.close());
-
 const guest = (vmid: number) => guestOf(server.simulator.world, vmid);
 
 const names = (vmid: number) => guest(vmid).snapshots.map(({ name }) => name);
 
 /** Calls, and what of it was sent besides reads. */
 async function change(tool: string, args: Record<string, unknown>) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call(tool, args);
-  const sent = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
+  const { sent, ...answer } = await server.act(tool, args);
   return { ...answer, sent: sent.map(({ method, path }) => `${method} ${path}`), bodies: sent };
 }
 
@@ -203,7 +197,6 @@ describe.each(["rollback_snapshot", "delete_snapshot"])("%s refuses", (tool) => 
     expect(kind).toBe("forbidden");
     expect(text).toMatch(/VM\.Snapshot.* on \/vms\/151/);
     expect(text).toContain("pveum acl modify /vms/151");
-    await auditor.close();
   });
 
   test("nothing in a dry run, which only reads", async () => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { Snapshot } from "../../src/simulator/world.ts";
 import { guestOf, type Lab, lab } from "../kit.ts";
 
@@ -8,8 +8,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const guest = (vmid: number) => guestOf(server.simulator.world, vmid);
 

@@ -1,14 +1,10 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
+import { type Lab, type LabOptions, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 let server: Lab;
 
 beforeEach(() => start());
-
-afterEach(() => server.close());
 
 async function start(options: LabOptions = {}) {
   server = await lab({ tools, ...options });
@@ -20,10 +16,8 @@ async function cloning(): Promise<string> {
   return String(data["upid"]);
 }
 
-async function stop(upid: string, args: Record<string, unknown> = {}) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("stop_task", { upid, ...args });
-  return { ...answer, sent: server.simulator.log.changes(mark) };
+function stop(upid: string, args: Record<string, unknown> = {}) {
+  return server.act("stop_task", { upid, ...args });
 }
 
 describe("stop_task", () => {
@@ -97,7 +91,6 @@ describe("stop_task", () => {
   });
 
   test("names the privilege for other people's tasks", async () => {
-    await server.close();
     const token = { tokenId: "op@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
     await start({ token, settleMs: 0 });
     const roles = {

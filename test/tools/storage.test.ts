@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken, nobodyToken } from "../../src/simulator/demo-credentials.ts";
 import { type Lab, lab } from "../kit.ts";
 
@@ -7,8 +7,6 @@ let server: Lab;
 beforeEach(async () => {
   server = await lab();
 });
-
-afterEach(() => server.close());
 
 type Rows = readonly Readonly<Record<string, unknown>>[];
 
@@ -121,7 +119,6 @@ describe("list_storage without a storage", () => {
     const { data, text } = await blind.call("list_storage");
     expect(data).toMatchObject({ total: 0, storages: [] });
     expect(text).toContain("No storage");
-    await blind.close();
   });
 });
 
@@ -249,6 +246,5 @@ describe("list_storage of one storage", () => {
       content: "backup",
     });
     expect(data["total"]).toBe(0);
-    await auditor.close();
   });
 });

@@ -1,15 +1,11 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { Call } from "../../src/proxmox/call.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
+import { type Lab, type LabOptions, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 let server: Lab;
 
 beforeEach(() => start());
-
-afterEach(() => server.close());
 
 async function start(options: LabOptions = {}) {
   server = await lab({ tools, ...options });
@@ -111,7 +107,6 @@ describe("a list of tasks", () => {
   });
 
   test("has a token's own tasks, though the cluster's list hides them", async () => {
-    await server.close();
     const token = { tokenId: "op@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
     await start({ token, settleMs: 0 });
     addToken(server.simulator.world, {
@@ -138,5 +133,4 @@ test("a node that is offline is named, and no task of it called unknown", async 
     expect(data["unasked"]).toEqual(["pve2"]);
     expect(text).toContain("Not answered by pve2");
   }
-  await server.close();
 });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
 const url =
@@ -11,8 +11,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const create = (args: Record<string, unknown> = {}) =>
   server.call("create_template", { ...order, ...args });

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 import { successor } from "../successor.ts";
 
 const url =
@@ -56,20 +55,18 @@ test("another VM that our token is creating is waited for, and never taken for t
   expect(text).toContain(`VM ${data["vmid"]} (debian-13)`);
   expect(guests.get(Number(other))?.config).toMatchObject({ name: "db-new" });
   expect(guests.get(Number(other))?.config["template"]).toBeUndefined();
-  await server.close();
 });
 
 test("the other creation fails: the template is made all the same", async () => {
   const server = await seeded();
   const { upid } = await creating(server);
-  const second = await successor(server, { tools: Object.values(toolsets).flat() });
+  const second = await successor(server, { tools });
   const begun = second.begin("create_template", { ...order, wait_s: 300 });
   await second.clock.advance(200);
   await second.call("stop_task", { upid });
   const { text } = await second.clock.run(begun);
   expect(text).toContain("(debian-13)");
   expect(text).toContain("is a template");
-  await server.close();
 });
 
 test("what another user is creating is not ours, and not waited for", async () => {
@@ -80,5 +77,4 @@ test("what another user is creating is not ours, and not waited for", async () =
   expect(begun.data["vmid"]).toBeTypeOf("number");
   const { data } = await second.call("create_template", { ...order, wait_s: 300 });
   expect(data).toMatchObject({ vmid: begun.data["vmid"], status: "stopped" });
-  await server.close();
 });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 import { successor } from "../successor.ts";
 
@@ -32,8 +32,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 const create = (args: Record<string, unknown>, from = server) => from.call("create_template", args);
 const template = () =>

@@ -1,25 +1,13 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { auditorToken, nobodyToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken, addUser, emptyWorld } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 
 const token = { tokenId: "op@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
-const open: Lab[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-async function start(options: LabOptions = {}): Promise<Lab> {
-  const server = await lab(options);
-  open.push(server);
-  return server;
-}
 
 /** A server whose token has these roles. */
 async function withRoles(roles: Record<string, string>, world = {}): Promise<Lab> {
-  const server = await start({ ...world, token, settleMs: 0 });
+  const server = await lab({ ...world, token, settleMs: 0 });
   addToken(server.simulator.world, { id: token.tokenId, secret: token.secret, roles });
   await server.clock.advance(15_000);
   return server;
@@ -32,14 +20,14 @@ const shown = (data: Readonly<Record<string, unknown>>) =>
 
 describe("get_cluster says what these credentials do not see", () => {
   test("nothing where all is seen", async () => {
-    const server = await start({ token: auditorToken });
+    const server = await lab({ token: auditorToken });
     const { data, text } = await server.call("get_cluster");
     expect(data).not.toHaveProperty("unseen");
     expect(text).not.toContain("Not seen");
   });
 
   test("all of it to who has no right, each with the command", async () => {
-    const server = await start({ token: nobodyToken });
+    const server = await lab({ token: nobodyToken });
     const { data, text } = await server.call("get_cluster");
     expect(shown(data)).toEqual([
       "quorum, HA, tasks of others, the nodes' load: Sys.Audit on /",
@@ -101,8 +89,7 @@ describe("the command names who asks", () => {
 
   test("where lists are too short, also for a user with a password", async () => {
     const login = { username: "ann@pve", password: "correct-horse" };
-    const tools = Object.values(toolsets).flat();
-    const server = await start({ login, tools, settleMs: 0 });
+    const server = await lab({ login, tools, settleMs: 0 });
     const { world } = server.simulator;
     Object.assign(addUser(world, login.username), { password: login.password });
     const who = { who: login.username, kind: "user" as const, propagate: true };

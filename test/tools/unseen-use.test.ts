@@ -1,7 +1,7 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
+import { removals } from "../removals.ts";
 
 const keeper = { tokenId: "keeper@pve!agent", secret: "55555555-eeee-4eee-8eee-000000000005" };
 const isoVolid = "nfs-shared:iso/virtio-win-0.1.285.iso";
@@ -10,7 +10,7 @@ let server: Lab;
 
 /** Somebody who may do everything to storages, and see what these roles let them see besides. */
 async function start(roles: Readonly<Record<string, string>> = {}) {
-  server = await lab({ token: keeper, settleMs: 0, tools: Object.values(toolsets).flat() });
+  server = await lab({ token: keeper, settleMs: 0, tools });
   addToken(server.simulator.world, {
     id: keeper.tokenId,
     secret: keeper.secret,
@@ -20,18 +20,7 @@ async function start(roles: Readonly<Record<string, string>> = {}) {
 }
 
 beforeEach(() => start());
-afterEach(() => server.close());
-
-const world = () => server.simulator.world;
-const there = (volid: string, node = "") => world().volumes.has(`${node}/${volid}`);
-
-/** Deletes with the confirmation that is asked for, and what of it was sent. */
-async function remove(volume: string, args: Record<string, unknown> = {}) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("delete_storage_content", { volume, confirm: volume, ...args });
-  const sent = server.simulator.log.since(mark).filter(({ method }) => method !== "GET");
-  return { ...answer, sent };
-}
+const { put, there, remove } = removals(() => server);
 
 describe("an owner that is not visible", () => {
   test.each([
@@ -55,12 +44,10 @@ describe("an owner that is not visible", () => {
   });
 
   test("one that nobody could have overlooked is gone, and its disk may go", async () => {
-    await server.close();
     await start({ "/vms/777": "PVEAuditor" });
     for (const vmid of [777, 778]) {
       const volid = `local-lvm:vm-${vmid}-disk-0`;
-      const figures = { format: "raw", sizeBytes: 1024 ** 3, ctime: 1_767_000_000, vmid };
-      world().volumes.set(`pve1/${volid}`, { volid, node: "pve1", content: "images", ...figures });
+      put(volid, "pve1", { vmid });
     }
     expect((await remove("local-lvm:vm-777-disk-0")).data["status"]).toBe("deleted");
     expect((await remove("local-lvm:vm-778-disk-0")).kind).toBe("conflict");
@@ -79,7 +66,6 @@ describe("other guests that are not visible", () => {
   });
 
   test("are not told where all are visible", async () => {
-    await server.close();
     await start({ "/vms": "PVEAuditor" });
     const { kind, facts } = await remove(isoVolid, { confirm: undefined });
     expect(kind).toBe("confirmation_required");
@@ -87,7 +73,7 @@ describe("other guests that are not visible", () => {
   });
 
   test("are told where the right does not reach below /vms", async () => {
-    const { acl } = world();
+    const { acl } = server.simulator.world;
     acl.push({
       path: "/vms",
       who: "keeper@pve",

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { auditorToken, rootLogin } from "../../src/simulator/demo-credentials.ts";
 import { guestOf, type Lab, lab } from "../kit.ts";
 
@@ -7,8 +7,6 @@ let server: Lab;
 beforeEach(async () => {
   server = await lab();
 });
-
-afterEach(() => server.close());
 
 const update = (guest: string | number, args: Record<string, unknown>) =>
   server.call("update_guest", { guest, ...args });
@@ -35,7 +33,6 @@ describe("a configuration that somebody else has changed", () => {
     ["staging-web-2", 302, "memory"],
     ["sandbox-ct", 311, "memory"],
   ])("between our read and our request (%s): the same", async (_, vmid, key) => {
-    await server.close();
     let armed = true;
     server = await lab({
       wire: (simulator) => ({
@@ -161,7 +158,6 @@ describe("update_guest is refused by Proxmox", () => {
     ["web-1", { tags: ["a"] }, "VM.Config.Options", "/vms/101"],
     ["dns-1", { net0: "bridge=vmbr1" }, "VM.Config.Network", "/vms/200"],
   ])("%s %o: forbidden, with privilege and pveum line", async (guest, set, privilege, path) => {
-    await server.close();
     server = await lab({ token: auditorToken });
     const answer = await update(guest, { set });
     expect(answer.kind).toBe("forbidden");
@@ -184,13 +180,11 @@ describe("update_guest is refused by Proxmox", () => {
   });
 
   test("root itself may", async () => {
-    await server.close();
     server = await lab({ login: rootLogin });
     expect((await update(302, { set: { args: "-no-hpet" } })).kind).toBe("");
   });
 
   test("a value it does not take", async () => {
-    await server.close();
     server = await lab({ wrongOnPurpose: true });
     const answer = await update(302, { set: { ostype: "dos", cores: 0 } });
     expect(answer.kind).toBe("invalid_input");

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { guestOf, type Lab, lab } from "../kit.ts";
 
 let server: Lab;
@@ -6,8 +6,6 @@ let server: Lab;
 beforeEach(async () => {
   server = await lab();
 });
-
-afterEach(() => server.close());
 
 const update = (guest: string | number, args: Record<string, unknown>) =>
   server.call("update_guest", { guest, ...args });

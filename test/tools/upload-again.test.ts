@@ -2,12 +2,10 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { filesBelow } from "../../src/files.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, lab } from "../kit.ts";
+import { type Lab, lab, tools } from "../kit.ts";
 
-const tools = Object.values(toolsets).flat();
 const bytes = "what is on the disc";
 const iso = { storage: "nfs-shared", file: "tiny.iso", content: "iso" };
 const volid = "nfs-shared:iso/tiny.iso";
@@ -28,12 +26,8 @@ beforeEach(async () => {
   await server.call("list_guests");
 });
 
-afterEach(() => server.close());
-
-async function upload(args: Record<string, unknown> = {}) {
-  const mark = server.simulator.log.mark();
-  const answer = await server.call("upload_storage", { ...iso, ...args });
-  return { ...answer, sent: server.simulator.log.changes(mark) };
+function upload(args: Record<string, unknown> = {}) {
+  return server.act("upload_storage", { ...iso, ...args });
 }
 
 /** What lies there, without anybody having told us. */

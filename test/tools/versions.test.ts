@@ -1,19 +1,10 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { roleFor } from "../../src/http/permission.ts";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
-import { toolsets } from "../../tools/index.ts";
-import { type Lab, type LabOptions, lab } from "../kit.ts";
+import { type Lab, type LabOptions, lab, tools } from "../kit.ts";
 
-const open: Lab[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-async function start(options: LabOptions): Promise<Lab> {
-  const server = await lab({ tools: Object.values(toolsets).flat(), ...options });
-  open.push(server);
-  return server;
+function start(options: LabOptions): Promise<Lab> {
+  return lab({ tools, ...options });
 }
 
 const image =

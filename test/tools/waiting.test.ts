@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { type Lab, lab } from "../kit.ts";
 
 let server: Lab;
@@ -7,8 +7,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests", { limit: 100 });
 });
-
-afterEach(() => server.close());
 
 const looks = (mark = 0) =>
   server.simulator.log.count({ path: /\/tasks\/.*\/status$/, since: mark });
@@ -81,7 +79,6 @@ describe("what was read just before a task ended", () => {
     let ms = 0;
     for (; !done() && ms < 60_000; ms += 10) await server.clock.advance(10);
     await server.clock.run(change);
-    await server.close();
     server = await lab();
     await server.call("list_guests");
     const again = server.begin(name, args);

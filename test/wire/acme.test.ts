@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { undiciTransport } from "../../src/http/undici-transport.ts";
 import { listen } from "../../src/simulator/listen.ts";
 import { certificate } from "../certificate.ts";
@@ -18,7 +18,6 @@ test("a pinned node goes on being reached when ACME has given it a certificate n
       return { listener, transport: undiciTransport({ url: listener.url, tls }) };
     },
   });
-  onTestFinished(server.close);
   const { world } = server.simulator;
   const pve1 = world.nodes.get("pve1");
   if (!pve1) throw new Error("no node pve1");

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { Trust } from "../../src/http/trust.ts";
 import { undiciTransport } from "../../src/http/undici-transport.ts";
 import { authority } from "../../src/simulator/certificates.ts";
@@ -31,7 +31,6 @@ async function start(tls: Trust) {
       return { listener, transport: undiciTransport({ url: listener.url, tls }) };
     },
   });
-  onTestFinished(server.close);
   const pve1 = server.simulator.world.nodes.get("pve1");
   if (!pve1) throw new Error("no node pve1");
   const files = pve1.certificates;

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { beforeAll, expect, onTestFinished, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { undiciTransport } from "../../src/http/undici-transport.ts";
 import { type Listener, listen } from "../../src/simulator/listen.ts";
 import { type Certificate, certificate } from "../certificate.ts";
@@ -30,7 +30,6 @@ async function start() {
       return { listener, transport: undiciTransport({ url: listener.url, tls }) };
     },
   });
-  onTestFinished(server.close);
   const [listener] = listeners;
   const files = server.simulator.world.nodes.get("pve1")?.certificates;
   if (!listener || !files) throw new Error("no node pve1");

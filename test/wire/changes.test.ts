@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { httpsLab } from "./https.ts";
 
 type Https = Awaited<ReturnType<typeof httpsLab>>;
@@ -9,8 +9,6 @@ beforeEach(async () => {
   server = await httpsLab();
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 /** What a change has asked and sent, the looks at its task told apart: those depend on how long it takes. */
 async function sent(name: string, args: Record<string, unknown>) {

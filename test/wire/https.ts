@@ -1,10 +1,11 @@
+import { onTestFinished } from "vitest";
 import type { HostTrust, Transport } from "../../src/http/transport.ts";
 import { undiciTransport } from "../../src/http/undici-transport.ts";
 import type { VirtualClock } from "../../src/simulator/clock.ts";
 import { type Listener, listen } from "../../src/simulator/listen.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import { selfSigned } from "../certificate.ts";
-import { type LabOptions, lab } from "../kit.ts";
+import { type Lab, type LabOptions, lab } from "../kit.ts";
 
 export interface HttpsOptions extends LabOptions {
   /** The host's face and the way there, where they are not the plainest. */
@@ -23,21 +24,15 @@ async function plainly(simulator: Simulator): Promise<Face> {
 }
 
 /** The lab with real HTTPS between server and simulator: TLS, kept connections and PVE's framing count. */
-export async function httpsLab({ listening = plainly, ...options }: HttpsOptions = {}) {
-  const listeners: Listener[] = [];
-  const inner = await lab({
+export function httpsLab({ listening = plainly, ...options }: HttpsOptions = {}): Promise<Lab> {
+  return lab({
     ...options,
     wire: async (simulator, clock) => {
       const { listener, transport } = await listening(simulator);
-      listeners.push(listener);
+      onTestFinished(() => listener.close());
       return holding(transport, clock);
     },
   });
-  const close = async () => {
-    await inner.close();
-    for (const listener of listeners) await listener.close();
-  };
-  return { ...inner, close };
 }
 
 /** The clock stands still while bytes travel: they take real time, and no virtual second may pass meanwhile. */

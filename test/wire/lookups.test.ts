@@ -1,25 +1,12 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import type { Lab } from "../kit.ts";
 import { httpsLab } from "./https.ts";
-
-type Https = Awaited<ReturnType<typeof httpsLab>>;
-
-const open: Https[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-async function start(): Promise<Https> {
-  const made = await httpsLab();
-  open.push(made);
-  return made;
-}
 
 const config = (node: string, vmid: number) => `GET /nodes/${node}/qemu/${vmid}/config`;
 const rows = "GET /cluster/resources";
 
 /** What a call asks PVE for, as the simulated host has logged it. */
-async function asked(server: Https, name: string, args: Record<string, unknown> = {}) {
+async function asked(server: Lab, name: string, args: Record<string, unknown> = {}) {
   const mark = server.simulator.log.mark();
   const answer = await server.call(name, args);
   expect(answer.kind).toBe("");
@@ -28,7 +15,7 @@ async function asked(server: Https, name: string, args: Record<string, unknown> 
 
 describe("get_vm over HTTPS", () => {
   test("by name costs two requests cold, none again, and one for another VM", async () => {
-    const server = await start();
+    const server = await httpsLab();
     expect(await asked(server, "get_vm", { vm: "web-1" })).toEqual([rows, config("pve1", 101)]);
     expect(await asked(server, "get_vm", { vm: "web-1" })).toEqual([]);
     expect(await asked(server, "get_vm", { vm: 101 })).toEqual([]);
@@ -36,7 +23,7 @@ describe("get_vm over HTTPS", () => {
   });
 
   test("fifty times at once costs two requests, and every answer is the same guest's", async () => {
-    const server = await start();
+    const server = await httpsLab();
     const calls = Array.from({ length: 50 }, () => server.begin("get_vm", { vm: "web-1" }));
     const answers = await server.clock.run(Promise.all(calls));
     expect(server.simulator.log.paths()).toEqual([rows, config("pve1", 101)]);
@@ -44,7 +31,7 @@ describe("get_vm over HTTPS", () => {
   });
 
   test("of fifty VMs at once costs one request for the rows and one for each VM", async () => {
-    const server = await start();
+    const server = await httpsLab();
     const vms = ["web-1", "web-2", "web-3", "db-1", "db-2", "mail-1", "wiki", "build-1"];
     const calls = Array.from({ length: 48 }, (_, index) =>
       server.begin("get_vm", { vm: vms[index % vms.length] }),
@@ -57,7 +44,7 @@ describe("get_vm over HTTPS", () => {
   });
 
   test("live costs at most three requests, also when all is in memory", async () => {
-    const server = await start();
+    const server = await httpsLab();
     const live = await asked(server, "get_vm", { vm: "web-1", max_age_s: 0 });
     expect(live).toHaveLength(3);
     await server.clock.advance(1);
@@ -70,14 +57,14 @@ describe("get_vm over HTTPS", () => {
   });
 
   test("of a container's kind costs the same", async () => {
-    const server = await start();
+    const server = await httpsLab();
     const first = await asked(server, "get_container", { container: "dns-1" });
     expect(first).toEqual([rows, "GET /nodes/pve1/lxc/200/config"]);
     expect(await asked(server, "get_container", { container: "dns-1" })).toEqual([]);
   });
 
   test("is trusted for ten seconds and not longer", async () => {
-    const server = await start();
+    const server = await httpsLab();
     await asked(server, "get_vm", { vm: "web-1" });
     server.simulator.outside.setConfig(101, { cores: "7" });
     await server.clock.advance(9_999);
@@ -98,7 +85,7 @@ describe("get_vm over HTTPS", () => {
 
 describe("a name that is not there, over HTTPS", () => {
   test("costs one request, then none, ten times within ten seconds", async () => {
-    const server = await start();
+    const server = await httpsLab();
     const first = await server.call("get_vm", { vm: "web-9" });
     expect(first.kind).toBe("not_found");
     expect(first.text).toContain("web-1");
@@ -111,7 +98,7 @@ describe("a name that is not there, over HTTPS", () => {
   });
 
   test("is found as soon as the rows may be asked again", async () => {
-    const server = await start();
+    const server = await httpsLab();
     await server.call("get_vm", { vm: "web-9" });
     server.simulator.outside.create({ vmid: 109, name: "web-9", node: "pve1" });
     await server.clock.advance(10_001);
@@ -119,7 +106,7 @@ describe("a name that is not there, over HTTPS", () => {
   });
 
   test("asks again for another unknown name at most every two seconds", async () => {
-    const server = await start();
+    const server = await httpsLab();
     for (const vm of ["nope-1", "nope-2", "nope-3", "nope-4"]) await server.call("get_vm", { vm });
     expect(server.simulator.log.count()).toBe(1);
     await server.clock.advance(2_100);
@@ -140,7 +127,7 @@ describe("list_guests over HTTPS", () => {
     ["managed", { managed: true }, 0],
     ["sort", { sort: "memory", limit: 3 }, 31],
   ])("filtered by %s costs one request, then none", async (_, args, total) => {
-    const server = await start();
+    const server = await httpsLab();
     const first = await server.call("list_guests", args);
     expect(server.simulator.log.paths()).toEqual([rows]);
     expect(first.data["total"]).toBe(total);
@@ -150,7 +137,7 @@ describe("list_guests over HTTPS", () => {
   });
 
   test("page by page shows every guest once, and costs one request in all", async () => {
-    const server = await start();
+    const server = await httpsLab();
     const seen: number[] = [];
     let cursor: unknown;
     do {
@@ -166,7 +153,7 @@ describe("list_guests over HTTPS", () => {
   });
 
   test("and the lookups after it share the rows", async () => {
-    const server = await start();
+    const server = await httpsLab();
     await server.call("list_guests");
     expect(await asked(server, "get_vm", { vm: "web-1" })).toEqual([config("pve1", 101)]);
   });
@@ -174,7 +161,7 @@ describe("list_guests over HTTPS", () => {
 
 describe("the cluster at a glance over HTTPS", () => {
   test("get_cluster costs four requests and one for each node online, then few", async () => {
-    const server = await start();
+    const server = await httpsLab();
     const first = await asked(server, "get_cluster");
     expect(first.toSorted()).toEqual([
       "GET /cluster/ha/status/current",
@@ -193,7 +180,7 @@ describe("the cluster at a glance over HTTPS", () => {
   });
 
   test("get_cluster does not ask a node that is down", async () => {
-    const server = await start();
+    const server = await httpsLab();
     server.simulator.outside.nodeDown("pve3");
     const paths = await asked(server, "get_cluster");
     expect(paths).toHaveLength(6);
@@ -201,7 +188,7 @@ describe("the cluster at a glance over HTTPS", () => {
   });
 
   test("get_node costs two requests", async () => {
-    const server = await start();
+    const server = await httpsLab();
     expect(await asked(server, "get_node", { node: "pve2" })).toEqual([
       rows,
       "GET /nodes/pve2/status",

@@ -5,24 +5,19 @@ import { expect, onTestFinished, test } from "vitest";
 import { filesBelow } from "../../src/files.ts";
 import { undiciTransport } from "../../src/http/undici-transport.ts";
 import { listen } from "../../src/simulator/listen.ts";
-import { toolsets } from "../../tools/index.ts";
 import { certificate } from "../certificate.ts";
 import { TlsHost } from "../http/tls-host.ts";
+import { tools } from "../kit.ts";
 import { host } from "../simulator/host.ts";
 import { httpsLab } from "./https.ts";
 
 const mib = 1024 ** 2;
-const tools = Object.values(toolsets).flat();
 
-async function start() {
+function start() {
   const folder = mkdtempSync(join(tmpdir(), "upload-"));
   writeFileSync(join(folder, "big.iso"), Buffer.alloc(24 * mib + 17, "0123456789abcdef"));
-  const server = await httpsLab({ tools, files: filesBelow(folder) });
-  onTestFinished(async () => {
-    await server.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
-  return server;
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return httpsLab({ tools, files: filesBelow(folder) });
 }
 
 const order = { storage: "nfs-shared", file: "big.iso", content: "iso" };

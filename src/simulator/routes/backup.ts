@@ -1,4 +1,4 @@
-import { findBackup } from "../archive.ts";
+import { allowedBackup } from "../archive.ts";
 import { storageIdFormat } from "../formats.ts";
 import { markBackups } from "../prune.ts";
 import { badParameters, died } from "../refusal.ts";
@@ -214,18 +214,8 @@ function extractConfig(call: Call): string {
   return `${[...lines, ...map].join("\n")}\n`;
 }
 
-/** A backup that one may use: PVE::Storage check_volume_access. */
 function theBackup(call: Call, volid: string): Volume {
-  const { cluster, access, values } = call;
-  const node = values["node"] ?? "";
-  const [id = ""] = volid.split(":");
-  const storage = usableStorage(cluster, id, node);
-  const volume = findBackup(cluster, volid, node);
-  const owner = volume?.vmid ?? /-(\d+)-\d{4}_/.exec(volid)?.[1];
-  if (!access.has(`/storage/${id}`, "Datastore.Allocate")) {
-    access.need(`/storage/${id}`, "Datastore.AllocateSpace");
-    if (owner !== undefined) access.need(`/vms/${owner}`, "VM.Backup");
-  }
+  const { storage, volume } = allowedBackup(call, volid);
   activate(storage);
   if (!volume) throw died(`volume '${volid}' does not exist`);
   return volume;

@@ -1,4 +1,4 @@
-import { findBackup } from "../archive.ts";
+import { allowedBackup } from "../archive.ts";
 import type { Cluster } from "../cluster.ts";
 import { normalValue } from "../config-change.ts";
 import { needConfigPrivileges } from "../config-privileges.ts";
@@ -87,16 +87,7 @@ export function restore(call: Call, type: GuestType): string {
 
 /** A VM's archive has to be there at once, a container's is looked for in the task. */
 function usableArchive(call: Call, type: GuestType, volid: string): Volume | undefined {
-  const { cluster, access, values } = call;
-  const node = values["node"] ?? "";
-  const [id = ""] = volid.split(":");
-  const storage = usableStorage(cluster, id, node);
-  const volume = findBackup(cluster, volid, node);
-  const owner = volume?.vmid ?? /-(\d+)-\d{4}_/.exec(volid)?.[1];
-  if (!access.has(`/storage/${id}`, "Datastore.Allocate")) {
-    access.need(`/storage/${id}`, "Datastore.AllocateSpace");
-    if (owner !== undefined) access.need(`/vms/${owner}`, "VM.Backup");
-  }
+  const { storage, volume } = allowedBackup(call, volid);
   if (!/:backup\//.test(volid)) {
     throw died(`unable to use volume ${volid} - content type needs to be 'backup'`);
   }
