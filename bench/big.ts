@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { systemClock } from "../src/clock.ts";
-import { changedSince, readInventory } from "../src/proxmox/inventory.ts";
+import { changedSince, readInventory } from "../src/proxmox/cluster/inventory.ts";
 import { adminToken, authorization } from "../src/simulator/demo-credentials.ts";
 import { listen } from "../src/simulator/listen.ts";
 import { Simulator } from "../src/simulator/simulator.ts";

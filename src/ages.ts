@@ -1,5 +1,5 @@
 import type { Refuse } from "./credentials.ts";
-import { type Age, type AgeKind, type Ages, defaultAges } from "./proxmox/freshness.ts";
+import { type Age, type AgeKind, type Ages, defaultAges } from "./proxmox/api/freshness.ts";
 import { list, oneLine } from "./text.ts";
 
 const maxS = 3_600;

@@ -4,7 +4,7 @@ import type { Files } from "./files.ts";
 import { confirmByArgument } from "./guard/confirm.ts";
 import type { Log } from "./log.ts";
 import { createServer, type ToolServer } from "./mcp/server.ts";
-import { Call } from "./proxmox/call.ts";
+import { Call } from "./proxmox/api/call.ts";
 import type { ProxmoxClient } from "./proxmox/client.ts";
 import type { Tool } from "./tool.ts";
 

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { readAges } from "./ages.ts";
 import { type Credentials, type Refuse, readCredentials, secretsOf } from "./credentials.ts";
 import { Problem } from "./problem.ts";
-import type { Ages } from "./proxmox/freshness.ts";
+import type { Ages } from "./proxmox/api/freshness.ts";
 import { closest, count, list, oneLine, unquoted } from "./text.ts";
 import { readUrls } from "./urls.ts";
 

@@ -2,9 +2,9 @@ import type { Clock } from "./clock.ts";
 import type { Authenticator } from "./http/auth.ts";
 import { ApiClient, type RequestEvent } from "./http/client.ts";
 import type { Host } from "./http/hosts.ts";
+import type { Ages } from "./proxmox/api/freshness.ts";
 import { ProxmoxClient } from "./proxmox/client.ts";
-import type { Ages } from "./proxmox/freshness.ts";
-import { isOffline } from "./proxmox/inventory.ts";
+import { isOffline } from "./proxmox/cluster/inventory.ts";
 
 export interface ConnectionOptions {
   /** The hosts of one cluster, the preferred one first. */

@@ -16,7 +16,7 @@ import { createLog } from "./log.ts";
 import { createSdkServer } from "./mcp/sdk-v1.ts";
 import { serveStdio } from "./mcp/stdio.ts";
 import { isProblem } from "./problem.ts";
-import { Call } from "./proxmox/call.ts";
+import { Call } from "./proxmox/api/call.ts";
 import type { ProxmoxClient } from "./proxmox/client.ts";
 import { adminToken } from "./simulator/demo-credentials.ts";
 import { Simulator } from "./simulator/simulator.ts";

@@ -2,9 +2,9 @@ import type * as z from "zod";
 import type { Outcome } from "./each.ts";
 import type { Files } from "./files.ts";
 import type { Question } from "./guard/confirm.ts";
-import type { Call } from "./proxmox/call.ts";
+import type { Call } from "./proxmox/api/call.ts";
 import type { ProxmoxClient } from "./proxmox/client.ts";
-import type { Task, TaskReport } from "./proxmox/task.ts";
+import type { Task, TaskReport } from "./proxmox/tasks/task.ts";
 
 /** What a call can do to the cluster; the only source of annotations, read-only mode and confirmation. */
 export type Effect = "read" | "change" | "interrupt" | "destroy";

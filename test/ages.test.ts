@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { readConfig } from "../src/config.ts";
-import { defaultAges } from "../src/proxmox/freshness.ts";
+import { defaultAges } from "../src/proxmox/api/freshness.ts";
 
 const read = (argv: readonly string[]) => readConfig({ env: {}, argv, readFile: () => "" });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { folders as proxmox } from "./architecture/proxmox.ts";
 import { rules } from "./architecture/rules.ts";
 import { circle, parse, read } from "./architecture/sources.ts";
 
@@ -57,5 +58,26 @@ describe("the house", () => {
   it("gives every exception a reason and a rule that exists", () => {
     const names = rules.map(({ name }) => name);
     expect(exceptions.filter(([rule, , why]) => !names.includes(rule) || why === "")).toEqual([]);
+  });
+});
+
+describe("the folders of src/proxmox", () => {
+  /** The part of a path that is a folder there; undefined for what lies in none or elsewhere. */
+  const folderOf = (path: string) => /^src\/proxmox\/([^/]+)\//.exec(path)?.[1];
+  const names = Object.keys(proxmox);
+
+  it("are all in the list", () => {
+    const there = new Set(sources.flatMap(({ path }) => folderOf(path) ?? []));
+    expect([...there].sort()).toEqual(names.toSorted());
+  });
+
+  it.each(names)("stand in order, and use what they may: %s", (name) => {
+    const used = sources
+      .filter(({ path }) => folderOf(path) === name)
+      .flatMap(({ imports }) => imports.flatMap(({ of }) => folderOf(of) ?? []))
+      .filter((other) => other !== name);
+    const below = names.slice(0, names.indexOf(name)).filter((other) => used.includes(other));
+    expect(proxmox[name]).toEqual(below);
+    expect(used.filter((other) => !below.includes(other))).toEqual([]);
   });
 });

@@ -11,7 +11,7 @@ import { ticketLogin } from "../src/http/ticket.ts";
 import type { Transport } from "../src/http/transport.ts";
 import { createLog } from "../src/log.ts";
 import { createSdkServer } from "../src/mcp/sdk-v1.ts";
-import { type Ages, defaultAges } from "../src/proxmox/freshness.ts";
+import { type Ages, defaultAges } from "../src/proxmox/api/freshness.ts";
 import { VirtualClock } from "../src/simulator/clock.ts";
 import { adminToken } from "../src/simulator/demo-credentials.ts";
 import { Simulator, type SimulatorOptions } from "../src/simulator/simulator.ts";

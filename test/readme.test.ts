@@ -7,7 +7,7 @@ import { ageKinds } from "../src/ages.ts";
 import { metaOf, settings } from "../src/config.ts";
 import { configurationTable, replaceSection, toolsTables } from "../src/docs.ts";
 import { problemKinds } from "../src/problem.ts";
-import { type Age, type AgeKind, defaultAges } from "../src/proxmox/freshness.ts";
+import { type Age, type AgeKind, defaultAges } from "../src/proxmox/api/freshness.ts";
 import { demoWorld } from "../src/simulator/demo.ts";
 import { addToken } from "../src/simulator/world-builder.ts";
 import { duration } from "../src/text.ts";

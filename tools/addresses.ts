@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { Problem } from "../src/problem.ts";
-import type { Told } from "../src/proxmox/addresses.ts";
-import type { ListedGuest } from "../src/proxmox/guests.ts";
+import type { Told } from "../src/proxmox/guests/addresses.ts";
+import type { ListedGuest } from "../src/proxmox/guests/guests.ts";
 import type { ToolContext } from "../src/tool.ts";
 
 /** An address is looked for among so many guests at the most: each of them is asked. */
@@ -21,7 +21,7 @@ export async function ask(
 ): Promise<ReadonlyMap<number, Told>> {
   const silent = new Set(proxmox.guests.silent(guests).map(({ node }) => node));
   const rows = guests.map(({ row }) => row).filter(({ status }) => status === "running");
-  return proxmox.addresses.of(rows, silent, call);
+  return proxmox.details.addresses.of(rows, silent, call);
 }
 
 /** Those that have this address, and who could not be asked for it. Throws `invalid_input`. */

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { Problem } from "../src/problem.ts";
-import type { AcmeChange } from "../src/proxmox/acme.ts";
-import type { CertificateChange } from "../src/proxmox/certificate-change.ts";
+import type { AcmeChange } from "../src/proxmox/certificates/acme.ts";
+import type { CertificateChange } from "../src/proxmox/certificates/certificate-change.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { type CertificateFields, certificateFields } from "./certificates.ts";
 import { taskFields } from "./outcome.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Certificate } from "../src/proxmox/certificates.ts";
+import type { Certificate } from "../src/proxmox/certificates/certificates.ts";
 import { count, oneLine, table } from "../src/text.ts";
 import { defineTool } from "../src/tool.ts";
 import { page } from "./page.ts";

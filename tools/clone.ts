@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { CloneOptions } from "../src/proxmox/clone.ts";
+import type { CloneOptions } from "../src/proxmox/clones/clone.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import * as create from "./create-params.ts";
 import {
@@ -146,7 +146,7 @@ async function clone(
   if (!source.config.agent) return unaddressed(ready, agentOff);
   const now = proxmox.clock.now();
   const until = now + (wishes.until - now) * patient;
-  const told = await proxmox.addresses.wait(made, until, call);
+  const told = await proxmox.details.addresses.wait(made, until, call);
   return told.addresses
     ? { ...ready, addresses: [...told.addresses] }
     : unaddressed(ready, `${told.why}. Ask later with ${ask(made.vmid)}`);

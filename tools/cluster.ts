@@ -1,9 +1,9 @@
 import * as z from "zod";
 import { ifAllowed, type Outcome, outcome } from "../src/each.ts";
-import type { GuestRow, Inventory, NodeRow, StorageRow } from "../src/proxmox/inventory.ts";
-import type { ListedTask } from "../src/proxmox/listed-task.ts";
-import type { SilentNode } from "../src/proxmox/silence.ts";
-import type { Unseen } from "../src/proxmox/unseen.ts";
+import type { GuestRow, Inventory, NodeRow, StorageRow } from "../src/proxmox/cluster/inventory.ts";
+import type { SilentNode } from "../src/proxmox/cluster/silence.ts";
+import type { Unseen } from "../src/proxmox/cluster/unseen.ts";
+import type { ListedTask } from "../src/proxmox/tasks/listed-task.ts";
 import { bytes, count, duration, oneLine, percent, table } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { degradedBy } from "./degraded.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { Problem } from "../src/problem.ts";
-import type { Made } from "../src/proxmox/blueprint.ts";
+import type { Made } from "../src/proxmox/creation/blueprint.ts";
 import { oneLine } from "../src/text.ts";
 import type { ToolContext } from "../src/tool.ts";
 import { changeFields, showPlan, subject, taskFields, warnings } from "./outcome.ts";

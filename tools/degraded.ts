@@ -1,4 +1,4 @@
-import type { SilentNode } from "../src/proxmox/silence.ts";
+import type { SilentNode } from "../src/proxmox/cluster/silence.ts";
 import { oneLine } from "../src/text.ts";
 
 /** A node of which only old news could be told, as answers show it. */

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Detached } from "../src/proxmox/disk-detach.ts";
+import type { Detached } from "../src/proxmox/disks/disk-detach.ts";
 import { bytes } from "../src/text.ts";
 import { defineTool } from "../src/tool.ts";
 import { changeFields, settled, settledEdit, showChange, subject } from "./outcome.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import type { Detail } from "../src/proxmox/guest-details.ts";
-import type { GuestView } from "../src/proxmox/guests.ts";
+import type { Detail } from "../src/proxmox/guests/guest-details.ts";
+import type { GuestView } from "../src/proxmox/guests/guests.ts";
 import { bytes, count, duration, oneLine, percent } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { seenWords } from "./degraded.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import type { BackedUp, UnaskedStorage } from "../src/proxmox/backups.ts";
-import type { Volume } from "../src/proxmox/volumes.ts";
+import type { BackedUp, UnaskedStorage } from "../src/proxmox/backups/backups.ts";
+import type { Volume } from "../src/proxmox/storage/volumes.ts";
 import { bytes, count, duration, oneLine, table } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { type Page, page } from "./page.ts";

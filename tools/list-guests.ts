@@ -1,10 +1,10 @@
 import * as z from "zod";
-import type { ListedGuest } from "../src/proxmox/guests.ts";
+import type { ListedGuest } from "../src/proxmox/guests/guests.ts";
 import { bytes, count, duration, percent, table } from "../src/text.ts";
-import { defineTool } from "../src/tool.ts";
-import { addressFields, ask, having, unasked, unaskedWords } from "./addresses.ts";
+import { defineTool, type ToolContext } from "../src/tool.ts";
+import { addressFields, ask, having, type Unasked, unasked, unaskedWords } from "./addresses.ts";
 import { type Degraded, degradedBy, silenceWords } from "./degraded.ts";
-import { page } from "./page.ts";
+import { type PageOptions, page } from "./page.ts";
 import * as params from "./params.ts";
 
 const input = z.object({
@@ -62,22 +62,14 @@ export const listGuests = defineTool({
     const all = found?.guests ?? wanted;
     const sorted = figure ? all.toSorted((a, b) => figure(b) - figure(a)) : all;
     const options = { limit, cursor, args: { ...filter, sort, managed, ip, addresses } };
-    const keyOf = ({ row }: ListedGuest) => String(row.vmid);
-    const used = page(sorted, keyOf, { ...options, fields: (guest) => withUse(guest, sort) });
-    // Only those of one page are asked; what they tell may make it shorter.
-    const told = addresses || found ? await ask(used.items, context) : undefined;
-    const fields = (guest: ListedGuest): Listed => ({
-      ...place(guest),
-      ...addressFields(told?.get(guest.row.vmid)),
-    });
-    const { items, shown, total, left, next } = told
-      ? page(sorted, keyOf, { ...options, fields })
-      : used;
-    const reasons = found?.unasked ?? (told && unasked(told));
+    const { items, shown, total, left, next, reasons } =
+      addresses || found
+        ? await withAddresses(sorted, options, context)
+        : { ...page(sorted, keyOf, { ...options, fields: withUse(sort) }), reasons: undefined };
     proxmox.guests.tell(items);
     return {
       guests: [...shown],
-      ...(reasons && Object.keys(reasons).length > 0 && { unasked: reasons }),
+      ...someReasons(found?.unasked ?? reasons),
       ...degradedBy(proxmox.guests.silent(wanted)),
       total,
       left,
@@ -96,6 +88,28 @@ export const listGuests = defineTool({
   },
 });
 
+function keyOf({ row }: ListedGuest): string {
+  return String(row.vmid);
+}
+
+/** Only the guests of one page are asked; what they tell may make it shorter. */
+async function withAddresses(
+  guests: readonly ListedGuest[],
+  options: Omit<PageOptions<ListedGuest, Listed>, "fields">,
+  context: ToolContext,
+) {
+  const told = await ask(page(guests, keyOf, { ...options, fields: place }).items, context);
+  const fields = (guest: ListedGuest) => ({
+    ...place(guest),
+    ...addressFields(told.get(guest.row.vmid)),
+  });
+  return { ...page(guests, keyOf, { ...options, fields }), reasons: unasked(told) };
+}
+
+function someReasons(reasons: Unasked | undefined): { unasked?: Record<string, number[]> } {
+  return reasons && Object.keys(reasons).length > 0 ? { unasked: reasons } : {};
+}
+
 /** Who and where it is. */
 function place({ row, name, lock }: ListedGuest) {
   return {
@@ -113,23 +127,25 @@ function place({ row, name, lock }: ListedGuest) {
 }
 
 /** Disks only where they were asked about: 25 guests with all their figures would be more than an agent can afford. */
-function withUse(guest: ListedGuest, sort: keyof typeof figures | undefined) {
-  const { row } = guest;
-  const off = row.status === "stopped";
-  return {
-    ...place(guest),
-    cpu: off || row.cpu === undefined ? undefined : Math.round(row.cpu * 1_000) / 1_000,
-    cores: row.cores,
-    memory_used_bytes: off ? undefined : row.memoryUsedBytes,
-    memory_bytes: row.memoryBytes,
-    disk_used_bytes: sort === "disk" ? row.diskUsedBytes : undefined,
-    disk_bytes: sort === "disk" ? row.diskBytes : undefined,
-    uptime_s: off ? undefined : row.uptimeS,
+function withUse(sort: keyof typeof figures | undefined) {
+  return (guest: ListedGuest) => {
+    const { row } = guest;
+    const off = row.status === "stopped";
+    return {
+      ...place(guest),
+      cpu: off || row.cpu === undefined ? undefined : Math.round(row.cpu * 1_000) / 1_000,
+      cores: row.cores,
+      memory_used_bytes: off ? undefined : row.memoryUsedBytes,
+      memory_bytes: row.memoryBytes,
+      disk_used_bytes: sort === "disk" ? row.diskUsedBytes : undefined,
+      disk_bytes: sort === "disk" ? row.diskBytes : undefined,
+      uptime_s: off ? undefined : row.uptimeS,
+    };
   };
 }
 
 type Listed = ReturnType<typeof place> &
-  Partial<Omit<ReturnType<typeof withUse>, keyof ReturnType<typeof place>>> &
+  Partial<Omit<ReturnType<ReturnType<typeof withUse>>, keyof ReturnType<typeof place>>> &
   Partial<ReturnType<typeof addressFields>>;
 
 const columns = [

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import type { ListedStorage, Unasked } from "../src/proxmox/storages.ts";
-import type { Volume } from "../src/proxmox/volumes.ts";
+import type { ListedStorage, Unasked } from "../src/proxmox/storage/storages.ts";
+import type { Volume } from "../src/proxmox/storage/volumes.ts";
 import { bytes, count, oneLine, percent, table } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { page } from "./page.ts";

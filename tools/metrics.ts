@@ -1,6 +1,6 @@
 import * as z from "zod";
-import type { Figures, Metric, Point } from "../src/proxmox/metric-figures.ts";
-import type { Recorded } from "../src/proxmox/metrics.ts";
+import type { Figures, Metric, Point } from "../src/proxmox/cluster/metric-figures.ts";
+import type { Recorded } from "../src/proxmox/cluster/metrics.ts";
 import { bytes, duration, percent, table } from "../src/text.ts";
 import { defineTool } from "../src/tool.ts";
 import * as params from "./params.ts";

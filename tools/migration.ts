@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { outcome } from "../src/each.ts";
 import { Problem } from "../src/problem.ts";
-import type { Migration, MigrationOptions } from "../src/proxmox/migrations.ts";
+import type { Migration, MigrationOptions } from "../src/proxmox/guests/migrations.ts";
 import { count } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { type ChangeResult, changeFields, settled, showChange } from "./outcome.ts";

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { outcome } from "../src/each.ts";
 import { Problem } from "../src/problem.ts";
-import type { Inventory, StorageRow } from "../src/proxmox/inventory.ts";
+import type { Inventory, StorageRow } from "../src/proxmox/cluster/inventory.ts";
 import { bytes, closest, count, duration, oneLine, percent, table } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { nodeFields } from "./cluster.ts";

@@ -1,11 +1,11 @@
 import * as z from "zod";
 import { outcome } from "../src/each.ts";
 import type { Problem } from "../src/problem.ts";
-import type { Call } from "../src/proxmox/call.ts";
-import type { Changed } from "../src/proxmox/changes.ts";
-import type { Identified } from "../src/proxmox/identity.ts";
-import type { Plan } from "../src/proxmox/plan.ts";
-import type { TaskReport } from "../src/proxmox/task.ts";
+import type { Call } from "../src/proxmox/api/call.ts";
+import type { Changed } from "../src/proxmox/guests/changes.ts";
+import type { Identified } from "../src/proxmox/guests/identity.ts";
+import type { Plan } from "../src/proxmox/tasks/plan.ts";
+import type { TaskReport } from "../src/proxmox/tasks/task.ts";
 import { followedBy, oneLine } from "../src/text.ts";
 import type { ToolContext } from "../src/tool.ts";
 

@@ -1,9 +1,9 @@
 import * as z from "zod";
 import { outcome } from "../src/each.ts";
 import { Problem } from "../src/problem.ts";
-import type { Changed } from "../src/proxmox/changes.ts";
-import type { Identified } from "../src/proxmox/identity.ts";
-import type { Newcomer } from "../src/proxmox/newcomers.ts";
+import type { Newcomer } from "../src/proxmox/cluster/newcomers.ts";
+import type { Changed } from "../src/proxmox/guests/changes.ts";
+import type { Identified } from "../src/proxmox/guests/identity.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { type ChangeResult, changeFields, settled, showChange, subject } from "./outcome.ts";
 import * as params from "./params.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Volume } from "../src/proxmox/volumes.ts";
+import type { Volume } from "../src/proxmox/storage/volumes.ts";
 import { bytes, oneLine } from "../src/text.ts";
 import { defineTool } from "../src/tool.ts";
 import { showPlan, stillRuns, unlooked, warnings } from "./outcome.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod";
-import type { Plan } from "../src/proxmox/plan.ts";
-import type { Task } from "../src/proxmox/task.ts";
+import type { Plan } from "../src/proxmox/tasks/plan.ts";
+import type { Task } from "../src/proxmox/tasks/task.ts";
 import type { ToolContext } from "../src/tool.ts";
 import { changeFields, planFields, taskFields } from "./outcome.ts";
 

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { Problem } from "../src/problem.ts";
-import type { TaskReport } from "../src/proxmox/task.ts";
-import type { StatedTask } from "../src/proxmox/task-list.ts";
+import type { TaskReport } from "../src/proxmox/tasks/task.ts";
+import type { StatedTask } from "../src/proxmox/tasks/task-list.ts";
 import { count, duration, oneLine } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { missingNode } from "./node.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { OptionStep, Updated } from "../src/proxmox/guest-update.ts";
+import type { OptionStep, Updated } from "../src/proxmox/config/guest-update.ts";
 import { oneLine } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { type ChangeResult, changeFields, settledEdit, showChange } from "./outcome.ts";

@@ -1,10 +1,10 @@
-import { BackupCreation } from "./backup-creation.ts";
-import { Backups } from "./backups.ts";
-import type { Cluster } from "./cluster.ts";
-import { Migrations } from "./migrations.ts";
-import { type Base, Restores } from "./restores.ts";
-import { SnapshotChanges } from "./snapshot-changes.ts";
-import type { Tasks } from "./tasks.ts";
+import { BackupCreation } from "./backups/backup-creation.ts";
+import { Backups } from "./backups/backups.ts";
+import { type Base, Restores } from "./backups/restores.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import { Migrations } from "./guests/migrations.ts";
+import { SnapshotChanges } from "./snapshots/snapshot-changes.ts";
+import type { Tasks } from "./tasks/tasks.ts";
 
 /** What keeps guests safe: the ways back to snapshots and backups, and out of a node. */
 export class GuestCare {

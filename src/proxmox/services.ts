@@ -1,17 +1,17 @@
-import { Acme } from "./acme.ts";
-import type { Call } from "./call.ts";
-import type { Certificates } from "./certificates.ts";
-import type { Changes } from "./changes.ts";
-import type { Downloads } from "./downloads.ts";
-import type { Lookup } from "./lookup.ts";
-import { Metrics } from "./metrics.ts";
-import type { Recognitions } from "./recognition.ts";
-import type { Storages } from "./storages.ts";
-import { TaskList } from "./task-list.ts";
-import { TaskStops } from "./task-stop.ts";
-import type { Tasks } from "./tasks.ts";
-import { type UploadOrder, Uploads } from "./uploads.ts";
-import type { Verbs } from "./verbs.ts";
+import type { Call } from "./api/call.ts";
+import type { Verbs } from "./api/verbs.ts";
+import { Acme } from "./certificates/acme.ts";
+import type { Certificates } from "./certificates/certificates.ts";
+import type { Recognitions } from "./certificates/recognition.ts";
+import type { Lookup } from "./cluster/lookup.ts";
+import { Metrics } from "./cluster/metrics.ts";
+import type { Changes } from "./guests/changes.ts";
+import type { Downloads } from "./storage/downloads.ts";
+import type { Storages } from "./storage/storages.ts";
+import { type UploadOrder, Uploads } from "./storage/uploads.ts";
+import { TaskList } from "./tasks/task-list.ts";
+import { TaskStops } from "./tasks/task-stop.ts";
+import type { Tasks } from "./tasks/tasks.ts";
 
 /** What the client has; looked into when it is needed, for some of it comes later. */
 interface Client {

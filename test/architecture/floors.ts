@@ -1,3 +1,4 @@
+import { folders } from "./proxmox.ts";
 import type { Import } from "./sources.ts";
 
 /** What a file of a floor may import besides `node:` and files of its own folder. The longest `at` that fits counts. */
@@ -20,20 +21,20 @@ const floors: readonly Floor[] = [
   { at: "src/demo.ts", uses: [...root.uses, sdk] },
   {
     at: "src/assembly.ts",
-    uses: ["src/each.ts", "src/guard/", "src/mcp/server.ts", "src/proxmox/call.ts"],
+    uses: ["src/each.ts", "src/guard/", "src/mcp/server.ts", "src/proxmox/api/call.ts"],
     types: ["src/clock.ts", "src/files.ts", "src/log.ts", "src/proxmox/client.ts", "src/tool.ts"],
   },
   { at: "src/docs.ts", uses: ["src/config.ts", "zod"], types: ["src/tool.ts"] },
   {
     at: "src/config.ts",
     uses: [...ground, "src/ages.ts", "src/credentials.ts", "src/urls.ts", "zod"],
-    types: ["src/proxmox/freshness.ts"],
+    types: ["src/proxmox/api/freshness.ts"],
   },
   { at: "src/urls.ts", uses: ["src/text.ts"], types: ["src/credentials.ts"] },
   // The one table of ages says what can be set.
   {
     at: "src/ages.ts",
-    uses: ["src/proxmox/freshness.ts", "src/text.ts"],
+    uses: ["src/proxmox/api/freshness.ts", "src/text.ts"],
     types: ["src/credentials.ts"],
   },
   {
@@ -60,20 +61,26 @@ const floors: readonly Floor[] = [
     uses: ["src/http/client.ts", "src/proxmox/"],
     types: ["src/clock.ts", "src/http/"],
   },
+  // Puts the folders together.
   {
     at: "src/proxmox/",
+    uses: ["src/cache/"],
+    types: ["src/clock.ts", "src/http/client.ts", "src/problem.ts"],
+  },
+  ...Object.entries(folders).map(([name, below]) => ({
+    at: `src/proxmox/${name}/`,
     uses: [
       ...ground,
+      ...below.map((one) => `src/proxmox/${one}/`),
       "src/each.ts",
-      "src/cache/",
       "src/http/path.ts",
       // Failed tasks and lists that are too short tell of a lacking privilege too.
       "src/http/permission.ts",
       "async-mutex",
       "lru-cache",
     ],
-    types: ["src/clock.ts", "src/http/client.ts", "src/http/transport.ts"],
-  },
+    types: ["src/cache/", "src/clock.ts", "src/http/client.ts", "src/http/transport.ts"],
+  })),
   {
     at: "src/http/",
     uses: [...ground, "src/version.ts", "async-mutex"],

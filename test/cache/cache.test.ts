@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { ReadCache } from "../../src/cache/cache.ts";
 import { MemoryStore } from "../../src/cache/memory.ts";
 import type { Fetched, Freshness } from "../../src/cache/reading.ts";
-import { Call } from "../../src/proxmox/call.ts";
+import { Call } from "../../src/proxmox/api/call.ts";
 
 const freshness: Freshness = { trustedMs: 10_000, keptMs: 60_000, tags: ["guest"] };
 

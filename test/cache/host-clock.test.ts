@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { HostClock } from "../../src/proxmox/host-clock.ts";
+import { HostClock } from "../../src/proxmox/api/host-clock.ts";
 
 const stamp = (ms: number) => Math.floor(ms / 1_000) * 1_000;
 

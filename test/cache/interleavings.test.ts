@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { path } from "../../src/http/path.ts";
 import { isProblem } from "../../src/problem.ts";
-import { Call } from "../../src/proxmox/call.ts";
-import { defaultAges, fresh, tags } from "../../src/proxmox/freshness.ts";
-import type { Tasks } from "../../src/proxmox/tasks.ts";
-import type { Verbs } from "../../src/proxmox/verbs.ts";
+import { Call } from "../../src/proxmox/api/call.ts";
+import { defaultAges, fresh, tags } from "../../src/proxmox/api/freshness.ts";
+import type { Verbs } from "../../src/proxmox/api/verbs.ts";
+import type { Tasks } from "../../src/proxmox/tasks/tasks.ts";
 import { clientOf, Host, plans, play, runs, type Source, StepClock, seed } from "./scheduled.ts";
 
 /** What tells of a version: an edit stands in the log, a task there and in the list, what is silent nowhere. */

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isProblem } from "../../src/problem.ts";
-import { Call } from "../../src/proxmox/call.ts";
-import type { Changed } from "../../src/proxmox/changes.ts";
+import { Call } from "../../src/proxmox/api/call.ts";
 import type { ProxmoxClient } from "../../src/proxmox/client.ts";
+import type { Changed } from "../../src/proxmox/guests/changes.ts";
 import {
   clientOf,
   Host,

@@ -1,14 +1,8 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { VirtualClock } from "../../src/simulator/clock.ts";
 import { demoWorld } from "../../src/simulator/demo.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { type Lab, lab } from "../kit.ts";
-
-const open: Lab[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
+import { lab } from "../kit.ts";
 
 describe("where news come from", () => {
   test.each([
@@ -20,7 +14,6 @@ describe("where news come from", () => {
     const world = demoWorld(new VirtualClock().now());
     addToken(world, { id: token.tokenId, secret: token.secret, roles: roles as never });
     const server = await lab({ world, token });
-    open.push(server);
     // Before the first sweep as after it: the privileges decide.
     for (let look = 0; look < 2; look++) {
       const { data, text } = await server.call("get_connection_status");

@@ -4,7 +4,7 @@ import { VirtualClock } from "../../src/simulator/clock.ts";
 import { demoWorld } from "../../src/simulator/demo.ts";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
-import { type Lab, lab as start } from "../kit.ts";
+import { type Lab, lab } from "../kit.ts";
 
 /** Looks at these VMs, all of them, and answers the vmids of those whose configuration was asked for. */
 async function read({ simulator, call }: Lab, ...vms: readonly number[]): Promise<number[]> {
@@ -35,7 +35,7 @@ function lagging(host: Transport, late: ReadonlyMap<string, number>): Transport 
 /** 101 and 151 are on pve1, 102 and 121 on pve2, 103 on pve3. */
 describe("news from the cluster's log", () => {
   test("of one VM has that one read again, and no other", async () => {
-    const server = await start();
+    const server = await lab();
     await read(server, 101, 102, 151);
     edit(server, 101, 1);
     await server.clock.advance(11_000);
@@ -45,7 +45,7 @@ describe("news from the cluster's log", () => {
   });
 
   test("more of a node than is answered: what is known of that node is read again, of others not", async () => {
-    const server = await start();
+    const server = await lab();
     for (const vmid of [121, 151]) edit(server, vmid, 1);
     await read(server, 101, 102);
     await server.clock.advance(11_000);
@@ -59,7 +59,7 @@ describe("news from the cluster's log", () => {
   });
 
   test("a line that another node's many lines have pushed out of the answer is not missed", async () => {
-    const server = await start();
+    const server = await lab();
     await read(server, 101, 102);
     await server.clock.advance(11_000);
     await read(server, 101, 102);
@@ -70,7 +70,7 @@ describe("news from the cluster's log", () => {
   });
 
   test("nor is one that a few long lines have pushed out of what the host keeps", async () => {
-    const server = await start();
+    const server = await lab();
     await read(server, 101);
     await server.clock.advance(11_000);
     await read(server, 101);
@@ -82,7 +82,7 @@ describe("news from the cluster's log", () => {
   });
 
   test("a task whose end was among what was missed does not run for ever", async () => {
-    const server = await start();
+    const server = await lab();
     await read(server, 101, 140);
     await server.clock.advance(11_000);
     server.simulator.outside.work(140, "snapshot", 60_000);
@@ -96,7 +96,7 @@ describe("news from the cluster's log", () => {
   });
 
   test("one that does go on is read again all the same", async () => {
-    const server = await start();
+    const server = await lab();
     await read(server, 101, 140);
     await server.clock.advance(11_000);
     server.simulator.outside.work(140, "snapshot", 60_000);
@@ -110,7 +110,7 @@ describe("news from the cluster's log", () => {
 
   test("of a node whose clock lags are news all the same, as their numbers count up", async () => {
     const late = new Map([["pve1", 30]]);
-    const server = await start({ wire: async (simulator) => lagging(simulator, late) });
+    const server = await lab({ wire: async (simulator) => lagging(simulator, late) });
     await read(server, 101);
     await server.clock.advance(11_000);
     await read(server, 101);
@@ -121,7 +121,7 @@ describe("news from the cluster's log", () => {
   });
 
   test("the same before the first look", async () => {
-    const server = await start();
+    const server = await lab();
     await read(server, 101);
     edit(server, 101, 1);
     edit(server, 121, 520);
@@ -130,7 +130,7 @@ describe("news from the cluster's log", () => {
   });
 
   test("many lines from long ago say nothing about what was read since", async () => {
-    const server = await start();
+    const server = await lab();
     edit(server, 121, 520);
     await server.clock.advance(20_000);
     await read(server, 101, 102, 121);
@@ -139,7 +139,7 @@ describe("news from the cluster's log", () => {
   });
 
   test("of a host that has booted, and counts from 1 again, are heard", async () => {
-    const server = await start();
+    const server = await lab();
     edit(server, 102, 5);
     await read(server, 102, 110);
     await server.clock.advance(11_000);
@@ -155,7 +155,7 @@ describe("news from the cluster's log", () => {
   });
 
   test("at the first look a task that ended a second before a VM was read is old, one that ended later is not", async () => {
-    const server = await start();
+    const server = await lab();
     server.simulator.outside.work(102, "snapshot", 0);
     await server.clock.advance(2_500);
     server.simulator.outside.work(101, "snapshot", 0);
@@ -166,7 +166,7 @@ describe("news from the cluster's log", () => {
   });
 
   test("at a later one what is new counts, unless it is 15 s older than what was read", async () => {
-    const server = await start();
+    const server = await lab();
     await read(server, 101);
     await server.clock.advance(11_000);
     await read(server, 101);
@@ -181,7 +181,7 @@ describe("news from the cluster's log", () => {
   });
 
   test("a task that starts or stops a VM has its state read again, not its configuration", async () => {
-    const server = await start();
+    const server = await lab();
     const paths = async () => {
       const mark = server.simulator.log.mark();
       await server.call("get_vm", { vm: 101, include: ["agent"] });
@@ -200,7 +200,7 @@ describe("news from the cluster's log", () => {
   });
 
   test("a task that still runs has its guest read again at every look, and once more when it has ended", async () => {
-    const server = await start();
+    const server = await lab();
     await read(server, 101, 140);
     server.simulator.outside.work(140, "snapshot", 60_000);
     for (let look = 0; look < 5; look++) {
@@ -214,7 +214,7 @@ describe("news from the cluster's log", () => {
   });
 
   test("what people write into a line is not taken for news", async () => {
-    const server = await start();
+    const server = await lab();
     await read(server, 101, 102);
     server.simulator.outside.setConfig(102, {
       description: "starting task UPID:pve1:00000001:00000001:69566000:qmstart:101:root@pam: 101",
@@ -226,7 +226,7 @@ describe("news from the cluster's log", () => {
 
 describe("news from the task list", () => {
   test("of one VM has that one read again, and no other", async () => {
-    const server = await start({ token: auditorToken });
+    const server = await lab({ token: auditorToken });
     await read(server, 101, 102, 151);
     server.simulator.outside.migrate(301, "pve2");
     server.simulator.outside.work(101, "snapshot", 0);
@@ -237,7 +237,7 @@ describe("news from the task list", () => {
   });
 
   test("of more than 25 tasks of a node: what is known of it is read again, of others not", async () => {
-    const server = await start({ token: auditorToken });
+    const server = await lab({ token: auditorToken });
     await read(server, 101, 102, 103);
     await server.clock.advance(11_000);
     await read(server, 101, 102, 103);
@@ -249,7 +249,7 @@ describe("news from the task list", () => {
   });
 
   test("of up to 25 of which one is known costs no other guest its answer", async () => {
-    const server = await start({ token: auditorToken });
+    const server = await lab({ token: auditorToken });
     for (let task = 0; task < 30; task++) server.simulator.outside.work(121, "snapshot", 0);
     await server.clock.advance(20_000);
     await read(server, 102, 121);
@@ -261,7 +261,7 @@ describe("news from the task list", () => {
   });
 
   test("a task that still runs has its guest read again at every look, and once more when it has ended", async () => {
-    const server = await start({ token: auditorToken });
+    const server = await lab({ token: auditorToken });
     await read(server, 101, 140);
     server.simulator.outside.work(140, "snapshot", 60_000);
     for (let look = 0; look < 6; look++) {

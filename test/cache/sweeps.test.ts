@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { Call } from "../../src/proxmox/call.ts";
+import { Call } from "../../src/proxmox/api/call.ts";
 import { adminToken, authorization } from "../../src/simulator/demo-credentials.ts";
 import { seededRandom } from "../../src/simulator/random.ts";
-import { type Lab, lab as start } from "../kit.ts";
+import { type Lab, lab } from "../kit.ts";
 
 const rows = "GET /cluster/resources";
 const log = "GET /cluster/log";
@@ -23,7 +23,7 @@ async function asked(
 
 describe("a sweep", () => {
   test("is one for all who wait for it, and one in ten seconds", async () => {
-    const server = await start();
+    const server = await lab();
     const vms = ["web-1", "web-2", "web-3", "db-1"];
     for (const vm of vms) await server.call("get_vm", { vm });
     await server.clock.advance(11_000);
@@ -41,7 +41,7 @@ describe("a sweep", () => {
   });
 
   test("is not made where nothing in memory could be vouched for: the rows alone are asked", async () => {
-    const server = await start();
+    const server = await lab();
     await server.call("list_guests");
     await server.clock.advance(11_000);
     const mark = server.simulator.log.mark();
@@ -50,7 +50,7 @@ describe("a sweep", () => {
   });
 
   test("is never made of its own: an idle server sends nothing for an hour", async () => {
-    const server = await start();
+    const server = await lab();
     await server.call("get_vm", { vm: "web-1" });
     const mark = server.simulator.log.mark();
     await server.clock.advance(3_600_000);
@@ -58,7 +58,7 @@ describe("a sweep", () => {
   });
 
   test("vouches for the moment at which it began, not for that at which it ended", async () => {
-    const server = await start();
+    const server = await lab();
     await server.call("get_vm", { vm: "web-1" });
     await server.clock.advance(11_000);
     server.simulator.faults.delay(5_000, { path: /^\/cluster\/resources$/, times: 1 });
@@ -74,7 +74,7 @@ describe("a sweep", () => {
   });
 
   test("that overtakes another vouches for nothing of which the other has heard", async () => {
-    const { simulator, clock, begin, call } = await start();
+    const { simulator, clock, begin, call } = await lab();
     await call("get_vm", { vm: "web-1" });
     simulator.outside.setConfig(101, { cores: "7" });
     await clock.advance(11_000);
@@ -88,7 +88,7 @@ describe("a sweep", () => {
   });
 
   test("whose news can't be had vouches for nothing: each answer asks for itself, and none fails", async () => {
-    const server = await start();
+    const server = await lab();
     await server.call("get_vm", { vm: "web-1" });
     server.simulator.faults.reply({ status: 500, reason: "broken" }, { path: /^\/cluster\/log$/ });
     server.simulator.outside.setConfig(101, { cores: "7" });
@@ -98,7 +98,7 @@ describe("a sweep", () => {
   });
 
   test("whose news hang keeps no one who wants rows waiting for longer than 5 s", async () => {
-    const server = await start();
+    const server = await lab();
     await asked(server, 101);
     await server.clock.advance(11_000);
     server.simulator.faults.hang({ path: /^\/cluster\/log$/ });
@@ -110,7 +110,7 @@ describe("a sweep", () => {
   });
 
   test("keeps an answer for 120 s and no longer", async () => {
-    const server = await start();
+    const server = await lab();
     await server.call("get_vm", { vm: "web-1" });
     for (let round = 0; round < 10; round++) {
       await server.clock.advance(11_800);
@@ -136,7 +136,7 @@ describe("a new inventory is held against the one before", () => {
     simulator.faults.reply({ status: 200, body: '{"data":[]}' }, { path: /^\/cluster\/log$/ });
 
   test.each(cases)("a guest that is %s is read again, and no other", async (_, change) => {
-    const server = await start();
+    const server = await lab();
     onlyRows(server);
     for (const vm of [101, 102]) await server.call("get_vm", { vm });
     change(server);
@@ -164,7 +164,7 @@ describe("a new inventory is held against the one before", () => {
 
   describe.each(runs)("a guest that is %s", (_, change, vm, container) => {
     test("is not read again if it is a VM: what it is made of stays", async () => {
-      const server = await start();
+      const server = await lab();
       onlyRows(server);
       const look = () => asked(server, vm, "get_vm", { include: ["agent"] });
       await look();
@@ -175,7 +175,7 @@ describe("a new inventory is held against the one before", () => {
     });
 
     test("is read again if it is a container, which may have been edited without a trace", async () => {
-      const server = await start();
+      const server = await lab();
       onlyRows(server);
       await asked(server, container, "get_container");
       change(server, container);
@@ -187,7 +187,7 @@ describe("a new inventory is held against the one before", () => {
   });
 
   test("also where a live question has brought it", async () => {
-    const server = await start();
+    const server = await lab();
     await server.call("get_vm", { vm: 102 });
     server.simulator.outside.lock(102, "backup");
     await server.clock.advance(1_000);
@@ -196,7 +196,7 @@ describe("a new inventory is held against the one before", () => {
   });
 
   test("and rows of an older copy, with shorter uptimes, cost no answer", async () => {
-    const server = await start({ workers: 3 });
+    const server = await lab({ workers: 3 });
     const { clock, call, proxmox, simulator } = server;
     const random = seededRandom(1);
     await call("get_vm", { vm: 101 });
@@ -216,7 +216,7 @@ describe("a new inventory is held against the one before", () => {
 
 describe("what others have cloned", () => {
   test("is found by its name with the next inventory, and its source is read again", async () => {
-    const server = await start();
+    const server = await lab();
     await server.call("get_vm", { vm: "debian-13-template" });
     await server.simulator.send({
       method: "POST",

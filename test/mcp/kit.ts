@@ -8,9 +8,9 @@ import { createLog, type Log } from "../../src/log.ts";
 import { createSdkServer } from "../../src/mcp/sdk-v1.ts";
 import { createServer, type ServerOptions, type ToolServer } from "../../src/mcp/server.ts";
 import { Problem } from "../../src/problem.ts";
-import { Call } from "../../src/proxmox/call.ts";
+import { Call } from "../../src/proxmox/api/call.ts";
 import type { ProxmoxClient } from "../../src/proxmox/client.ts";
-import type { Task } from "../../src/proxmox/task.ts";
+import type { Task } from "../../src/proxmox/tasks/task.ts";
 import { defineTool, type Tool } from "../../src/tool.ts";
 
 /** Planted wherever something secret could slip through. */

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { crowd } from "../../bench/crowd.ts";
 import { stagingToken } from "../../src/simulator/demo-credentials.ts";
 import { guestOf, type Lab, lab } from "../kit.ts";
@@ -9,8 +9,6 @@ beforeEach(async () => {
   server = await lab();
   await server.call("list_guests");
 });
-
-afterEach(() => server.close());
 
 interface Row {
   readonly vmid: number;
@@ -132,7 +130,6 @@ describe("a guest by its address", () => {
   });
 
   test("is not looked for among thousands: the way to fewer is told", async () => {
-    await server.close();
     server = await lab({ world: crowd(Date.UTC(2026, 0, 1), { guests: 700, nodes: 5 }) });
     const all = await look({ ip: "192.0.2.1" });
     expect(all.kind).toBe("invalid_input");
@@ -156,7 +153,6 @@ describe("a guest by its address", () => {
   });
 
   test("is told to whoever may see it", async () => {
-    await server.close();
     server = await lab({ token: stagingToken });
     const { data } = await look({ ip: "192.0.2.151" });
     expect(data["total"]).toBe(1);

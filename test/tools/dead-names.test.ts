@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Call } from "../../src/proxmox/call.ts";
+import { Call } from "../../src/proxmox/api/call.ts";
 import { seededRandom } from "../../src/simulator/random.ts";
 import { type Lab, type LabOptions, lab } from "../kit.ts";
 

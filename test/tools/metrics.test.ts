@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { figures, gaps, points, type Sample } from "../../src/proxmox/metric-figures.ts";
+import { figures, gaps, points, type Sample } from "../../src/proxmox/cluster/metric-figures.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { type Lab, type LabOptions, lab, tools } from "../kit.ts";
 import { host } from "../simulator/host.ts";

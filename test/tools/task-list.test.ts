@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { Call } from "../../src/proxmox/call.ts";
+import { Call } from "../../src/proxmox/api/call.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { type Lab, type LabOptions, lab, tools } from "../kit.ts";
 

@@ -1,5 +1,5 @@
 import { isProblem } from "../../../src/problem.ts";
-import { Call } from "../../../src/proxmox/call.ts";
+import { Call } from "../../../src/proxmox/api/call.ts";
 import { seededRandom } from "../../../src/simulator/random.ts";
 import type { Tool, ToolContext } from "../../../src/tool.ts";
 import type { Lab } from "../../kit.ts";

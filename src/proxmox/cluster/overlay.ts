@@ -1,0 +1,118 @@
+import type { GuestId } from "../api/values.ts";
+import type { GuestRow, Inventory } from "./inventory.ts";
+
+/** Hosts publish figures every 10 s and workers keep copies: a row may say what was true this long ago. */
+const rowLagMs = 15_000;
+
+interface Patch {
+  readonly fields: Partial<Pick<GuestRow, "status" | "node">>;
+  /** Clock time in ms from which on this is true. */
+  readonly since: number;
+}
+
+/**
+ * What our own changes have made of guests, laid over rows that do not show it yet. So a change of one guest costs nobody else
+ * their answers: the inventory stays, and only what is said of that guest is newer than it.
+ */
+export class Overlay {
+  /** Grows with every change. */
+  version = 0;
+  readonly #now: () => number;
+  readonly #patches = new Map<string, Patch>();
+  /** Guests that we have destroyed, with the time of their end in ms. */
+  readonly #gone = new Map<string, number>();
+  /** Guests of ours that PVE has accepted; `since` is set when they are ready. */
+  readonly #expected = new Map<
+    number,
+    { row: GuestRow & { readonly name: string }; since: number | undefined }
+  >();
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** A task of ours has left the guest like this. */
+  set(id: GuestId, fields: Patch["fields"]): void {
+    this.version++;
+    this.#patches.set(key(id), { fields, since: this.#now() });
+  }
+
+  /** A newer inventory shows it changed: gone, replaced, or where we have not left it. Then that knows better. */
+  replaced(before: GuestRow, after: GuestRow | undefined): void {
+    const patch = this.#patches.get(key(before));
+    const elsewhere = after?.node !== before.node && after?.node !== patch?.fields.node;
+    if (patch && (after?.type !== before.type || elsewhere)) this.#drop(before);
+  }
+
+  /** We have destroyed it; `hides`: rows from before that are not believed. */
+  bury(id: GuestId, hides: boolean): void {
+    this.#drop(id);
+    this.#expected.delete(id.vmid);
+    if (hides) this.#gone.set(key(id), this.#now());
+  }
+
+  /** PVE has accepted the creation of this guest: it is there, though no row shows it. */
+  expect(row: GuestRow & { readonly name: string }): void {
+    this.version++;
+    this.#expected.set(row.vmid, { row, since: undefined });
+  }
+
+  /** It is ready in this state, or (undefined) it has come to nothing; from the next inventory on only rows count. */
+  arrived(vmid: number, status: string | undefined): void {
+    this.version++;
+    const entry = this.#expected.get(vmid);
+    if (!entry) return;
+    if (status === undefined) {
+      this.#expected.delete(vmid);
+      return;
+    }
+    const { lock: _lock, ...row } = entry.row;
+    this.#expected.set(vmid, { row: { ...row, status }, since: this.#now() });
+    this.set(row, { status });
+  }
+
+  /** A newer inventory has come: what it is new enough to know needs no overlay. */
+  adopt(inventory: Inventory): void {
+    this.version++;
+    for (const [vmid, { since }] of this.#expected) {
+      if (since !== undefined && inventory.beganAt >= since) this.#expected.delete(vmid);
+    }
+    for (const [id, at] of this.#gone) if (inventory.beganAt >= at) this.#gone.delete(id);
+    for (const [id, { fields, since }] of this.#patches) {
+      if (inventory.beganAt >= since + rowLagMs) this.#patches.delete(id);
+      else if (fields.node !== undefined && inventory.beganAt >= since) {
+        // Where a guest is, rows know at once; only its state lags.
+        const { node: _node, ...lagging } = fields;
+        this.#patches.set(id, { fields: lagging, since });
+      }
+    }
+  }
+
+  /** The row as it is to be told; undefined for a guest that is gone. */
+  over(row: GuestRow): GuestRow | undefined {
+    if (this.#gone.has(key(row))) return undefined;
+    const patch = this.#patches.get(key(row));
+    return patch ? { ...row, ...patch.fields } : row;
+  }
+
+  /** Guests of ours that this inventory does not show yet. */
+  missing(inventory: Inventory): readonly (GuestRow & { readonly name: string })[] {
+    return [...this.#expected.values()]
+      .map(({ row }) => row)
+      .filter((row) => inventory.byVmid.get(row.vmid)?.type !== row.type);
+  }
+
+  /** The guest of ours with this vmid that PVE has accepted, as long as rows may not show it. */
+  expected(vmid: number): GuestRow | undefined {
+    return this.#expected.get(vmid)?.row;
+  }
+
+  #drop(id: GuestId): void {
+    this.version++;
+    this.#patches.delete(key(id));
+  }
+}
+
+function key(id: GuestId): string {
+  return `${id.type}/${id.vmid}`;
+}
