@@ -1,9 +1,10 @@
 import * as z from "zod";
-import type { ListedGuest } from "../src/proxmox/guests/guests.ts";
+import type { GuestFilter, ListedGuest } from "../src/proxmox/guests/guests.ts";
 import { bytes, count, duration, percent, table } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
 import { addressFields, ask, having, type Unasked, unasked, unaskedWords } from "./addresses.ts";
 import { type Degraded, degradedBy, silenceWords } from "./degraded.ts";
+import { strangers } from "./no-match.ts";
 import { type PageOptions, page } from "./page.ts";
 import * as params from "./params.ts";
 
@@ -25,6 +26,7 @@ const input = z.object({
 
 const output = z.object({
   guests: z.array(z.unknown()),
+  hints: z.array(z.string()).optional(),
   unasked: z.record(z.string(), z.array(z.int())).optional(),
   degraded: z.array(z.unknown()).optional(),
   total: z.int(),
@@ -40,8 +42,7 @@ const figures = {
   uptime: ({ row }: ListedGuest) => row.uptimeS ?? 0,
 };
 
-const none =
-  "No guest matches. Without any filter list_guests shows all that these credentials may see.";
+const all = "Without any filter list_guests shows all that these credentials may see.";
 
 export const listGuests = defineTool({
   name: "list_guests",
@@ -67,8 +68,10 @@ export const listGuests = defineTool({
         ? await withAddresses(sorted, options, context)
         : { ...page(sorted, keyOf, { ...options, fields: withUse(sort) }), reasons: undefined };
     proxmox.guests.tell(items);
+    const hints = total === 0 && !found ? await whyNone(filter, context) : [];
     return {
       guests: [...shown],
+      ...(hints.length > 0 && { hints: [...hints] }),
       ...someReasons(found?.unasked ?? reasons),
       ...degradedBy(proxmox.guests.silent(wanted)),
       total,
@@ -76,17 +79,24 @@ export const listGuests = defineTool({
       ...(next && { cursor: next }),
     };
   },
-  show({ guests, unasked: reasons, degraded = [], total, left, cursor }) {
+  show({ guests, hints = [], unasked: reasons, degraded = [], total, left, cursor }) {
     const rest = [
       ...(reasons ? [unaskedWords(reasons)] : []),
       ...degraded.map((one) => silenceWords(one as Degraded)),
     ];
-    if (total === 0) return [none, ...rest].join("\n");
+    if (total === 0)
+      return ["No guest matches.", ...(hints.length > 0 ? hints : [all]), ...rest].join("\n");
     const rows = guests as readonly Listed[];
     const more = cursor ? `\n${count(left, "more guest")}: repeat with cursor: "${cursor}".` : "";
     return [`${count(total, "guest")}\n${table(rows, columns)}${more}`, ...rest].join("\n");
   },
 });
+
+/** Of what is in memory: no request. */
+async function whyNone(filter: GuestFilter, { proxmox, call }: ToolContext) {
+  const nodes = [...(proxmox.lookup.last?.nodes.keys() ?? [])];
+  return strangers(filter, await proxmox.guests.list({}, call), nodes);
+}
 
 function keyOf({ row }: ListedGuest): string {
   return String(row.vmid);
