@@ -3,7 +3,7 @@ export type Tag = string;
 
 /** What the store keeps of one answer. */
 export interface Entry {
-  /** Tells this fill of its key from any other: two may have begun in the same millisecond. */
+  /** Tells this fill of its key from any other, of other processes too: two may have begun in the same millisecond. */
   readonly fill: number;
   readonly value: unknown;
   /**
@@ -19,7 +19,8 @@ export interface Entry {
 }
 
 /**
- * Where answers and the tags' counters are kept. Asynchronous, and no clock in it, so that a shared store can stand here too.
+ * Where the answers of one connection and their tags' counters are kept: a store that several share keeps them apart by connection and
+ * credentials, as PVE shows each what it may see. Asynchronous, and no clock in it, so that a shared store can stand here too.
  * A counter that was never raised reads 0; a store that has lost counters must not restart them at a value it has used.
  */
 export interface CacheStore {
