@@ -182,6 +182,9 @@ interface ConfigFields {
   readonly options: Readonly<Record<string, string | number>>;
 }
 
+/** PVE's own marks of a VM: long, and nobody's question. They stand in the data. */
+const marks = new Set(["meta", "smbios1", "vmgenid"]);
+
 function configLines({ config, tags }: Result): readonly string[] {
   if (!config) return tags.length > 0 ? [`tags ${tags.join(" ")}`] : [];
   const { pool, ha, notes, onboot, protection, disks, nics, options } =
@@ -193,9 +196,8 @@ function configLines({ config, tags }: Result): readonly string[] {
     ...(onboot ? ["starts at boot"] : []),
     ...(protection ? ["protected"] : []),
   ];
-  const other = Object.entries(options).map(
-    ([key, value]) => `${key}=${oneLine(String(value), 60)}`,
-  );
+  const told = Object.entries(options).filter(([key]) => !marks.has(key));
+  const other = told.map(([key, value]) => `${key}=${oneLine(String(value), 60)}`);
   return [
     ...(facts.length > 0 ? [facts.join(", ")] : []),
     ...disks.map(diskLine),
