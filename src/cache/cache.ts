@@ -37,8 +37,7 @@ export class ReadCache {
   /** The beginning of the last complete sweep: what began before it and is still valid was true then. */
   #vouchedAt = Number.NEGATIVE_INFINITY;
   readonly #flights = new Map<string, Flight>();
-  /** Counts on from anywhere: other processes may fill the same store. */
-  #fills = Math.floor(Math.random() * 2 ** 47);
+  #fills = Math.floor(Math.random() * 2 ** 47); // other processes may fill the same store
 
   constructor(store: CacheStore, now: () => number) {
     this.#store = store;
