@@ -32,10 +32,11 @@ export const resizeDisk = defineTool({
     return { ...result, ...(sizeBytes !== undefined && { size_bytes: sizeBytes }) };
   },
   show(result, { disk: key }) {
-    const { size_bytes: size } = result;
+    const { size_bytes: size, type } = result;
     const whole = size === undefined ? "more" : bytes(size);
+    const inside = type === "qemu" ? "; the file system in it grows by the guest's own means" : "";
     return showChange(result, {
-      did: `has ${whole} on ${key}; the file system inside a VM grows by its own means`,
+      did: `has ${whole} on ${key}${inside}`,
       doing: `is getting ${whole} on ${key}`,
       already: `has ${whole} on ${key} already`,
     });
@@ -96,12 +97,13 @@ export const attachDisk = defineTool({
     const more = result.plan ? {} : await waiting(result, changed, context);
     return { ...result, disk: changed.disk, ...more };
   },
-  show(result) {
+  show(result, { size, volume }) {
     const { disk: key = "" } = result;
     const waits = result.pending?.includes(key) ?? false;
-    const did = waits ? `gets it as ${key} when it restarts` : `has it as ${key}`;
+    const what = volume ?? (size === undefined ? "it" : `a disk of ${size}`);
+    const did = waits ? `gets ${what} as ${key} when it restarts` : `has ${what} as ${key}`;
     const words = { did, doing: `is getting ${key}` };
-    const shown = showChange(result, { ...words, already: `has it as ${key} already` });
+    const shown = showChange(result, { ...words, already: `has ${what} as ${key} already` });
     return [shown, ...showPending(result)].join("\n");
   },
 });

@@ -84,7 +84,9 @@ describe("with hot-plug switched off", () => {
 
   test("a disk that is only pending is neither grown nor destroyed, but taken out", async () => {
     const attach = { guest: "web-1", size: "4G", storage: "local-lvm", slot: "scsi1" };
-    expect((await server.call("attach_disk", attach)).text).toContain("gets it as scsi1 when");
+    expect((await server.call("attach_disk", attach)).text).toMatch(
+      /gets a disk of [0-9]+G as scsi1 when/,
+    );
     const mark = server.simulator.log.mark();
     const resize = { guest: "web-1", disk: "scsi1", size: "+1G" };
     const grown = await server.call("resize_disk", resize);

@@ -157,7 +157,7 @@ describe("attach_disk", () => {
     });
     expect(data).toMatchObject({ vmid: 101, changed: true, disk: "scsi1" });
     expect(data["pending"]).toBeUndefined();
-    expect(text).toBe("VM 101 (web-1) on pve1 has it as scsi1.");
+    expect(text).toBe("VM 101 (web-1) on pve1 has a disk of 32G as scsi1.");
     expect(world(101).config["scsi1"]).toBe("local-lvm:vm-101-disk-1,discard=on,size=32G,ssd=1");
     const half = await attach("web-1", { size: "512M", storage: "nfs-shared", slot: "virtio" });
     expect(half.data["disk"]).toBe("virtio0");
