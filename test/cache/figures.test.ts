@@ -88,6 +88,7 @@ const tasks = {
   start: ({ simulator }: Lab, vmid: number) => simulator.outside.start(vmid),
   stop: ({ simulator }: Lab, vmid: number) => simulator.outside.stop(vmid),
   migrate: ({ simulator }: Lab, vmid: number) => simulator.outside.migrate(vmid, "pve-03"),
+  snapshot: ({ simulator }: Lab, vmid: number) => simulator.outside.work(vmid, "snapshot", 500),
   edit: ({ simulator }: Lab, vmid: number) => simulator.outside.rename(vmid, name(vmid)),
 };
 
@@ -151,13 +152,22 @@ describe.each([
     );
   });
 
-  describe.each(["start", "stop", "migrate", "edit"] as const)("after a %s of each", (task) => {
-    test.each([0, 400, 2_000, 5_000, 10_000, 15_000])(
-      "that ended %i ms before, cost no more",
-      async (endedMs) => {
+  describe.each(["start", "stop", "migrate", "snapshot", "edit"] as const)(
+    "after a %s of each",
+    (task) => {
+      test.each([15_000, 25_000])("that ended %i ms before, cost no more", async (endedMs) => {
         const { requests } = await minute(token, { task, endedMs });
         expect(requests).toBeLessThanOrEqual(34);
-      },
-    );
-  });
+      });
+
+      // What ended within 15 s before an answer is no old news yet, and rows lag as long: such a VM is read twice, and its state once.
+      test.each([0, 5_000])(
+        "that ended %i ms before, cost a read or two more for each VM",
+        async (endedMs) => {
+          const { requests } = await minute(token, { task, endedMs });
+          expect(requests).toBeLessThanOrEqual(34 + (news === "none" ? 20 : 25));
+        },
+      );
+    },
+  );
 });

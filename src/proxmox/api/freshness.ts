@@ -48,10 +48,7 @@ export const tags = {
   jobs: "jobs",
   cluster: "cluster",
   access: "access",
-  /** All that is known of it. */
   guest: (id: GuestId): Tag => `guest:${id.type}/${id.vmid}`,
-  /** Whether it runs, and what is said from inside it. Its configuration stays what it is when it starts or stops. */
-  running: (id: GuestId): Tag => `guest:${id.type}/${id.vmid}/running`,
   node: (node: string): Tag => `node:${node}`,
   /** Everything that is known of guests on this node. */
   onNode: (node: string): Tag => `${onNode}${node}`,
@@ -74,9 +71,4 @@ export function fresh(kind: AgeKind, ...dependsOn: readonly Tag[]): Dependence {
 /** What a read of one guest on its node depends on. */
 export function guestTags(guest: GuestId & { readonly node: string }): readonly Tag[] {
   return [tags.guest(guest), tags.onNode(guest.node)];
-}
-
-/** The same for what is otherwise once the guest has been stopped or started. */
-export function runningTags(guest: GuestId & { readonly node: string }): readonly Tag[] {
-  return [...guestTags(guest), tags.running(guest)];
 }

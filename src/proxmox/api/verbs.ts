@@ -8,7 +8,6 @@ import type { FilePart, Method } from "../../http/transport.ts";
 import { Problem } from "../../problem.ts";
 import type { Call } from "./call.ts";
 import { type Ages, type Dependence, defaultAges } from "./freshness.ts";
-import { HostClock } from "./host-clock.ts";
 
 export type Params = Readonly<
   Record<string, string | number | boolean | readonly string[] | undefined>
@@ -49,9 +48,10 @@ const maxTries = 5;
 
 /** The two verbs that every resource API stands on: observe (cache, then wire) and change (wire, then invalidate). */
 export class Verbs {
-  /** Told of every answer that a sweep may vouch for, with the host's own time of asking, in ms (0: it gave none). */
+  /** Told of every answer that a sweep may vouch for, with the host's own time of asking, in ms (0 or less: it gave none). */
   onKept: (tags: readonly Tag[], askedAt: number) => void = () => undefined;
-  readonly hostClock = new HostClock();
+  /** How far the host's clock is before ours, in ms, by the last answer that told (whole seconds). */
+  hostAheadMs = 0;
   readonly api: ApiClient;
   readonly cache: ReadCache;
   readonly clock: Clock;
@@ -140,11 +140,11 @@ export class Verbs {
         signal,
         onSend: () => call.sent(),
       });
-      if (reply.date !== undefined) this.hostClock.heard(reply.date, beganAt, this.clock.now());
+      if (reply.date !== undefined) this.hostAheadMs = reply.date - this.clock.now();
       if (this.ages[question.freshness.kind].swept) {
-        // What an answer says may be as old as the request.
-        const askedAt = reply.date === undefined ? 0 : beganAt + this.hostClock.aheadMs;
-        this.onKept(question.freshness.tags, askedAt);
+        // The host stamps its answer when it sends it; what it says may be as old as the request.
+        const tookMs = this.clock.now() - beganAt;
+        this.onKept(question.freshness.tags, (reply.date ?? 0) - tookMs);
       }
       const total = reply.total === undefined ? {} : { total: reply.total };
       return { value: question.parse(reply.data, { beganAt, ...total }), bytes: reply.bytes };

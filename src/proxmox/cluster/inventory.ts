@@ -107,25 +107,13 @@ export function readInventory(data: unknown, beganAt: number): Inventory {
 /** A row's figures may be this much older than its answer: hosts publish every 10 s, and workers keep copies for 2 s. */
 const figuresLagMs = 15_000;
 
-/** A guest that is not what it was: gone, replaced, moved, or different in a way that a row shows. */
-export interface Changed {
-  /** As it was. */
-  readonly row: GuestRow;
-  /** Only that it runs, or no longer, or anew; a VM, as a container may have been edited for it without a trace. */
-  readonly onlyRunning: boolean;
-}
-
-/** Guests that are not what they were. Names and states may lag. */
-export function changedSince(before: Inventory, after: Inventory): readonly Changed[] {
+/** Guests that are not what they were: gone, replaced, moved, or different in a way that a row shows. Names and states may lag. */
+export function changedSince(before: Inventory, after: Inventory): readonly GuestRow[] {
   const elapsedMs = after.beganAt - before.beganAt;
-  const changed: Changed[] = [];
-  for (const row of before.guests) {
+  return before.guests.filter((row) => {
     const now = after.byVmid.get(row.vmid);
-    if (!now || differs(row, now)) changed.push({ row, onlyRunning: false });
-    else if (row.status !== now.status || hasRestarted(row, now, elapsedMs))
-      changed.push({ row, onlyRunning: row.type === "qemu" });
-  }
-  return changed;
+    return now !== row && (!now || differs(row, now) || hasRestarted(row, now, elapsedMs));
+  });
 }
 
 /** Its uptime went back, and not only because an older copy has answered: then it would still be longer than the time between. */
@@ -138,6 +126,7 @@ function differs(a: GuestRow, b: GuestRow): boolean {
   return (
     a.type !== b.type ||
     a.node !== b.node ||
+    a.status !== b.status ||
     a.lock !== b.lock ||
     a.name !== b.name ||
     a.pool !== b.pool ||

@@ -232,20 +232,18 @@ export class Lookup {
     if (before?.beganAt === inventory.beganAt) return inventory;
     this.#last = inventory;
     const changed = before ? changedSince(before, inventory) : [];
-    for (const { row } of changed) this.overlay.replaced(row, inventory.byVmid.get(row.vmid));
+    for (const row of changed) this.overlay.replaced(row, inventory.byVmid.get(row.vmid));
     this.overlay.adopt(inventory);
     this.silence.hear(inventory);
     if (!before) return inventory;
-    for (const { row } of changed) {
+    for (const row of changed) {
       const now = inventory.byVmid.get(row.vmid);
       if (now?.type === row.type) this.names.turned(row, now, inventory.beganAt);
       else this.names.bury(row, inventory.beganAt);
     }
     this.names.adopt(inventory);
     for (const row of inventory.nameless) this.#keepName(row, before);
-    await this.#verbs.cache.invalidate(
-      changed.map(({ row, onlyRunning }) => tags[onlyRunning ? "running" : "guest"](row)),
-    );
+    await this.#verbs.cache.invalidate(changed.map((row) => tags.guest(row)));
     return inventory;
   }
 

@@ -79,7 +79,7 @@ export class News {
     const beganAt = this.#verbs.clock.now();
     const lines = await this.#verbs.live(call, logQuestion);
     const happenings = this.#fromLog(lines, kept);
-    this.#askedAt = beganAt + this.#verbs.hostClock.aheadMs;
+    this.#askedAt = beganAt + this.#verbs.hostAheadMs;
     await this.#lookAfter(this.#doubted.splice(0), call);
     return [...happenings, ...this.#running.values()];
   }
@@ -152,9 +152,8 @@ export class News {
 
   /** A task that has begun touches what it works on at every look until it has ended. */
   #take(line: LogLine, happenings: Happening[]): void {
-    const isNew = this.#seen !== undefined;
     // A node's clock may lag: what was not there at the last look has been written since.
-    const happening = happeningOf(line.message, Math.max(line.at, this.#askedAt), isNew);
+    const happening = happeningOf(line.message, Math.max(line.at, this.#askedAt));
     if (!happening) return;
     const upid = /UPID:\S+:/.exec(line.message)?.[0] ?? "";
     if (happening.endedAt === undefined) this.#running.set(upid, happening);
@@ -179,8 +178,7 @@ export class News {
       for (const task of own) {
         const parsed = parseUpid(task.upid);
         if (!parsed || known?.has(task.upid)) continue;
-        const { endedAt, exitstatus: status } = task;
-        happenings.push(happeningOfTask(parsed, { endedAt, status, isNew: known !== undefined }));
+        happenings.push(happeningOfTask(parsed, task.endedAt));
       }
       ended.set(node, new Set(finished.map((task) => task.upid)));
     }
@@ -191,11 +189,7 @@ export class News {
 
 /** More has happened on a node than was answered: nothing that is known of it can be vouched for. */
 function missed(node: string): Happening {
-  return {
-    touches: [tags.onNode(node), tags.anyContent],
-    endedAt: undefined,
-    isNew: true,
-  };
+  return { touches: [tags.onNode(node), tags.anyContent], endedAt: undefined, unsettles: false };
 }
 
 function idOf({ node, uid, at }: LogLine): string {

@@ -10,10 +10,8 @@ import type { Cluster } from "./cluster.ts";
 import type { Happening } from "./happenings.ts";
 import { type Kept, News, type NewsSource, newsSource } from "./news.ts";
 
-/** News is told in whole seconds, and nodes that hold their clocks together are this close at the worst. */
-const exactMs = 1_200;
-/** What is known to be new is read again however clocks disagree, unless it is older than an answer by this much. */
-const newMs = 15_000;
+/** Nodes' clocks and ours differ a little, and a task's last effects follow its end: news older than this is old. */
+const settleMs = 15_000;
 /** Rows do not wait for longer than this for what happened: whoever wants only them gets them, and nothing is vouched for. */
 const newsMs = 5_000;
 /** Marks beyond this are forgotten, which only makes news count that may be old. */
@@ -116,11 +114,10 @@ export class Sweep {
   /** What happened long before an answer was fetched is in it already. */
   #touched(happenings: readonly Happening[]): ReadonlySet<Tag> {
     const touched = new Set<Tag>();
-    for (const { touches, endedAt, isNew } of happenings) {
-      const before = endedAt === undefined ? undefined : endedAt + (isNew ? newMs : exactMs);
+    for (const { touches, endedAt } of happenings) {
       for (const tag of touches) {
         const mark = this.#marks.get(tag);
-        const old = before !== undefined && mark !== undefined && before <= mark;
+        const old = endedAt !== undefined && mark !== undefined && endedAt + settleMs <= mark;
         if (!old) touched.add(tag);
       }
     }
@@ -130,14 +127,12 @@ export class Sweep {
   /** Rows lag behind what runs or has just ended, whoever has begun it. */
   #settle(happenings: readonly Happening[]): void {
     const now = this.#verbs.clock.now();
-    for (const { endedAt, unsettles } of happenings) {
+    for (const { touches, endedAt, unsettles } of happenings) {
       if (!unsettles) continue;
       // The log tells whole seconds.
-      const ended = endedAt === undefined ? now : endedAt + 1_000 - this.#verbs.hostClock.aheadMs;
-      const until = Math.min(ended, now) + rowSettlesMs;
-      if (until <= now) continue;
-      for (const guest of unsettles.guests)
-        this.#tasks.settling(tags.guest(guest), until, unsettles.status);
+      const ended = endedAt === undefined ? now : endedAt + 1_000 - this.#verbs.hostAheadMs;
+      if (ended + rowSettlesMs <= now) continue;
+      for (const tag of touches) this.#tasks.settling(tag, Math.min(ended, now) + rowSettlesMs);
     }
   }
 

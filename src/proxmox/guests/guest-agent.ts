@@ -1,5 +1,5 @@
 import { path } from "../../http/path.ts";
-import { fresh, runningTags } from "../api/freshness.ts";
+import { fresh, guestTags } from "../api/freshness.ts";
 import { type GuestId, given, number, record, records, text, type Wire } from "../api/values.ts";
 import type { Question } from "../api/verbs.ts";
 
@@ -13,7 +13,7 @@ export function agentQuestion<T>(
 ): Question<T> {
   return {
     path: path`/nodes/${guest.node}/qemu/${guest.vmid}/agent/${command}`,
-    freshness: fresh("guestAgent", ...runningTags(guest)),
+    freshness: fresh("guestAgent", ...guestTags(guest)),
     parse: (data) => parse(record(data)["result"]),
   };
 }
@@ -23,7 +23,7 @@ export function interfacesQuestion(guest: At): Question<readonly Wire[]> {
   if (guest.type === "qemu") return agentQuestion(guest, "network-get-interfaces", readInterfaces);
   return {
     path: path`/nodes/${guest.node}/lxc/${guest.vmid}/interfaces`,
-    freshness: fresh("guestAgent", ...runningTags(guest)),
+    freshness: fresh("guestAgent", ...guestTags(guest)),
     parse: readInterfaces,
   };
 }

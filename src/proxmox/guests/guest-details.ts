@@ -1,7 +1,7 @@
 import { path } from "../../http/path.ts";
 import { isProblem } from "../../problem.ts";
 import type { Call } from "../api/call.ts";
-import { fresh, runningTags, tags } from "../api/freshness.ts";
+import { fresh, guestTags, tags } from "../api/freshness.ts";
 import {
   flag,
   type GuestId,
@@ -127,7 +127,7 @@ function question<T>(
 ): Question<T> {
   return {
     path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/${rest}`,
-    freshness: fresh("guestConfig", ...runningTags(guest)),
+    freshness: fresh("guestConfig", ...guestTags(guest)),
     parse,
   };
 }

@@ -1,5 +1,5 @@
 import { path } from "../../http/path.ts";
-import { fresh, runningTags } from "../api/freshness.ts";
+import { fresh, tags } from "../api/freshness.ts";
 import { flag, type GuestId, type GuestType, given, number, record, text } from "../api/values.ts";
 import type { Question } from "../api/verbs.ts";
 
@@ -23,7 +23,7 @@ export interface GuestStatus {
 export function statusQuestion(guest: GuestId & { readonly node: string }): Question<GuestStatus> {
   return {
     path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/status/current`,
-    freshness: fresh("guestStatus", ...runningTags(guest)),
+    freshness: fresh("guestStatus", tags.guest(guest)),
     parse: (data) => readStatus(data, guest.type),
   };
 }

@@ -8,6 +8,7 @@ import { type GuestRow, isOffline } from "../cluster/inventory.ts";
 import { configQuestion, isVmid, type Lookup, learnName } from "../cluster/lookup.ts";
 import type { Found } from "../cluster/names.ts";
 import type { SilentNode } from "../cluster/silence.ts";
+import { rowSettlesMs } from "../tasks/activity.ts";
 import type { Tasks } from "../tasks/tasks.ts";
 import { type GuestStatus, statusQuestion } from "./guest-status.ts";
 import { type Kept, RecentViews } from "./recent-views.ts";
@@ -217,7 +218,7 @@ export class Guests {
       row.status === "unknown" ||
       row.name === undefined ||
       name === undefined ||
-      this.#tasks.lags(tags.guest(row), row.status)
+      this.#tasks.isActive(tags.guest(row), rowSettlesMs)
     );
   }
 

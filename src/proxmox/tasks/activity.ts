@@ -4,8 +4,6 @@ import { parseUpid } from "../api/values.ts";
 interface Busy {
   readonly running: Set<string>;
   endedAt: number;
-  /** What a row says that has caught up with what has ended last, where that is known. */
-  status: string | undefined;
 }
 
 /** After a task of its, a guest's row is not believed for this long: its node publishes every 10 s, plus collection time. */
@@ -25,7 +23,9 @@ export class Activity {
   /** A task of ours that touches these has begun. */
   begin(upid: string, touches: readonly Tag[]): void {
     for (const tag of touches) {
-      this.#at(tag).running.add(upid);
+      const busy = this.#busy.get(tag) ?? { running: new Set(), endedAt: 0 };
+      busy.running.add(upid);
+      this.#busy.set(tag, busy);
     }
   }
 
@@ -34,32 +34,31 @@ export class Activity {
     for (const tag of touches) {
       const busy = this.#busy.get(tag);
       busy?.running.delete(upid);
-      if (busy) Object.assign(busy, { endedAt: this.#now(), status: undefined });
+      if (busy) busy.endedAt = this.#now();
     }
     this.#forget();
   }
 
   /** A change of ours may be under way, but its answer was lost and with it the UPID: for a while rows are not believed. */
   doubt(touches: readonly Tag[]): void {
-    const endedAt = this.#now() + doubtMs;
-    for (const tag of touches) Object.assign(this.#at(tag), { endedAt, status: undefined });
+    for (const tag of touches) {
+      const running = this.#busy.get(tag)?.running ?? new Set();
+      this.#busy.set(tag, { running, endedAt: this.#now() + doubtMs });
+    }
   }
 
-  /** Rows of this may be behind the truth until then, in ms; those that say this status are not. */
-  settling(tag: Tag, until: number, status?: string): void {
-    const busy = this.#at(tag);
-    // Of two that came one upon the other, a row that fits the second may be from before the first.
-    const alone = this.#now() - busy.endedAt >= rowSettlesMs;
+  /** Rows of this may be behind the truth until then, in ms. */
+  settling(tag: Tag, until: number): void {
+    const busy = this.#busy.get(tag) ?? { running: new Set(), endedAt: 0 };
     busy.endedAt = Math.max(busy.endedAt, until - rowSettlesMs);
-    busy.status = alone || busy.status === status ? status : undefined;
+    this.#busy.set(tag, busy);
   }
 
-  /** Whether a row of this may lag behind: something that touches it runs, or ended a moment ago and left it otherwise than this. */
-  lags(tag: Tag, status: string): boolean {
+  /** Whether a task of ours that touches this runs or ended less than `ms` ago: then rows lag behind. */
+  isActive(tag: Tag, ms: number): boolean {
     const busy = this.#busy.get(tag);
     if (!busy) return false;
-    if (busy.running.size > 0) return true;
-    return this.#now() - busy.endedAt < rowSettlesMs && busy.status !== status;
+    return busy.running.size > 0 || this.#now() - busy.endedAt < ms;
   }
 
   /** The UPIDs of tasks of ours, of one of these types if some are given, that touch this and still run. */
@@ -67,12 +66,6 @@ export class Activity {
     const upids = [...(this.#busy.get(tag)?.running ?? [])];
     if (types.length === 0) return upids;
     return upids.filter((upid) => types.includes(parseUpid(upid)?.type ?? ""));
-  }
-
-  #at(tag: Tag): Busy {
-    const busy = this.#busy.get(tag) ?? { running: new Set(), endedAt: 0, status: undefined };
-    this.#busy.set(tag, busy);
-    return busy;
   }
 
   /** What ended minutes ago says nothing about rows any more. */

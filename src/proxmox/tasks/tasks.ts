@@ -65,9 +65,9 @@ export class Tasks {
     return task;
   }
 
-  /** Whether a row of this may lag behind: a task works on it, or ended a moment ago and left it otherwise than this status. */
-  lags(tag: Tag, status: string): boolean {
-    return this.#activity.lags(tag, status);
+  /** Whether a task that touches this runs or ended less than `ms` ago: then rows lag behind. */
+  isActive(tag: Tag, ms: number): boolean {
+    return this.#activity.isActive(tag, ms);
   }
 
   /** A change of ours may be under way, but its answer was lost: for a while rows are not believed. */
@@ -75,9 +75,9 @@ export class Tasks {
     this.#activity.doubt(touches);
   }
 
-  /** Something of others' works on this, or has just ended, or its row is seen to lag: until then (in ms) rows are not believed, but those of this status. */
-  settling(tag: Tag, until: number, status?: string): void {
-    this.#activity.settling(tag, until, status);
+  /** Something of others' works on this, or has just ended, or its row is seen to lag: until then (in ms) rows are not believed. */
+  settling(tag: Tag, until: number): void {
+    this.#activity.settling(tag, until);
   }
 
   /** The UPID of a task of ours, of one of these types if some are given, that touches this and still runs. */
