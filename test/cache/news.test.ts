@@ -154,6 +154,34 @@ describe("news from the cluster's log", () => {
     expect(await read(server, 102, 110)).toEqual([102]);
   });
 
+  test("of a lone host that has booted are not all there: what it wrote before is lost", async () => {
+    let from: number | undefined;
+    const restarted = (host: Transport): Transport => ({
+      async send(request) {
+        const reply = await host.send(request);
+        if (from === undefined || !request.path.includes("/cluster/log")) return reply;
+        const { data } = JSON.parse(reply.body) as { data: { uid: string }[] };
+        const kept = data.filter(({ uid }) => Number(uid) > (from ?? 0));
+        const lines = kept.map((line) => ({
+          ...line,
+          uid: String(Number(line.uid) - (from ?? 0)),
+        }));
+        return { ...reply, body: JSON.stringify({ data: lines }) };
+      },
+      close: () => host.close(),
+    });
+    const server = await lab({ wire: async (simulator) => restarted(simulator) });
+    edit(server, 102, 5);
+    await read(server, 102, 110);
+    await server.clock.advance(20_000);
+    await read(server, 102, 110);
+    edit(server, 102, 1); // the sixth: lost
+    from = 6;
+    edit(server, 110, 1);
+    await server.clock.advance(11_000);
+    expect(await read(server, 102, 110)).toEqual([102, 110]);
+  });
+
   test("a task that ended 15 s before a VM was read is old, one that ended later is not", async () => {
     const server = await lab();
     const { outside } = server.simulator;

@@ -59,7 +59,7 @@ export class News {
   readonly #running = new Map<string, Happening>();
   /** Log: of these UPIDs, which were seen to begin, the end may have been missed. */
   readonly #doubted: string[] = [];
-  /** Log: when it was asked for the last time, in ms by the host's clock. Lines that are new since were written since. */
+  /** When it was asked for the last time, in ms by the host's clock. What is new since has happened since. */
   #askedAt = Number.NEGATIVE_INFINITY;
 
   constructor(verbs: Verbs, cluster: Cluster) {
@@ -74,11 +74,11 @@ export class News {
   async read(call: Call, kept: Kept): Promise<readonly Happening[]> {
     const source = newsSource(await this.#cluster.permissions(call));
     if (source === "none") return [];
-    if (source === "tasks")
-      return this.#fromTasks(await this.#verbs.live(call, recentTasksQuestion), kept);
     const beganAt = this.#verbs.clock.now();
-    const lines = await this.#verbs.live(call, logQuestion);
-    const happenings = this.#fromLog(lines, kept);
+    const happenings =
+      source === "tasks"
+        ? this.#fromTasks(await this.#verbs.live(call, recentTasksQuestion), kept)
+        : this.#fromLog(await this.#verbs.live(call, logQuestion), kept);
     this.#askedAt = beganAt + this.#verbs.hostAheadMs;
     await this.#lookAfter(this.#doubted.splice(0), call);
     return [...happenings, ...this.#running.values()];
@@ -141,9 +141,9 @@ export class News {
     const last = this.#lastUid.get(node);
     const first = unseen[0]?.uid;
     if (last === undefined || first === undefined) return reaches;
-    // A host that has booted counts from 1 again, and its workers are gone.
+    // A host that has booted counts from 1 again, and its workers are gone, with what it wrote before if it is alone.
     if (first <= last) for (const upid of this.#runningOn(node)) this.#running.delete(upid);
-    return first === last + 1 || first === 1;
+    return first === last + 1;
   }
 
   #runningOn(node: string): readonly string[] {
@@ -178,7 +178,9 @@ export class News {
       for (const task of own) {
         const parsed = parseUpid(task.upid);
         if (!parsed || known?.has(task.upid)) continue;
-        happenings.push(happeningOfTask(parsed, task.endedAt));
+        // A node's clock may lag: what had not ended at the last look has ended since.
+        const endedAt = task.endedAt && Math.max(task.endedAt, this.#askedAt);
+        happenings.push(happeningOfTask(parsed, endedAt));
       }
       ended.set(node, new Set(finished.map((task) => task.upid)));
     }
