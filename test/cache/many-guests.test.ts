@@ -64,6 +64,13 @@ describe("five thousand guests on fifty nodes", () => {
     const container = await call("get_container", { container: "CT-5099.EXAMPLE.NET" });
     expect(container.data).toMatchObject({ vmid: 5_099 });
     expect(scanned).toEqual([]);
+    // The closest names to an unknown one are looked for once, and remembered with the miss.
+    const missing = await call("get_vm", { vm: "app-1.example.nex" });
+    const once = scanned.splice(0);
+    const again = await call("get_vm", { vm: "app-1.example.nex" });
+    expect(once).not.toEqual([]);
+    expect(scanned).toEqual([]);
+    expect(again.text).toBe(missing.text);
     // The list has to look at them: so a look would have been seen.
     await call("list_guests");
     expect(scanned).not.toEqual([]);

@@ -19,9 +19,13 @@ import type { Overlay } from "./overlay.ts";
 import { Silence } from "./silence.ts";
 import type { Sweep } from "./sweep.ts";
 
+/** Not the inventory itself: an old one would live on in it. */
 interface Miss {
   readonly at: number;
-  readonly inventory: Inventory;
+  /** Of the inventory that does not have it. */
+  readonly beganAt: number;
+  /** What was said of it: to look for the closest names goes through all guests. */
+  readonly problem: Problem;
 }
 
 /** A name missed once is not asked for again for this long, unless a newer inventory has come. */
@@ -164,8 +168,8 @@ export class Lookup {
     const key = `${kind} ${reference.toLowerCase()}`;
     const now = this.#verbs.clock.now();
     const missed = this.#misses.get(key);
-    const known = missed && missed.inventory === inventory && now - missed.at < missMs;
-    if (known) throw this.#notFound(reference, kind, inventory);
+    const known = missed?.beganAt === inventory.beganAt && now - missed.at < missMs;
+    if (known) throw missed.problem;
     const newer = await this.#newer(inventory, call);
     const shown = this.#match(reference, kind, newer);
     if (shown) return shown;
@@ -173,9 +177,10 @@ export class Lookup {
     const match = this.#match(reference, kind, newer);
     if (match) return match;
     // What could not be read may be it: that is said, and asked again the next time.
-    const miss = { at: this.#verbs.clock.now(), inventory: newer };
+    const problem = this.#notFound(reference, kind, newer, unread);
+    const miss = { at: this.#verbs.clock.now(), beganAt: newer.beganAt, problem };
     if (unread.length === 0) this.#misses.set(key, miss);
-    throw this.#notFound(reference, kind, newer, unread);
+    throw problem;
   }
 
   /** An inventory that is young enough to call a name unknown. */
