@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { Problem } from "../src/problem.ts";
+import type { SilentNode } from "../src/proxmox/cluster/silence.ts";
 import type { Told } from "../src/proxmox/guests/addresses.ts";
 import type { ListedGuest } from "../src/proxmox/guests/guests.ts";
 import type { ToolContext } from "../src/tool.ts";
@@ -11,32 +12,38 @@ const maxShown = 4;
 /** Guests named with a reason. */
 const maxNamed = 20;
 
+/** The reason of who had no turn. PVE takes 3 s for an agent that does not answer. */
+const late = "not reached in time";
+
 /** Why addresses are not known → the vmids of whom. */
 export type Unasked = Readonly<Record<string, number[]>>;
 
-/** What those of these guests that run tell of their addresses, by vmid. */
+/** What guests have told of their addresses, by vmid. */
+export type AllTold = ReadonlyMap<number, Told>;
+
+/** What those of these guests that run, or may run, tell. */
 export async function ask(
   guests: readonly ListedGuest[],
   { proxmox, call }: ToolContext,
-): Promise<ReadonlyMap<number, Told>> {
+): Promise<AllTold> {
   const silent = new Set(proxmox.guests.silent(guests).map(({ node }) => node));
-  const rows = guests.map(({ row }) => row).filter(({ status }) => status === "running");
-  return proxmox.details.addresses.of(rows, silent, call);
+  return proxmox.details.addresses.of(
+    guests.filter(mayRun).map(({ row }) => row),
+    silent,
+    call,
+  );
 }
 
-/** Those that have this address, and who could not be asked for it. Throws `invalid_input`. */
+/** Those that have this address, and what all have told. Throws `invalid_input`. */
 export async function having(
   ip: string,
   guests: readonly ListedGuest[],
   context: ToolContext,
-): Promise<{ readonly guests: readonly ListedGuest[]; readonly unasked: Unasked }> {
-  if (isIP(ip) === 0) {
-    throw new Problem("invalid_input", "ip is no IP address.", {
-      next: "Give one address without its prefix length: 192.0.2.10 or 2001:db8::10.",
-      facts: { argument: "ip" },
-    });
-  }
-  const running = guests.filter(({ row }) => row.status === "running");
+): Promise<{ readonly guests: readonly ListedGuest[]; readonly told: AllTold }> {
+  const wanted = canonical(ip);
+  if (wanted === undefined) throw wrong("ip is no IP address.");
+  if (own.test(wanted)) throw wrong("ip is an address that every guest may have for itself.");
+  const running = guests.filter(mayRun);
   if (running.length > maxAsked) {
     throw new Problem("invalid_input", `ip asks every guest that runs, and ${running.length} do.`, {
       next: `Narrow it to ${maxAsked} with node, pool, tag or name.`,
@@ -44,10 +51,32 @@ export async function having(
     });
   }
   const told = await ask(running, context);
-  const wanted = canonical(ip);
   const has = ({ row }: ListedGuest) =>
     told.get(row.vmid)?.addresses?.some((address) => canonical(address) === wanted) === true;
-  return { guests: running.filter(has), unasked: unasked(told) };
+  return { guests: running.filter(has), told };
+}
+
+/** Loopback and link-local. */
+const own = /^(?:127\.|169\.254\.|\[::1\]$|\[fe[89ab])/;
+
+function wrong(words: string): Problem {
+  return new Problem("invalid_input", words, {
+    next: "Give one address without its prefix length: 192.0.2.10 or 2001:db8::10.",
+    facts: { argument: "ip" },
+  });
+}
+
+/** Rows lag: one that says `unknown` may belong to a guest that others have just made. */
+function mayRun({ row }: ListedGuest): boolean {
+  return row.status !== "stopped" && !row.template;
+}
+
+/** Nodes that have not answered for their guests, though they are not known to be away. */
+export function silentBy(told: AllTold, guests: readonly ListedGuest[]): readonly SilentNode[] {
+  const nodes = guests
+    .filter(({ row }) => told.get(row.vmid)?.nodeIsSilent)
+    .map(({ row }) => row.node);
+  return [...new Set(nodes)].sort().map((node) => ({ node, reason: "does not answer" }));
 }
 
 /** As rows of a list show them. */
@@ -60,7 +89,7 @@ export function addressFields(told: Told | undefined) {
   };
 }
 
-export function unasked(told: ReadonlyMap<number, Told>): Unasked {
+export function unasked(told: AllTold): Unasked {
   const reasons: Record<string, number[]> = {};
   for (const [vmid, one] of told) {
     if (one.addresses !== undefined) continue;
@@ -74,10 +103,14 @@ export function unaskedWords(reasons: Unasked): string {
     const more = vmids.length > maxNamed ? ` and ${vmids.length - maxNamed} more` : "";
     return `${vmids.slice(0, maxNamed).join(", ")}${more} (${why})`;
   });
-  return `Addresses not known of: ${groups.join("; ")}.`;
+  const fewer = late in reasons ? " Ask for fewer: node, pool, tag or name narrow it." : "";
+  return `Addresses not known of: ${groups.join("; ")}.${fewer}`;
 }
 
-/** IPv6 has many spellings. */
-function canonical(address: string): string {
-  return isIP(address) === 6 ? new URL(`http://[${address}]`).hostname : address;
+/** IPv6 has many spellings; a zone (`%eth0`) is each host's own. Undefined for what is no address. */
+function canonical(address: string): string | undefined {
+  const plain = address.split("%", 1)[0] ?? "";
+  const kind = address === plain || isIP(address) === 6 ? isIP(plain) : 0;
+  if (kind === 6) return new URL(`http://[${plain}]`).hostname;
+  return kind === 4 ? plain : undefined;
 }

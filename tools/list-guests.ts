@@ -1,8 +1,18 @@
 import * as z from "zod";
+import type { SilentNode } from "../src/proxmox/cluster/silence.ts";
 import type { GuestFilter, ListedGuest } from "../src/proxmox/guests/guests.ts";
 import { bytes, count, duration, percent, table } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
-import { addressFields, ask, having, type Unasked, unasked, unaskedWords } from "./addresses.ts";
+import {
+  type AllTold,
+  addressFields,
+  ask,
+  having,
+  silentBy,
+  type Unasked,
+  unasked,
+  unaskedWords,
+} from "./addresses.ts";
 import { type Degraded, degradedBy, silenceWords } from "./degraded.ts";
 import { strangers } from "./no-match.ts";
 import { type PageOptions, page } from "./page.ts";
@@ -63,17 +73,17 @@ export const listGuests = defineTool({
     const all = found?.guests ?? wanted;
     const sorted = figure ? all.toSorted((a, b) => figure(b) - figure(a)) : all;
     const options = { limit, cursor, args: { ...filter, sort, managed, ip, addresses } };
-    const { items, shown, total, left, next, reasons } =
+    const { items, shown, total, left, next, told } =
       addresses || found
-        ? await withAddresses(sorted, options, context)
-        : { ...page(sorted, keyOf, { ...options, fields: withUse(sort) }), reasons: undefined };
+        ? await withAddresses(sorted, options, found?.told, context)
+        : { ...page(sorted, keyOf, { ...options, fields: withUse(sort) }), told: undefined };
     proxmox.guests.tell(items);
-    const hints = total === 0 && !found ? await whyNone(filter, context) : [];
+    const hints = total === 0 && !found ? whyNone(filter, context) : [];
     return {
       guests: [...shown],
       ...(hints.length > 0 && { hints: [...hints] }),
-      ...someReasons(found?.unasked ?? reasons),
-      ...degradedBy(proxmox.guests.silent(wanted)),
+      ...(told && someReasons(unasked(told))),
+      ...degradedBy(silentNodes(filter, told, wanted, context)),
       total,
       left,
       ...(next && { cursor: next }),
@@ -93,31 +103,48 @@ export const listGuests = defineTool({
 });
 
 /** Of what is in memory: no request. */
-async function whyNone(filter: GuestFilter, { proxmox, call }: ToolContext) {
+function whyNone(filter: GuestFilter, { proxmox }: ToolContext) {
   const nodes = [...(proxmox.lookup.last?.nodes.keys() ?? [])];
-  return strangers(filter, await proxmox.guests.list({}, call), nodes);
+  return strangers(filter, proxmox.guests.known({}), nodes);
 }
 
 function keyOf({ row }: ListedGuest): string {
   return String(row.vmid);
 }
 
-/** Only the guests of one page are asked; what they tell may make it shorter. */
+/** Only the guests of one page are asked, where not all were; what they tell may make it shorter. */
 async function withAddresses(
   guests: readonly ListedGuest[],
   options: Omit<PageOptions<ListedGuest, Listed>, "fields">,
+  known: AllTold | undefined,
   context: ToolContext,
 ) {
-  const told = await ask(page(guests, keyOf, { ...options, fields: place }).items, context);
+  const first = () => page(guests, keyOf, { ...options, fields: place }).items;
+  const told = known ?? (await ask(first(), context));
   const fields = (guest: ListedGuest) => ({
     ...place(guest),
     ...addressFields(told.get(guest.row.vmid)),
   });
-  return { ...page(guests, keyOf, { ...options, fields }), reasons: unasked(told) };
+  return { ...page(guests, keyOf, { ...options, fields }), told };
 }
 
-function someReasons(reasons: Unasked | undefined): { unasked?: Record<string, number[]> } {
-  return reasons && Object.keys(reasons).length > 0 ? { unasked: reasons } : {};
+/**
+ * Nodes of which only old news could be told. Rows of a silent node lose their names and states: what is asked for by these may stand
+ * there all the same.
+ */
+function silentNodes(
+  { name: _name, status: _status, ...filter }: GuestFilter,
+  told: AllTold | undefined,
+  wanted: readonly ListedGuest[],
+  { proxmox }: ToolContext,
+): readonly SilentNode[] {
+  const known = proxmox.guests.silent(proxmox.guests.known(filter));
+  const more = told ? silentBy(told, wanted) : [];
+  return [...known, ...more.filter(({ node }) => !known.some((one) => one.node === node))];
+}
+
+function someReasons(reasons: Unasked): { unasked?: Record<string, number[]> } {
+  return Object.keys(reasons).length > 0 ? { unasked: reasons } : {};
 }
 
 /** Who and where it is. */

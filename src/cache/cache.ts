@@ -93,8 +93,9 @@ export class ReadCache {
     return entry !== undefined && this.#age(entry, freshness) <= freshness.trustedMs;
   }
 
-  /** Everything that carries one of these tags is invalid from now on, also what is still being fetched. */
+  /** What carries one of these tags is invalid from now on, also what is being fetched. */
   async invalidate(tags: readonly Tag[]): Promise<void> {
+    if (tags.length === 0) return;
     await this.#store.bump(tags);
     this.onInvalidate(tags);
     this.counters.invalidated += tags.length;
@@ -294,7 +295,5 @@ export class ReadCache {
     this.#publish(event);
   }
 
-  #publish(event: CacheEvent): void {
-    if (cacheChannel.hasSubscribers) cacheChannel.publish(event);
-  }
+  #publish = (event: CacheEvent) => cacheChannel.hasSubscribers && cacheChannel.publish(event);
 }

@@ -135,8 +135,54 @@ describe("a guest by its address", () => {
     expect(all.kind).toBe("invalid_input");
     expect(all.text).toMatch(/[0-9]{3} do\. Narrow it to 500 with node, pool, tag or name/);
     expect(all.asked).toEqual([]);
-    const { asked } = await look({ ip: "192.0.2.1", node: "pve-01" });
-    expect(asked.length).toBeGreaterThan(100);
+    // Agents that do not answer take 3 s each: what has told nothing in 40 s is named, with what to do.
+    const began = server.clock.now();
+    const { asked, text } = await look({ ip: "192.0.2.1", node: "pve-01" });
+    expect(asked.length).toBeGreaterThan(50);
+    expect(server.clock.now() - began).toBe(40_000);
+    expect(text).toMatch(/^No guest matches\./);
+    expect(text).toMatch(
+      /and [0-9]+ more \(not reached in time\)\. Ask for fewer: node, pool, tag or name narrow it\./,
+    );
+  });
+
+  test("is no address of the guest's own, nor one of a zone", async () => {
+    for (const ip of ["169.254.10.20", "fe80::1", "fe80::1%eth0", "127.0.0.1", "::1"]) {
+      const { kind, asked } = await look({ ip });
+      expect(kind).toBe("invalid_input");
+      expect(asked).toEqual([]);
+    }
+    guestOf(server.simulator.world, 101).traits.addresses = ["2001:db8::1%7/64"];
+    expect((await look({ ip: "192.0.2.53" })).rows).toMatchObject([{ vmid: 200 }]);
+    expect((await look({ ip: "2001:db8::1" })).rows).toMatchObject([{ vmid: 101 }]);
+  });
+
+  test("asks nobody twice, also live", async () => {
+    const mark = server.simulator.log.mark();
+    await look({ ip: "192.0.2.53", max_age_s: 0 });
+    const paths = server.simulator.log.paths(mark);
+    expect(new Set(paths).size).toBe(paths.length);
+  });
+
+  test("names who may run behind a lagging row, and whose node is away or hangs", async () => {
+    const { simulator, clock } = server;
+    const plan = { vmid: 555, name: "fresh", node: "pve1", runningSince: clock.now() } as const;
+    simulator.outside.create(plan);
+    await clock.advance(1_000);
+    const young = await look({ ip: "198.51.100.99", max_age_s: 0 });
+    expect(JSON.stringify(young.data["unasked"])).toContain("555");
+    simulator.outside.nodeDown("pve3");
+    await clock.advance(400_000);
+    simulator.faults.hang({ path: /^\/nodes\/pve2\// });
+    const began = clock.now();
+    const { data, text } = await look({ ip: "192.0.2.103" });
+    expect(data["degraded"]).toMatchObject([
+      { node: "pve3", reason: "offline" },
+      { node: "pve2", reason: "does not answer" },
+    ]);
+    expect(JSON.stringify(data["unasked"])).toContain("103");
+    expect(text).toContain("Node pve2: does not answer");
+    expect(clock.now() - began).toBeLessThanOrEqual(30_000);
   });
 
   test("costs nothing more once the caller has gone", async () => {

@@ -41,6 +41,18 @@ describe("a node that is offline", () => {
     ]);
   });
 
+  test.each([{ status: "running" }, { name: "web-*" }, { status: "running", node: "pve3" }])(
+    "is named though its guests no longer fit what is asked for: %o",
+    async (filter) => {
+      await server.call("list_guests");
+      server.simulator.outside.nodeDown("pve3");
+      await server.clock.advance(400_000);
+      const { data, text } = await server.call("list_guests", filter);
+      expect(data["degraded"]).toMatchObject([{ node: "pve3", reason: "offline" }]);
+      expect(text).toContain("Node pve3: offline");
+    },
+  );
+
   test("is not named where none of its guests is listed, nor when it is back", async () => {
     server.simulator.outside.nodeDown("pve3");
     const { data } = await server.call("list_guests", { node: "pve1", limit: 100 });

@@ -65,6 +65,16 @@ export class Call implements Reader {
     return reading;
   }
 
+  /** Reads in its name, and on its account, until this signal aborts. */
+  until(aborted: AbortSignal): Call {
+    const { maxAgeMs, progress } = this;
+    const signal = AbortSignal.any([this.signal, aborted]);
+    const reading = new Call({ signal, maxAgeMs, progress });
+    reading.sent = () => this.sent();
+    reading.note = (part) => this.note(part);
+    return reading;
+  }
+
   summary(now: number): CallSummary {
     if (this.parts.length === 0) return { apiCalls: this.apiCalls };
     let [beganAt, trueAt] = [now, now];

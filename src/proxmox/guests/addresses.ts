@@ -1,4 +1,4 @@
-import { each } from "../../each.ts";
+import { each, outcome } from "../../each.ts";
 import { isProblem, type Problem } from "../../problem.ts";
 import type { Call } from "../api/call.ts";
 import type { GuestId, Wire } from "../api/values.ts";
@@ -10,13 +10,15 @@ type At = GuestId & { readonly node: string };
 /** Between two questions to an agent, in ms; a silent one keeps PVE waiting for another 3 s. */
 const pauseMs = 3_000;
 
-/** Questions to agents at the same time; each waits in its node's queue besides. */
-const atOnce = 8;
+/** Who has not answered by then, in ms, is named: most clients give up after 60 s, and each dead agent takes PVE 3 s. */
+const patienceMs = 40_000;
+/** Progress is told after so many answers. */
+const toldEvery = 10;
 
 /** What a guest has told; or what kept it from telling any. */
 export type Told =
-  | { readonly addresses: readonly string[] }
-  | { readonly addresses?: undefined; readonly why: string };
+  | { readonly addresses: readonly string[]; readonly nodeIsSilent?: undefined }
+  | { readonly addresses?: undefined; readonly why: string; readonly nodeIsSilent?: boolean };
 
 /** How guests are reached. PVE: GET …/qemu/{vmid}/agent/network-get-interfaces, GET …/lxc/{vmid}/interfaces */
 export class Addresses {
@@ -35,18 +37,42 @@ export class Addresses {
     silent: ReadonlySet<string>,
     call: Call,
   ): Promise<ReadonlyMap<number, Told>> {
-    const asked = await each(guests, atOnce, (guest) => this.#told(guest, silent, call));
+    const done = new AbortController();
+    const late = new AbortController();
+    const { clock } = this.#verbs;
+    const giveUp = clock.sleep(patienceMs, { signal: done.signal, background: true });
+    giveUp.then(
+      () => late.abort(),
+      () => undefined, // rejected: all have answered
+    );
+    const asked = await this.#ask(guests, silent, call.until(late.signal)).finally(() =>
+      done.abort(),
+    );
     const told = new Map<number, Told>();
     for (const [index, { vmid }] of guests.entries()) {
       const one = asked[index];
-      if (one?.ok === false && one.problem.kind === "cancelled") throw one.problem;
-      told.set(vmid, one?.ok ? one.value : { why: reasonOf(one?.problem) });
+      if (one?.ok === false && call.signal.aborted) throw one.problem;
+      told.set(vmid, one?.ok ? one.value : reasonOf(one?.problem));
     }
     return told;
   }
 
+  #ask(guests: readonly At[], silent: ReadonlySet<string>, call: Call) {
+    let answers = 0;
+    // All at once: they wait in their nodes' queues, where those of a node that hangs give up together.
+    return each(guests, guests.length, async (guest) => {
+      const answer = await outcome(this.#told(guest, silent, call));
+      if (++answers % toldEvery === 0) {
+        const done = answers / guests.length;
+        call.progress?.({ done, message: `${answers} of ${guests.length} guests have answered` });
+      }
+      if (answer.ok) return answer.value;
+      throw answer.problem;
+    });
+  }
+
   async #told(guest: At, silent: ReadonlySet<string>, call: Call): Promise<Told> {
-    if (silent.has(guest.node)) return { why: "its node is silent" };
+    if (silent.has(guest.node)) return { why: "its node is silent", nodeIsSilent: true };
     const interfaces = await this.#verbs.observe(call, interfacesQuestion(guest));
     return { addresses: reachable(interfaces) };
   }
@@ -57,7 +83,7 @@ export class Addresses {
     call.progress?.({ message: "waits for its address" });
     while (clock.now() + pauseMs < until && !call.signal.aborted) {
       await clock.sleep(pauseMs, { signal: call.signal });
-      const found = await this.#ask(guest, call);
+      const found = await this.#askAgain(guest, call);
       if (typeof found === "string") return { why: found };
       if (found.length > 0) return { addresses: found };
     }
@@ -65,7 +91,7 @@ export class Addresses {
   }
 
   /** Why not, where asking again is of no use. */
-  async #ask(guest: At, call: Call): Promise<readonly string[] | string> {
+  async #askAgain(guest: At, call: Call): Promise<readonly string[] | string> {
     try {
       return reachable(await this.#verbs.live(call, interfacesQuestion(guest)));
     } catch (error) {
@@ -88,13 +114,15 @@ function reachable(interfaces: readonly Wire[]): readonly string[] {
 const own = /^(?:127\.|169\.254\.|::1$|fe[89ab])/i;
 
 /** In a few words: it stands beside others in a list. */
-function reasonOf(problem: Problem | undefined): string {
-  if (problem?.facts["agent"] === false) return "no guest agent answers";
+function reasonOf(problem: Problem | undefined): Told {
+  const kind = problem?.kind ?? "";
+  if (["unreachable", "timeout"].includes(kind))
+    return { why: "its node does not answer", nodeIsSilent: true };
+  if (problem?.facts["agent"] === false) return { why: "no guest agent answers" };
   const words: Partial<Record<string, string>> = {
-    unreachable: "its node does not answer",
-    timeout: "no answer in time",
+    cancelled: "not reached in time",
     forbidden: "these credentials may not ask",
     not_found: "not there any more",
   };
-  return words[problem?.kind ?? ""] ?? "could not be asked";
+  return { why: words[kind] ?? "could not be asked" };
 }

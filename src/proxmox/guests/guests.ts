@@ -97,7 +97,14 @@ export class Guests {
   async list(filter: GuestFilter, call: Call): Promise<readonly ListedGuest[]> {
     // A destruction of ours may have ended without our having looked: then the rows in memory show a guest that is gone.
     const destroying = this.#tasks.anyRunning(...destroyTypes);
-    const inventory = await this.#lookup[destroying ? "liveInventory" : "inventory"](call);
+    await this.#lookup[destroying ? "liveInventory" : "inventory"](call);
+    return this.known(filter);
+  }
+
+  /** The same as far as it is in memory: no request. */
+  known(filter: GuestFilter): readonly ListedGuest[] {
+    const { last: inventory } = this.#lookup;
+    if (!inventory) return [];
     const fits = matcher(filter);
     return this.#lookup
       .rows(inventory)
