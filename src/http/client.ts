@@ -232,9 +232,9 @@ export class ApiClient {
   ): void {
     const status = outcome.kind === "fault" ? undefined : outcome.reply.status;
     if (status !== undefined) this.#lastLatencyMs = measured.ms;
-    const node = nodeOf(request.path);
     // 59x are the answering host's own words about a node that it could not ask.
-    if (node && status && status < 590) this.#hearing.heard(node);
+    const speaker = status && status < 590 ? nodeOf(request.path) : undefined;
+    if (status !== undefined) this.#hearing.heard(speaker, measured.ms);
     if (outcome.kind !== "fault" || outcome.fault.sent) request.onSend?.();
     const { method } = request;
     this.#options.onRequest?.({ method, template: templateOf(request.path), status, ...measured });

@@ -2,10 +2,12 @@ import type { Patience } from "./patience.ts";
 
 /**
  * Which nodes answer, and who waits for their turn to ask them: where a node has answered nobody while a read was under way, those
- * behind it are not kept waiting for the same silence.
+ * behind it are not kept waiting for the same silence. And whether it is the node that is silent, or all that is asked.
  */
 export class Hearing {
   readonly #heardAt = new Map<string, number>();
+  /** When the latest of what was answered had been asked; undefined: of the host itself. */
+  readonly #askedAt = new Map<string | undefined, number>();
   readonly #waiting = new Map<string, Set<Patience>>();
 
   readonly #now: () => number;
@@ -14,9 +16,16 @@ export class Hearing {
     this.#now = now;
   }
 
-  /** The node has answered somebody. */
-  heard(node: string): void {
-    this.#heardAt.set(node, this.#now());
+  /** The node, or where none is given the host itself, has answered what it was asked `ms` ago. */
+  heard(node: string | undefined, ms: number): void {
+    const askedAt = this.#now() - ms;
+    this.#askedAt.set(node, Math.max(askedAt, this.#askedAt.get(node) ?? askedAt));
+    if (node !== undefined) this.#heardAt.set(node, this.#now());
+  }
+
+  /** Whether another node, or the host itself, has answered what it was asked after `since`: then the way there is open. */
+  othersAnswer(node: string, since: number): boolean {
+    return [...this.#askedAt].some(([other, askedAt]) => other !== node && askedAt > since);
   }
 
   /** How long ago, in ms, the node has last answered anybody. */

@@ -9,12 +9,15 @@ interface Waiting {
 /** The most that is under way at once, on the connection and on one node. */
 const perConnection = 8;
 const perNode = 4;
-/** A node takes more than this only while as many places of the connection stay free for others, or if it is known to answer. */
+/**
+ * A node takes a second place only while one more stays free, a third or fourth while two do. So two nodes that hang leave two
+ * places to others, and three leave one: what is answered there tells that it is the nodes that hang.
+ */
 const share = 2;
-/** What takes a node longer holds no place of the connection any more: who waits for one that hangs keeps nobody else waiting. */
+/** What takes a node longer gives its place back, if others have answered meanwhile: who waits there keeps nobody else waiting. */
 const slowMs = 2_000;
-/** So many such at most: where everything is slow, the host itself is, and more would only burden it. */
-const maxSlow = 16;
+/** So many at most: all of one node. Where more hang, `share` keeps places for others, and the host never has more than twelve. */
+const maxSlow = perNode;
 
 /**
  * How much is under way at once: pveproxy and pvedaemon have three workers each, of which everyone occupies one per request, but
@@ -51,16 +54,18 @@ export class Lanes {
   /** Answers what gives its places back. */
   #onItsWay(node: string): () => void {
     const done = new AbortController();
+    const since = this.#clock.now();
     let isSlow = false;
-    const goOn = () => {
-      if (this.#slow >= maxSlow) return;
+    // Judged once: given back much later, places would go to others of the same node, who have waited long and would begin anew.
+    const judge = () => {
+      if (this.#slow === maxSlow || !this.#hearing.othersAnswer(node, since)) return;
       isSlow = true;
       this.#slow++;
       this.#onConnection--;
       this.#admit();
     };
     const sleep = this.#clock.sleep(slowMs, { signal: done.signal, background: true });
-    sleep.then(goOn, () => undefined); // rejected: it was done before
+    sleep.then(judge, () => undefined); // rejected: it was done before
     return () => {
       done.abort();
       if (isSlow) this.#slow--;
@@ -114,10 +119,8 @@ export class Lanes {
 
   #hasRoom(node: string | undefined): boolean {
     const free = perConnection - this.#onConnection;
-    if (node === undefined || free === 0) return free > 0;
     const taken = this.#of(node);
-    const answers = this.#hearing.silenceMs(node) < slowMs;
-    return taken < perNode && (taken < share || free > share || answers);
+    return taken < perNode && free > Math.min(taken, share);
   }
 
   #of(node: string | undefined): number {

@@ -99,3 +99,53 @@ describe("two hundred lookups at once", () => {
     expect(new Set(await Promise.all(gone))).toEqual(new Set(["gone"]));
   });
 });
+
+describe("lookups on many nodes", () => {
+  test("go eight at a time where every node is slow: more would only burden the host", async () => {
+    const { begin, clock, most } = await counted(12, 5_000);
+    const answers = await clock.run(
+      Promise.all(vmids(80).map((vmid) => begin("get_vm", { vm: name(vmid) }))),
+    );
+    expect(answers.every(({ data }) => data["config"] !== undefined)).toBe(true);
+    expect(most.get("all")).toBe(8);
+  });
+
+  test("take no call that was cancelled for one that was answered", async () => {
+    const { begin, clock, most } = await counted(12, 5_000);
+    const [early, late] = [leaving(), leaving()];
+    const calls = vmids(80).map((vmid, at) => {
+      const signal = [undefined, early.signal, late.signal][at % 3];
+      return begin("get_vm", { vm: name(vmid) }, signal && { signal });
+    });
+    const settled = Promise.allSettled(calls);
+    await clock.advance(1_000);
+    early.abort();
+    await clock.advance(500);
+    late.abort(); // some of these have begun half a second ago
+    await clock.run(settled);
+    expect(most.get("all")).toBe(8);
+  });
+
+  test.each([1, 2, 3])("wait for no other node, of which %i hang", async (hanging) => {
+    const latencyMs = 50;
+    const { begin, clock, most, simulator } = await counted(12, latencyMs);
+    simulator.faults.hang({ path: new RegExp(`^/nodes/pve-0[1-${hanging}]/`) });
+    const nodeOf = (vmid: number) => simulator.world.guests.get(vmid)?.node ?? "";
+    const hangs = (vmid: number) => nodeOf(vmid) <= `pve-0${hanging}`;
+    const ask = (vmid: number) => begin("get_vm", { vm: name(vmid) });
+    const began = clock.now();
+    // Who waits for the nodes that hang is there first.
+    const silent = Promise.all(vmids(200).filter(hangs).map(ask));
+    await clock.advance(1);
+    const others = vmids(200).filter((vmid) => !hangs(vmid));
+    const answers = await clock.run(Promise.all(others.map(ask)));
+    expect(answers.every(({ data }) => data["config"] !== undefined)).toBe(true);
+    // At worst they go one by one.
+    const answeredAt = clock.now();
+    expect(answeredAt - began).toBeLessThanOrEqual(1 + others.length * latencyMs);
+    const late = await clock.run(silent);
+    expect(late.every(({ data }) => typeof data["degraded"] === "string")).toBe(true);
+    expect(clock.now() - answeredAt).toBeLessThanOrEqual(27_000);
+    expect(most.get("all")).toBeLessThanOrEqual(12);
+  });
+});
