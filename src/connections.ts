@@ -13,7 +13,7 @@ export interface ConnectionOptions {
   readonly clock: Clock;
   readonly random?: () => number;
   readonly managedTag?: string;
-  /** Bound of the cache in bytes; default 32 MiB. */
+  /** Bound on what the cache takes in memory by estimate, in bytes; default 32 MiB. */
   readonly cacheBytes?: number;
   /** How long answers are trusted and kept, where not by default. */
   readonly ages?: Ages;

@@ -34,6 +34,7 @@ export const getConnectionStatus = defineTool({
       auth: proxmox.principal,
       ...(lastLatencyMs !== undefined && { latency_ms: Math.round(lastLatencyMs) }),
       permissions: [...grouped(permissions)],
+      // Its bytes are what the answers take in memory by estimate, several times what came over the wire.
       cache: { ...cache.counters, ...cache.size() },
       requests: Object.fromEntries(proxmox.requests),
       news: proxmox.sweep.newsBy(permissions),

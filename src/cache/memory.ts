@@ -2,7 +2,7 @@ import { LRUCache } from "lru-cache";
 import type { CacheStore, Entry, Tag } from "./store.ts";
 
 export interface MemoryStoreOptions {
-  /** Bound on the sum of the entries' sizes, in bytes; default 32 MiB. */
+  /** Bound on what the entries take in memory by estimate, in bytes; default 32 MiB. */
   readonly maxBytes?: number;
   /** Bound on the number of entries; default 20,000. */
   readonly maxEntries?: number;

@@ -38,7 +38,7 @@ export interface Reader {
   sent(): void;
 }
 
-/** What a fetch brings: the value and its approximate size in bytes. */
+/** What a fetch brings: the value and about what it takes in memory, in bytes. */
 export interface Fetched<T> {
   readonly value: T;
   readonly bytes: number;

@@ -14,7 +14,7 @@ export interface Entry {
   readonly tags: readonly Tag[];
   /** The tags' counters as they were when the fetch began; the entry is valid while they are unchanged. */
   readonly epochs: readonly number[];
-  /** Approximate size in bytes, for the store's bound. */
+  /** About what it takes in memory, in bytes, for the store's bound: several times its length on the wire. */
   readonly bytes: number;
 }
 

@@ -172,7 +172,7 @@ export function clientOf(transport: Transport, clock: StepClock, tiny: boolean):
     auth: apiToken({ id: "root@pam!mcp", secret: "secret" }),
     clock,
     random: () => 0.5,
-    ...(tiny && { cacheBytes: 60 }),
+    ...(tiny && { cacheBytes: 2_240 }),
   });
 }
 

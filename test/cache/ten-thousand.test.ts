@@ -3,7 +3,7 @@ import { crowd, vmids } from "../../bench/crowd.ts";
 import { lab } from "../kit.ts";
 
 /** Room for about two hundred configurations beside the rows. */
-const room = 100_000;
+const room = 800_000;
 
 test("ten thousand guests, listed and looked up, stay within the memory's bound", async () => {
   const world = crowd(Date.UTC(2026, 0, 1, 12), { guests: 10_000, nodes: 100 });
