@@ -161,7 +161,10 @@ function showBackups(result: Result): string {
   ]);
   const who = `${result["type"] === "lxc" ? "container" : "VM"} ${result["vmid"]}`;
   const total = Number(result["total"]);
-  const none = `${who} has no backup. Make one with create_backup.`;
+  // What was not asked may hold some.
+  const none = result["unasked"]
+    ? `No backup of ${who} was found where it could be looked for.`
+    : `${who} has no backup. Make one with create_backup.`;
   return lines([total === 0 ? none : `${who} has ${count(total, "backup")}`, shown], result);
 }
 

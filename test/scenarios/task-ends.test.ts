@@ -30,6 +30,8 @@ test("an error is a failure with the end of the log", async () => {
   expect(failed.text).toMatch(/TASK ERROR: .*timeout/);
   const { upid } = failed.facts;
   expect(failed.facts).toMatchObject({ type: "qmshutdown", log: expect.any(Array) });
+  const { log } = failed.facts;
+  expect(log).toContainEqual(expect.stringMatching(/^TASK ERROR/));
   const whole = await server.call("get_tasks", { upid });
   expect(whole.isError).toBe(false);
   expect(whole.data).toMatchObject({ task: { state: "failed" } });
