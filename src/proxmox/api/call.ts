@@ -65,6 +65,15 @@ export class Call implements Reader {
     return reading;
   }
 
+  /** Reads in its name that take nothing older than this from memory, in ms. */
+  within(maxAgeMs: number): Call {
+    const { signal, progress } = this;
+    const reading = new Call({ signal, maxAgeMs, progress });
+    reading.sent = () => this.sent();
+    reading.note = (part) => this.note(part);
+    return reading;
+  }
+
   summary(now: number): CallSummary {
     if (this.parts.length === 0) return { apiCalls: this.apiCalls };
     let [beganAt, trueAt] = [now, now];

@@ -59,8 +59,16 @@ export class Lookup {
   async inventory(call: Call): Promise<Inventory> {
     const due = call.maxAgeMs === undefined && !(await this.#verbs.isFresh(inventoryQuestion));
     const swept = due && this.#sweep?.isWorthwhile && (await this.#sweep.run(call));
-    const reading = swept ? call.refreshed() : call;
+    const reading = swept ? call.refreshed() : this.#deciding(call);
     return this.#adopt(await this.#verbs.observe(reading, inventoryQuestion));
+  }
+
+  /** Rows that contradict what we know are asked again as soon as they must be right; their own age on top would be too long. */
+  #deciding(call: Call): Call {
+    const [now, last] = [this.#verbs.clock.now(), this.#last];
+    if (call.maxAgeMs !== undefined || !last) return call;
+    const from = this.overlay.decidedFrom(last, now);
+    return from > last.beganAt ? call.within(now - from) : call;
   }
 
   /** The last inventory seen, whatever its age. */

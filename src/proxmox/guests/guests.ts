@@ -161,6 +161,9 @@ export class Guests {
         : Promise.resolve(undefined),
     ]);
     learnName(this.#lookup.names, row, config);
+    // What is seen while a task of ours works on it is over when that ends.
+    if (current && ask === "observe")
+      this.#lookup.overlay.saw(row, current.status, current.beganAt);
     const other =
       config.name !== undefined && config.name.toLowerCase() !== reference.toLowerCase();
     if (other && !isVmid(reference, row)) return undefined;
