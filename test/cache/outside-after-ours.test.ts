@@ -91,6 +91,38 @@ test("a guest of which its node has just spoken, and which then goes off, is not
   expect((await listed(server, 101))?.status).toBe("stopped");
 });
 
+test.each([
+  ["get_vm", "vm", 101],
+  ["get_container", "container", 200],
+] as const)(
+  "a guest that %s has told and others then rename is listed, and found, by its new name 20 s later",
+  async (tool, argument, vmid) => {
+    const server = await lab();
+    const { call, simulator, clock } = server;
+    await call(tool, { [argument]: vmid });
+    await clock.advance(100);
+    simulator.outside.rename(vmid, "other-name");
+    const at = clock.now();
+    await until(server, at, 4.8);
+    await call("list_guests", { max_age_s: 0 });
+    await until(server, at, 14.85);
+    await listed(server, vmid);
+    await until(server, at, promisedS - 0.01);
+    expect((await listed(server, vmid))?.name).toBe("other-name");
+    expect((await call(tool, { [argument]: "other-name" })).data["vmid"]).toBe(vmid);
+  },
+);
+
+test("a name that only a row bears has that guest's configuration read before it is called unknown", async () => {
+  const server = await lab();
+  const { call, simulator, clock } = server;
+  await call("get_vm", { vm: 101 });
+  await clock.advance(100);
+  simulator.outside.rename(101, "other-name");
+  await clock.advance(12_000);
+  expect((await call("get_vm", { vm: "other-name" })).data["vmid"]).toBe(101);
+});
+
 test("rows that contradict a change of ours are asked again once, whoever many look", async () => {
   const server = await lab();
   const { call, begin, simulator, clock } = server;

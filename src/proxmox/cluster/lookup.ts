@@ -67,7 +67,7 @@ export class Lookup {
   #deciding(call: Call): Call {
     const [now, last] = [this.#verbs.clock.now(), this.#last];
     if (call.maxAgeMs !== undefined || !last) return call;
-    const from = this.overlay.decidedFrom(last, now);
+    const from = Math.max(this.names.decidedFrom(last, now), this.overlay.decidedFrom(last, now));
     return from > last.beganAt ? call.within(now - from) : call;
   }
 
@@ -177,7 +177,7 @@ export class Lookup {
     const newer = await this.#newer(inventory, call);
     const shown = this.#match(reference, kind, newer);
     if (shown) return shown;
-    const unread = await this.#learnNames(kind, newer, call);
+    const unread = await this.#learnNames(reference, kind, newer, call);
     const match = this.#match(reference, kind, newer);
     if (match) return match;
     // What could not be read may be it: that is said, and asked again the next time.
@@ -203,14 +203,15 @@ export class Lookup {
     }
   }
 
-  /** Guests that others made a moment ago have no name in their rows yet; their configurations have. Answers which were not read. */
+  /** Where rows have no name yet (others made them just now) or none that is believed, configurations tell. Answers what was not read. */
   async #learnNames(
+    reference: string,
     kind: GuestKind,
     inventory: Inventory,
     call: Call,
   ): Promise<readonly GuestRow[]> {
     const rows = this.names
-      .nameless(inventory)
+      .doubtful(reference, inventory)
       .filter((row) => kind === "any" || row.type === kind)
       .filter(
         (row) => !isOffline(inventory, row.node) && row.lock !== "clone" && row.lock !== "create",
@@ -243,13 +244,13 @@ export class Lookup {
     for (const { row } of changed) this.overlay.replaced(row, inventory.byVmid.get(row.vmid));
     this.overlay.adopt(inventory);
     this.silence.hear(inventory);
-    if (!before) return inventory;
     for (const { row } of changed) {
       const now = inventory.byVmid.get(row.vmid);
       if (now?.type === row.type) this.names.turned(row, now, inventory.beganAt);
       else this.names.bury(row, inventory.beganAt);
     }
     this.names.adopt(inventory);
+    if (!before) return inventory;
     for (const row of inventory.nameless) this.#keepName(row, before);
     await this.#verbs.cache.invalidate(
       changed.map(({ row, onlyRunning }) => tags[onlyRunning ? "running" : "guest"](row)),

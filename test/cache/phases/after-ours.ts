@@ -1,14 +1,14 @@
 import { Call } from "../../../src/proxmox/api/call.ts";
 import type { Changed } from "../../../src/proxmox/guests/changes.ts";
 import type { Lab } from "../../kit.ts";
-import { laggingS, listed, looked } from "./changes.ts";
+import { laggingS, listed, looked, sought, word } from "./changes.ts";
 import type { OutsideChange } from "./watch.ts";
 
-/** What others do to guests that we have just changed: what we know of them does not make it last longer. */
+/** What others do to guests that we have just changed or looked at: what we know of them does not make it last longer. */
 export function afterOurs(server: Lab): readonly OutsideChange[] {
   return [750, 760, 770].flatMap((first, lane) => {
     const node = `pve${lane + 1}`;
-    return switched(server, first, node);
+    return [...switched(server, first, node), ...renamed(server, first + 5, node)];
   });
 }
 
@@ -50,6 +50,22 @@ function switched({ simulator, proxmox }: Lab, first: number, node: string) {
       hasHappened: () => runs(started),
       restMs,
       views: views(started, "stopped"),
+    },
+  ];
+}
+
+function renamed({ simulator: { outside }, proxmox }: Lab, vmid: number, node: string) {
+  const name = (round: number) => word(`renamed-${vmid}`, round);
+  outside.create({ vmid, name: name(0), node });
+  return [
+    {
+      says: "renames a VM that we have looked at",
+      ours: () => proxmox.guests.view(String(vmid), "any", new Call()),
+      change: (round: number) => outside.rename(vmid, name(round)),
+      views: [
+        listed(vmid, laggingS, (row, round) => row?.name !== name(round)),
+        sought(vmid, name),
+      ],
     },
   ];
 }

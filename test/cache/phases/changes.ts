@@ -59,8 +59,20 @@ export function looked(reference: number | string, boundS: number, isOld: View["
   return { says, tool, args: () => ({ [argument]: String(reference) }), boundS, isOld };
 }
 
+/** Finds nobody until rows or others' edits tell of the new name. */
+export function sought(vmid: number, name: (round: number) => string): View {
+  const tool: Tool = toolFor(vmid);
+  return {
+    says: `${tool.name} by its new name`,
+    tool,
+    args: (round) => ({ [tool === getVm ? "vm" : "container"]: name(round) }),
+    boundS: laggingS,
+    isOld: (seen) => seen === undefined,
+  };
+}
+
 /** A word that is another one in every round. */
-const word = (stem: string, round: number) => `${stem}-${round}`;
+export const word = (stem: string, round: number) => `${stem}-${round}`;
 
 export function appearances({ simulator: { outside } }: Lab): readonly OutsideChange[] {
   return [1, 2, 3].flatMap((lane): readonly OutsideChange[] => {
