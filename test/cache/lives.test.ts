@@ -107,8 +107,6 @@ interface World {
   readonly client: ProxmoxClient;
   /** Index of the state that every answer from now on must have seen. */
   floor: number;
-  /** When the last change of ours was known to have ended. */
-  endedAt: number;
   /** Changes of ours that are under way. */
   busy: number;
   /** Destructions of ours that PVE has accepted and whose end nobody knows yet. */
@@ -130,16 +128,14 @@ const list: Look = async (client) => {
   return guest && { name: guest.name, status: guest.row.status, lock: guest.lock };
 };
 
-/** Existence is live in rows; names and states lag 10 s; after a change of ours rows are not believed for 15 s. */
+/** Existence is live in rows; names and states lag 10 s, also after a change of ours. */
 const trustedMs = 10_000;
 const laggingMs = trustedMs + roundMs;
-const settlingMs = trustedMs + 15_000;
 
 async function look(world: World, how: Look): Promise<void> {
   const { model, clock, client } = world;
   const asked = clock.now();
   const dyingBefore = world.dying;
-  const settling = asked - world.endedAt < 2 * settlingMs;
   const seen = await how(client).catch((error: unknown) => {
     if (isProblem(error, "not_found") && error.facts["missingConfig"] !== true) return undefined;
     throw error;
@@ -151,7 +147,7 @@ async function look(world: World, how: Look): Promise<void> {
   );
   expect(there, `${seen ? "a guest that is gone" : "no guest where one is"}`).toBe(true);
   if (!seen) return;
-  const lag = since((settling ? settlingMs : laggingMs) + 1);
+  const lag = since(laggingMs + 1);
   const states = [...model.figuresAt(lag[0], world.floor), ...lag].filter(({ name }) => name);
   if (seen.status !== "unknown") expect(states.map(({ status }) => status)).toContain(seen.status);
   if (seen.name !== undefined) expect(states.map(({ name }) => name)).toContain(seen.name);
@@ -165,7 +161,7 @@ async function change(
   begin: (client: ProxmoxClient, call: Call) => Promise<Changed<unknown>>,
   destroys = false,
 ): Promise<void> {
-  const { model, client, clock } = world;
+  const { model, client } = world;
   world.busy++;
   const { task } = await begin(client, new Call()).finally(() => world.busy--);
   if (!task) return;
@@ -174,7 +170,6 @@ async function change(
   const report = await task.settle({ timeoutMs: 86_400_000 });
   if (destroys) world.dying--;
   world.busy--;
-  world.endedAt = clock.now();
   if (report.state === "ok") {
     const { endedAt = 0 } = model.tasks.get(report.upid) ?? {};
     const made = model.states.findIndex(({ at }) => Math.floor(at / 1000) === endedAt);
@@ -252,7 +247,7 @@ describe("under every order of looks, changes of ours and of others, failures an
           from,
         );
         const client = clientOf(model, clock, false);
-        const world = { model, clock, client, floor: 0, endedAt: -1_000_000, busy: 0, dying: 0 };
+        const world = { model, clock, client, floor: 0, busy: 0, dying: 0 };
         await play({
           scheduler,
           steps: names.map((name) => ({

@@ -4,6 +4,7 @@ import { demoWorld } from "../../src/simulator/demo.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { selfSigned } from "../certificate.ts";
 import { type Lab, lab } from "../kit.ts";
+import { afterOurs } from "./phases/after-ours.ts";
 import { appearances, attributes, edits, others, type Promised, states } from "./phases/changes.ts";
 import { type Longest, watch } from "./phases/watch.ts";
 
@@ -13,7 +14,7 @@ const rounds = 200;
 let server: Lab;
 
 const everything = { "/": "Administrator" };
-const looking = { "/": "PVEAuditor" };
+const looking = { "/": "PVEAuditor", "/vms": "PVEVMUser" };
 const guestsOnly = { "/vms": "PVEVMUser", "/storage": "PVEDatastoreUser", "/pool": "PVEPoolUser" };
 
 test.each<[string, string, Record<string, string>, Promised]>([
@@ -33,6 +34,7 @@ test.each<[string, string, Record<string, string>, Promised]>([
       ...appearances(server),
       ...attributes(server, promised),
       ...states(server),
+      ...afterOurs(server),
       ...edits(server, promised),
       ...others(server, promised, certificates),
     ];

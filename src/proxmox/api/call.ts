@@ -68,8 +68,17 @@ export class Call implements Reader {
   /** Reads in its name, and on its account, until this signal aborts. */
   until(aborted: AbortSignal): Call {
     const { maxAgeMs, progress } = this;
-    const signal = AbortSignal.any([this.signal, aborted]);
-    const reading = new Call({ signal, maxAgeMs, progress });
+    return this.#for({ signal: AbortSignal.any([this.signal, aborted]), maxAgeMs, progress });
+  }
+
+  /** Reads in its name that take nothing older than this from memory, in ms. */
+  within(maxAgeMs: number): Call {
+    const { signal, progress } = this;
+    return this.#for({ signal, maxAgeMs, progress });
+  }
+
+  #for(options: CallOptions): Call {
+    const reading = new Call(options);
     reading.sent = () => this.sent();
     reading.note = (part) => this.note(part);
     return reading;

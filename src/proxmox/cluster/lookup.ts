@@ -3,7 +3,7 @@ import { path } from "../../http/path.ts";
 import { isProblem, type Problem } from "../../problem.ts";
 import type { Call } from "../api/call.ts";
 import { fresh, guestTags, tags } from "../api/freshness.ts";
-import { type GuestConfig, readConfig } from "../api/guest-config.ts";
+import { readConfig } from "../api/guest-config.ts";
 import type { GuestId, GuestKind } from "../api/values.ts";
 import type { Verbs } from "../api/verbs.ts";
 import {
@@ -13,7 +13,7 @@ import {
   inventoryQuestion,
   isOffline,
 } from "./inventory.ts";
-import type { Found, Names } from "./names.ts";
+import { type Found, learnName, type Names } from "./names.ts";
 import { ambiguous, notFound, otherKind } from "./near-miss.ts";
 import type { Overlay } from "./overlay.ts";
 import { Silence } from "./silence.ts";
@@ -63,8 +63,16 @@ export class Lookup {
   async inventory(call: Call): Promise<Inventory> {
     const due = call.maxAgeMs === undefined && !(await this.#verbs.isFresh(inventoryQuestion));
     const swept = due && this.#sweep?.isWorthwhile && (await this.#sweep.run(call));
-    const reading = swept ? call.refreshed() : call;
+    const reading = swept ? call.refreshed() : this.#deciding(call);
     return this.#adopt(await this.#verbs.observe(reading, inventoryQuestion));
+  }
+
+  /** Rows that contradict what we know are asked again as soon as they must be right; their own age on top would be too long. */
+  #deciding(call: Call): Call {
+    const [now, last] = [this.#verbs.clock.now(), this.#last];
+    if (call.maxAgeMs !== undefined || !last) return call;
+    const from = Math.max(this.names.decidedFrom(last, now), this.overlay.decidedFrom(last, now));
+    return from > last.beganAt ? call.within(now - from) : call;
   }
 
   /** The last inventory seen, whatever its age. */
@@ -173,7 +181,7 @@ export class Lookup {
     const newer = await this.#newer(inventory, call);
     const shown = this.#match(reference, kind, newer);
     if (shown) return shown;
-    const unread = await this.#learnNames(kind, newer, call);
+    const unread = await this.#learnNames(reference, kind, newer, call);
     const match = this.#match(reference, kind, newer);
     if (match) return match;
     // What could not be read may be it: that is said, and asked again the next time.
@@ -200,14 +208,15 @@ export class Lookup {
     }
   }
 
-  /** Guests that others made a moment ago have no name in their rows yet; their configurations have. Answers which were not read. */
+  /** Where rows have no name yet (others made them just now) or none that is believed, configurations tell. Answers what was not read. */
   async #learnNames(
+    reference: string,
     kind: GuestKind,
     inventory: Inventory,
     call: Call,
   ): Promise<readonly GuestRow[]> {
     const rows = this.names
-      .nameless(inventory)
+      .doubtful(reference, inventory)
       .filter((row) => kind === "any" || row.type === kind)
       .filter(
         (row) => !isOffline(inventory, row.node) && row.lock !== "clone" && row.lock !== "create",
@@ -240,13 +249,13 @@ export class Lookup {
     for (const row of changed) this.overlay.replaced(row, inventory.byVmid.get(row.vmid));
     this.overlay.adopt(inventory);
     this.silence.hear(inventory);
-    if (!before) return inventory;
     for (const row of changed) {
       const now = inventory.byVmid.get(row.vmid);
       if (now?.type === row.type) this.names.turned(row, now, inventory.beganAt);
       else this.names.bury(row, inventory.beganAt);
     }
     this.names.adopt(inventory);
+    if (!before) return inventory;
     for (const row of inventory.nameless) this.#keepName(row, before);
     await this.#verbs.cache.invalidate(changed.map((row) => tags.guest(row)));
     return inventory;
@@ -271,11 +280,6 @@ export class Lookup {
     const silent = this.names.nameless(inventory).filter((row) => isOffline(inventory, row.node));
     return notFound(reference, kind, named, { silent, unread });
   }
-}
-
-/** A configuration's word on its guest's name counts, unless the guest is only half there: then PVE gives or invents none. */
-export function learnName(names: Names, id: GuestId, config: GuestConfig): void {
-  if (config.name !== undefined) names.learn(id, config.name, config.beganAt);
 }
 
 /** PVE: GET /nodes/{node}/{qemu|lxc}/{vmid}/config */

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import type { GuestConfig } from "../api/guest-config.ts";
 import type { GuestId, GuestType } from "../api/values.ts";
 import type { GuestRow, Inventory } from "./inventory.ts";
 
@@ -58,6 +59,9 @@ export class Names {
   readonly #byName = new Map<string, readonly string[]>();
   readonly #dead = new Map<number, Death>();
   readonly #turns = new Map<string, Turn>();
+  /** Keys of `#known` whose row has had another name since: few, so that nobody has to go through all of them. */
+  readonly #disputed = new Set<string>();
+  #rows: Inventory | undefined;
   readonly #told: LRUCache<number, Told>;
   /** vmids of `#told` by name in lower case. */
   readonly #toldByName = new Map<string, readonly number[]>();
@@ -84,6 +88,8 @@ export class Names {
     if (newer && newer.at > at) return;
     if (newer?.name !== name) this.version++;
     this.#known.set(key(id), { type: id.type, vmid: id.vmid, name, at });
+    const row = this.#rows?.byVmid.get(id.vmid);
+    if (row && row.name !== name) this.#disputed.add(key(id));
   }
 
   /** This guest is gone since `at` or earlier, and whoever takes its vmid next will carry its name in the row for a while. */
@@ -96,6 +102,7 @@ export class Names {
 
   /** A newer inventory has come: it shows which vmids of dead guests others have taken. */
   adopt(inventory: Inventory): void {
+    this.#rows = inventory;
     for (const [vmid, { at, until }] of this.#dead) {
       if (inventory.beganAt < at) continue;
       if (until !== undefined && inventory.beganAt >= until) this.#dead.delete(vmid);
@@ -111,6 +118,7 @@ export class Names {
     for (const [id, turn] of this.#turns) if (at >= turn.at + copyMs) this.#turns.delete(id);
     const [from, to] = [before.name, after.name];
     if (from === undefined || to === undefined || from === to) return;
+    this.#disputed.add(key(after));
     if (this.#turns.has(key(after))) return;
     this.version++;
     this.#turns.set(key(after), { row: after, from, to, at });
@@ -128,12 +136,35 @@ export class Names {
     return inventory.beganAt < turn.at + copyMs ? turn.to : row.name;
   }
 
+  /** The latest time up to now from which on rows are right about names in which these still contradict us; -∞ without any. */
+  decidedFrom(inventory: Inventory, now: number): number {
+    let latest = Number.NEGATIVE_INFINITY;
+    for (const id of this.#disputed) {
+      const known = this.#known.peek(id);
+      const row = known && inventory.byVmid.get(known.vmid);
+      const at = (known?.at ?? 0) + rowLagMs;
+      if (inventory.beganAt >= at || row?.type !== known?.type || row?.name === known?.name)
+        this.#disputed.delete(id);
+      else if (at <= now && row?.name !== undefined && !this.#isDoubtful(row.vmid, inventory))
+        latest = Math.max(latest, at);
+    }
+    return latest;
+  }
+
+  /** Rows that may be called so: they bear this name while we know another one of them, or no name is believed of them. */
+  doubtful(name: string, inventory: Inventory): readonly GuestRow[] {
+    const others = rowsNamed(name, inventory).filter((row) => {
+      const believed = this.nameOf(row, inventory)?.toLowerCase();
+      return believed !== undefined && believed !== name.toLowerCase();
+    });
+    return [...others, ...this.nameless(inventory)];
+  }
+
   /** Rows whose believed name equals `name` without regard to case; the rows are not scanned. */
   find(name: string, inventory: Inventory): readonly GuestRow[] {
     const wanted = name.toLowerCase();
-    const { byName, namesakes, byVmid } = inventory;
-    const first = byName.get(wanted);
-    const rows = first ? [first, ...(namesakes.get(wanted) ?? [])] : [];
+    const { byVmid } = inventory;
+    const rows = [...rowsNamed(name, inventory)];
     for (const id of this.#byName.get(wanted) ?? []) {
       const known = this.#known.peek(id);
       const row = known && byVmid.get(known.vmid);
@@ -186,6 +217,18 @@ export class Names {
     const death = this.#dead.get(vmid);
     return death !== undefined && (death.until === undefined || beganAt < death.until);
   }
+}
+
+/** A configuration's word on its guest's name counts, unless the guest is only half there: then PVE gives or invents none. */
+export function learnName(names: Names, id: GuestId, config: GuestConfig): void {
+  if (config.name !== undefined) names.learn(id, config.name, config.beganAt);
+}
+
+/** Rows that bear this name themselves. */
+function rowsNamed(name: string, { byName, namesakes }: Inventory): readonly GuestRow[] {
+  const wanted = name.toLowerCase();
+  const first = byName.get(wanted);
+  return first ? [first, ...(namesakes.get(wanted) ?? [])] : [];
 }
 
 /** Lists, and copied ones: thousands of sets of one would take three times the memory. */

@@ -4,15 +4,17 @@ import type { GuestRow, Inventory } from "./inventory.ts";
 /** Hosts publish figures every 10 s and workers keep copies: a row may say what was true this long ago. */
 const rowLagMs = 15_000;
 
-interface Patch {
+interface Patch extends GuestId {
   readonly fields: Partial<Pick<GuestRow, "status" | "node">>;
   /** Clock time in ms from which on this is true. */
   readonly since: number;
+  /** Not made by us: its own node has said so. */
+  readonly seen?: boolean;
 }
 
 /**
- * What our own changes have made of guests, laid over rows that do not show it yet. So a change of one guest costs nobody else
- * their answers: the inventory stays, and only what is said of that guest is newer than it.
+ * What our own changes have made of guests, and what their nodes have told us since, laid over rows that do not show it yet. So
+ * a change of one guest costs nobody else their answers: the inventory stays, and only what is said of that guest is newer.
  */
 export class Overlay {
   /** Grows with every change. */
@@ -34,7 +36,20 @@ export class Overlay {
   /** A task of ours has left the guest like this. */
   set(id: GuestId, fields: Patch["fields"]): void {
     this.version++;
-    this.#patches.set(key(id), { fields, since: this.#now() });
+    const { type, vmid } = id;
+    this.#patches.set(key(id), { type, vmid, fields, since: this.#now() });
+  }
+
+  /** Its node, asked at that time, has said its state: a row that is older must not take that back. */
+  saw(row: GuestRow, status: string, at: number): void {
+    const before = this.#patches.get(key(row));
+    // Who knows nothing of a guest but its place lacks its figures too: it goes on being asked.
+    if ((before?.since ?? 0) > at || status === "unknown" || row.status === "unknown") return;
+    // Rows call all that runs in some way `running`.
+    const fields = { ...before?.fields, status: status === "stopped" ? status : "running" };
+    if (row.status !== fields.status) this.version++;
+    const { type, vmid } = row;
+    this.#patches.set(key(row), { type, vmid, fields, since: at, seen: true });
   }
 
   /** A newer inventory shows it changed: gone, replaced, or where we have not left it. Then that knows better. */
@@ -78,12 +93,13 @@ export class Overlay {
       if (since !== undefined && inventory.beganAt >= since) this.#expected.delete(vmid);
     }
     for (const [id, at] of this.#gone) if (inventory.beganAt >= at) this.#gone.delete(id);
-    for (const [id, { fields, since }] of this.#patches) {
+    for (const [id, patch] of this.#patches) {
+      const { fields, since } = patch;
       if (inventory.beganAt >= since + rowLagMs) this.#patches.delete(id);
       else if (fields.node !== undefined && inventory.beganAt >= since) {
         // Where a guest is, rows know at once; only its state lags.
         const { node: _node, ...lagging } = fields;
-        this.#patches.set(id, { fields: lagging, since });
+        this.#patches.set(id, { ...patch, fields: lagging });
       }
     }
   }
@@ -92,7 +108,20 @@ export class Overlay {
   over(row: GuestRow): GuestRow | undefined {
     if (this.#gone.has(key(row))) return undefined;
     const patch = this.#patches.get(key(row));
-    return patch ? { ...row, ...patch.fields } : row;
+    if (!patch || (patch.seen && row.status === "unknown")) return row;
+    const { status = row.status, node = row.node } = patch.fields;
+    return status === row.status && node === row.node ? row : { ...row, status, node };
+  }
+
+  /** The latest time up to now from which on rows are right about states in which these still contradict us; -∞ without any. */
+  decidedFrom(inventory: Inventory, now: number): number {
+    let latest = Number.NEGATIVE_INFINITY;
+    for (const { type, vmid, fields, since } of this.#patches.values()) {
+      const row = inventory.byVmid.get(vmid);
+      const contradicts = row?.type === type && row.status !== (fields.status ?? row.status);
+      if (contradicts && since + rowLagMs <= now) latest = Math.max(latest, since + rowLagMs);
+    }
+    return latest;
   }
 
   /** Guests of ours that this inventory does not show yet. */

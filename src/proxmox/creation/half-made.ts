@@ -4,7 +4,8 @@ import type { GuestId, GuestType } from "../api/values.ts";
 import type { Verbs } from "../api/verbs.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { isOffline } from "../cluster/inventory.ts";
-import { configQuestion, type Lookup, learnName } from "../cluster/lookup.ts";
+import { configQuestion, type Lookup } from "../cluster/lookup.ts";
+import { learnName } from "../cluster/names.ts";
 
 /** A guest that another server with our credentials is creating. */
 export interface Half extends GuestId {

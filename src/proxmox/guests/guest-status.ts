@@ -17,6 +17,8 @@ export interface GuestStatus {
   readonly memoryBytes?: number;
   readonly diskUsedBytes?: number;
   readonly uptimeS?: number;
+  /** Clock time in ms at which it was asked for. */
+  readonly beganAt: number;
 }
 
 /** PVE: GET /nodes/{node}/{qemu|lxc}/{vmid}/status/current */
@@ -24,17 +26,18 @@ export function statusQuestion(guest: GuestId & { readonly node: string }): Ques
   return {
     path: path`/nodes/${guest.node}/${guest.type}/${guest.vmid}/status/current`,
     freshness: fresh("guestStatus", tags.guest(guest)),
-    parse: (data) => readStatus(data, guest.type),
+    parse: (data, { beganAt }) => readStatus(data, guest.type, beganAt),
   };
 }
 
 /** `status` stays `running` for a paused VM; `qmpstatus` has the truth. */
-function readStatus(data: unknown, type: GuestType): GuestStatus {
+function readStatus(data: unknown, type: GuestType, beganAt: number): GuestStatus {
   const wire = record(data);
   const status = text(wire["status"]) ?? "unknown";
   const qmp = text(wire["qmpstatus"]);
   return {
     status: status === "running" && qmp !== undefined ? qmp : status,
+    beganAt,
     haManaged: flag(record(wire["ha"])["managed"]) ?? false,
     ...given({
       haRequest: text(record(wire["ha"])["state"]),

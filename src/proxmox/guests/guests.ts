@@ -5,8 +5,8 @@ import type { GuestConfig } from "../api/guest-config.ts";
 import { type GuestKind, given } from "../api/values.ts";
 import type { Verbs } from "../api/verbs.ts";
 import { type GuestRow, isOffline } from "../cluster/inventory.ts";
-import { configQuestion, isVmid, type Lookup, learnName } from "../cluster/lookup.ts";
-import type { Found } from "../cluster/names.ts";
+import { configQuestion, isVmid, type Lookup } from "../cluster/lookup.ts";
+import { type Found, learnName } from "../cluster/names.ts";
 import type { SilentNode } from "../cluster/silence.ts";
 import { rowSettlesMs } from "../tasks/activity.ts";
 import type { Tasks } from "../tasks/tasks.ts";
@@ -169,6 +169,9 @@ export class Guests {
         : Promise.resolve(undefined),
     ]);
     learnName(this.#lookup.names, row, config);
+    // What is seen while a task of ours works on it is over when that ends.
+    if (current && ask === "observe")
+      this.#lookup.overlay.saw(row, current.status, current.beganAt);
     const other =
       config.name !== undefined && config.name.toLowerCase() !== reference.toLowerCase();
     if (other && !isVmid(reference, row)) return undefined;

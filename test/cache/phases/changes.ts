@@ -16,7 +16,7 @@ export interface Promised {
 /** What rows show at once. */
 const rowsS = 10;
 /** What rows show after PVE's own lag. */
-const laggingS = rowsS + 10;
+export const laggingS = rowsS + 10;
 const keptS = 120;
 const certificateS = 30;
 
@@ -37,7 +37,7 @@ const vms = [102, 301, 103, 121, 141, 151, 211, 303];
 const containers = [200, 201, 202, 203, 205, 210, 304, 311];
 const toolFor = (vmid: number) => (containers.includes(vmid) ? getContainer : getVm);
 
-function listed(
+export function listed(
   vmid: number,
   boundS: number,
   isOld: (row: Row | undefined, round: number) => boolean,
@@ -46,21 +46,33 @@ function listed(
   return {
     says: "list_guests",
     tool: listGuests,
-    args: { limit: 500 },
+    args: () => ({ limit: 500 }),
     boundS,
     isOld: (seen, round) => isOld(row(seen), round),
   };
 }
 
-function looked(reference: number | string, boundS: number, isOld: View["isOld"]): View {
+export function looked(reference: number | string, boundS: number, isOld: View["isOld"]): View {
   const tool: Tool = typeof reference === "number" ? toolFor(reference) : getVm;
   const argument = tool === getVm ? "vm" : "container";
   const says = `${tool.name} by ${typeof reference === "number" ? "vmid" : "name"}`;
-  return { says, tool, args: { [argument]: String(reference) }, boundS, isOld };
+  return { says, tool, args: () => ({ [argument]: String(reference) }), boundS, isOld };
+}
+
+/** Finds nobody until rows or others' edits tell of the new name. */
+export function sought(vmid: number, name: (round: number) => string): View {
+  const tool: Tool = toolFor(vmid);
+  return {
+    says: `${tool.name} by its new name`,
+    tool,
+    args: (round) => ({ [tool === getVm ? "vm" : "container"]: name(round) }),
+    boundS: laggingS,
+    isOld: (seen) => seen === undefined,
+  };
 }
 
 /** A word that is another one in every round. */
-const word = (stem: string, round: number) => `${stem}-${round}`;
+export const word = (stem: string, round: number) => `${stem}-${round}`;
 
 export function appearances({ simulator: { outside } }: Lab): readonly OutsideChange[] {
   return [1, 2, 3].flatMap((lane): readonly OutsideChange[] => {
@@ -209,7 +221,7 @@ export function others(
         {
           says: "list_storage",
           tool: listStorage,
-          args: { storage, content: "iso", limit: 500 },
+          args: () => ({ storage, content: "iso", limit: 500 }),
           boundS: content,
           isOld: (seen, round) => !has(seen, round),
         },
@@ -236,7 +248,7 @@ export function others(
           {
             says: "list_certificates",
             tool: listCertificates,
-            args: { node, limit: 100 },
+            args: () => ({ node, limit: 100 }),
             boundS: certificateS,
             isOld: (seen) => !shows(seen),
           },

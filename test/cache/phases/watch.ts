@@ -11,7 +11,7 @@ export type Seen = Readonly<Record<string, unknown>> | undefined;
 export interface View {
   readonly says: string;
   readonly tool: Tool;
-  readonly args: Readonly<Record<string, unknown>>;
+  readonly args: (round: number) => Readonly<Record<string, unknown>>;
   /** Whether the answer is one from before the change of this round. */
   readonly isOld: (seen: Seen, round: number) => boolean;
   readonly boundS: number;
@@ -20,6 +20,8 @@ export interface View {
 /** Something that others do, again and again. */
 export interface OutsideChange {
   readonly says: string;
+  /** What we do ourselves up to 12 s before, and know the guest by. */
+  readonly ours?: (round: number) => Promise<unknown>;
   /** Rounds count from 1. */
   readonly change: (round: number) => void;
   /** How to see that what takes time (a task) has happened. */
@@ -82,8 +84,10 @@ async function follow(server: Lab, change: OutsideChange, account: Account): Pro
     // From many questions within the bound to one that hardly finds anything in memory.
     const pauseMs = (boundMs / 20) * 16 ** random();
     await clock.sleep(12_000 * random());
+    await change.ours?.(round);
+    if (change.ours) await clock.sleep(12_000 * random() ** 3);
     await ask(server, change, round);
-    await clock.sleep(pauseMs * random());
+    if (!change.ours) await clock.sleep(pauseMs * random());
     change.change(round);
     while (change.hasHappened?.() === false) await clock.sleep(stepMs);
     await catchUp(server, change, round, { pauseMs, untilMs: boundMs * 1.5 }, account);
@@ -129,7 +133,7 @@ async function ask(
     // What a call gets from its server; reads use no more of it.
     const once = <T>(_: object, make: () => T) => make();
     const context = { proxmox, call: new Call(), once } as unknown as ToolContext;
-    const seen = await tool.run(args, context).catch((error: unknown) => {
+    const seen = await tool.run(args(round), context).catch((error: unknown) => {
       if (isProblem(error, "not_found")) return undefined;
       throw error;
     });
