@@ -6,7 +6,18 @@ import { Call } from "../../src/proxmox/api/call.ts";
 import { defaultAges, fresh, tags } from "../../src/proxmox/api/freshness.ts";
 import type { Verbs } from "../../src/proxmox/api/verbs.ts";
 import type { Tasks } from "../../src/proxmox/tasks/tasks.ts";
-import { clientOf, Host, plans, play, runs, type Source, StepClock, seed } from "./scheduled.ts";
+import {
+  after,
+  clientOf,
+  Host,
+  plans,
+  play,
+  runs,
+  type Source,
+  StepClock,
+  seed,
+  them,
+} from "./scheduled.ts";
 
 /** What tells of a version: an edit stands in the log, a task there and in the list, what is silent nowhere. */
 type Kind = "edit" | "task" | "silent";
@@ -17,12 +28,17 @@ const told: Readonly<Record<Source, readonly Kind[]>> = {
   none: [],
 };
 
+/** Tasks of others. A start takes a lock away and applies what is pending, a stop what was hot-plugged; any of them may write more than once. */
+const theirTypes = ["qmstart", "qmstop", "qmconfig", "resize", "qmsnapshot"];
+
 /** One guest whose configuration is a version number that grows with every change of it. It remembers when each version began. */
 class Model extends Host {
   readonly #began: { at: number; kind: Kind }[] = [{ at: 0, kind: "task" }];
   /** UPID → the version that its acceptance made, and that its end made. */
   readonly accepted = new Map<string, number>();
   readonly ended = new Map<string, number>();
+  /** A task of others that runs, and whether it has written something since it began. */
+  #theirs: { readonly upid: string; hasWritten: boolean } | undefined;
 
   get version(): number {
     return this.#began.length - 1;
@@ -30,14 +46,28 @@ class Model extends Host {
 
   /** The least that an answer asked for now may show: what is told of from before `heard`, and everything from before `all`. */
   least({ heard, all }: { heard: number; all: number }): number {
-    const kinds = told[this.source];
-    return this.#began.findLastIndex(({ at, kind }) => at < (kinds.includes(kind) ? heard : all));
+    // What may be seen is asked for once in 60 s; before that, it is looked for where nothing tells of it any more.
+    const sources = this.sourcesSince(heard - defaultAges.permissions.trustedMs);
+    const isTold = (kind: Kind) => sources.every((source) => told[source].includes(kind));
+    return this.#began.findLastIndex(({ at, kind }) => at < (isTold(kind) ? heard : all));
   }
 
   advance(kind: Kind): number {
     this.#began.push({ at: this.clock.now(), kind });
     if (kind === "edit") this.write("update VM 101: -memory 1");
     return this.version;
+  }
+
+  /** Others begin a task, or it writes something, or it ends: each makes a version. */
+  theirTask(): void {
+    if (!this.#theirs) {
+      const type = theirTypes[this.tasks.size % theirTypes.length] ?? "";
+      this.#theirs = { upid: this.begin(type, them), hasWritten: false };
+    } else if (this.#theirs.hasWritten) {
+      this.end(this.#theirs.upid);
+      this.#theirs = undefined;
+    } else this.#theirs.hasWritten = true;
+    this.advance("task");
   }
 
   endTasks(): void {
@@ -66,6 +96,9 @@ interface World {
   readonly tasks: Tasks;
   /** What an answer that is served from now on must at least show. */
   floor: number;
+  /** Where news comes from while the credentials have other rights than at first. */
+  readonly other: Source;
+  readonly first: Source;
 }
 
 const touches = [tags.guest({ type: "qemu", vmid: 101 })];
@@ -112,12 +145,28 @@ async function change(world: World): Promise<void> {
 }
 
 const steps = {
+  /** The same as `read`, but nothing goes on before it has its answer. Only where nothing else is on its way. */
+  asked: async (world: World) => {
+    world.model.isFar = () => false;
+    await read(world, "observe");
+    world.model.isFar = () => true;
+  },
+  /** The same where a sweep's news is there at once and its rows travel. */
+  slowRows: async (world: World) => {
+    world.model.isFar = (path) => path.includes("/cluster/resources");
+    await read(world, "observe").finally(() => {
+      world.model.isFar = () => true;
+    });
+  },
   read: (world: World) => read(world, "observe"),
   other: (world: World) => read(world, "observe", "pending"),
   live: (world: World) => read(world, "live"),
   change,
   edit: async ({ model }: World) => void model.advance("edit"),
   silent: async ({ model }: World) => void model.advance("silent"),
+  theirs: async ({ model }: World) => model.theirTask(),
+  rights: async ({ model, first, other }: World) =>
+    model.grant(model.source === first ? other : first),
   fail: async ({ model }: World) => model.failNext(2),
   end: async ({ model }: World) => model.endTasks(),
   second: async ({ clock }: World) => clock.step(1_000),
@@ -125,30 +174,37 @@ const steps = {
   minute: async ({ clock }: World) => clock.step(45_000),
 };
 
-/** Reads are what can go wrong, so they are most of it. */
-const plan = plans<keyof typeof steps>(
-  {
-    read: 6,
-    other: 2,
-    live: 1,
-    change: 2,
-    edit: 2,
-    silent: 1,
-    fail: 1,
-    minute: 1,
-    end: 2,
-    second: 2,
-    seconds: 3,
-  },
-  16,
+type Step = keyof typeof steps;
+
+const reads = { read: 6, other: 2, live: 1 };
+const changes = { change: 2, edit: 2, silent: 1, theirs: 3 };
+const events = { fail: 1, rights: 1, minute: 1, end: 2, second: 2, seconds: 3 };
+
+/** What stands in memory and was vouched for, and another sweep that is due. */
+const due = ["asked", "seconds", "seconds", "asked", "seconds", "seconds"] as const;
+const sweeping: readonly Step[] = [...due, "read"];
+/** What happens between a sweep's news and its end is not in that news. */
+const slow: readonly Step[] = [...due, "slowRows", "edit", "seconds"];
+
+/** Reads are what can go wrong, so they are most of it; and what happens while a sweep is under way is hard to meet by chance. */
+const plan = fc.oneof(
+  { weight: 6, arbitrary: plans<Step>({ ...reads, ...changes, ...events }, 16) },
+  { weight: 1, arbitrary: after(slow, { read: 3, seconds: 3 }) },
+  { weight: 1, arbitrary: after(sweeping, { edit: 2, theirs: 1, seconds: 3, read: 3 }) },
 );
 const source = fc.constantFrom<Source>("log", "log", "tasks", "none");
 
-function world(scheduler: fc.Scheduler, from: Source, tiny: boolean): World {
+interface Given {
+  readonly first: Source;
+  readonly other: Source;
+  readonly tiny: boolean;
+}
+
+function world(scheduler: fc.Scheduler, { first, other, tiny }: Given): World {
   const clock = new StepClock();
-  const model = new Model((label) => scheduler.schedule(Promise.resolve(), label), clock, from);
+  const model = new Model(scheduler, clock, first);
   const { verbs, tasks } = clientOf(model, clock, tiny);
-  return { model, clock, verbs, tasks, floor: 0 };
+  return { model, clock, verbs, tasks, floor: 0, first, other };
 }
 
 describe("under every order of reads, changes, ends of tasks, sweeps, outside changes, failures and time", () => {
@@ -157,14 +213,17 @@ describe("under every order of reads, changes, ends of tasks, sweeps, outside ch
     const property = fc.asyncProperty(
       fc.scheduler(),
       plan,
-      source,
-      fc.boolean(),
-      async (scheduler, names, from, tiny) => {
-        const made = world(scheduler, from, tiny);
-        reads += names.filter((name) => name === "read").length;
+      fc.record({ first: source, other: source, tiny: fc.boolean() }),
+      async (scheduler, names, given) => {
+        const made = world(scheduler, given);
+        reads += names.filter((name) => name === "read" || name === "asked").length;
         await play({
           scheduler,
-          steps: names.map((name) => ({ name, run: () => lateIsNoAnswer(steps[name](made)) })),
+          steps: names.map((name) => ({
+            name,
+            waits: name === "asked",
+            run: () => lateIsNoAnswer(steps[name](made)),
+          })),
           finish: () => {
             made.model.endTasks();
             made.clock.step(5_000);

@@ -41,14 +41,23 @@ export class StepClock implements Clock {
 /** What credentials may see of what happened. */
 export type Source = "log" | "tasks" | "none";
 
-const privileges = { log: { "Sys.Syslog": 1 }, tasks: { "Sys.Audit": 1 }, none: {} } as const;
+const privileges = {
+  log: { "Sys.Syslog": 1, "Sys.Audit": 1 },
+  tasks: { "Sys.Audit": 1 },
+  none: {},
+} as const;
 
 interface ModelTask {
   readonly upid: string;
+  readonly user: string;
   readonly startedAt: number;
   endedAt?: number;
   exitstatus?: string;
 }
+
+/** Who has begun a task: what is our own is in every list, whatever our rights. */
+export const us = "root@pam!mcp";
+export const them = "root@pam";
 
 /**
  * A host behind a wire on which requests and answers travel as long as the scheduler wants. It has tasks, a log and a list of tasks;
@@ -57,17 +66,35 @@ interface ModelTask {
 export abstract class Host implements Transport {
   readonly #travel: (label: string) => Promise<void>;
   protected readonly clock: StepClock;
-  readonly source: Source;
+  /** What the credentials may see, from a moment on. */
+  readonly #sources: { readonly at: number; readonly source: Source }[];
   readonly tasks = new Map<string, ModelTask>();
-  readonly #log: { readonly time: number; readonly msg: string }[] = [];
+  readonly #log: { readonly time: number; readonly user: string; readonly msg: string }[] = [];
+  /** Whether a request to this path and its answer travel; else both are there at once. */
+  isFar: (path: string) => boolean = () => true;
   /** Reads whose failure was answered. */
   failed = 0;
   #failing = 0;
 
-  constructor(travel: (label: string) => Promise<void>, clock: StepClock, source: Source) {
-    this.#travel = travel;
+  constructor(scheduler: fc.Scheduler, clock: StepClock, source: Source) {
+    this.#travel = (label) => scheduler.schedule(Promise.resolve(), label);
     this.clock = clock;
-    this.source = source;
+    this.#sources = [{ at: 0, source }];
+  }
+
+  get source(): Source {
+    return this.#sources.at(-1)?.source ?? "none";
+  }
+
+  /** The credentials' rights are changed. */
+  grant(source: Source): void {
+    this.#sources.push({ at: this.clock.now(), source });
+  }
+
+  /** All that the credentials might see at some time since then. */
+  sourcesSince(time: number): readonly Source[] {
+    const first = this.#sources.findLastIndex(({ at }) => at < time);
+    return this.#sources.slice(Math.max(0, first)).map(({ source }) => source);
   }
 
   /** PVE's answer to a read that is about guests; undefined: there is none such. */
@@ -76,9 +103,10 @@ export abstract class Host implements Transport {
   protected abstract change(method: string, path: string): string | undefined;
 
   async send(request: WireRequest): Promise<WireReply> {
-    await this.#travel(`${request.method} arrives`);
+    const isFar = this.isFar(request.path);
+    if (isFar) await this.#travel(`${request.method} arrives`);
     const reply = this.#reply(request);
-    await this.#travel(`${request.method} is answered`);
+    if (isFar) await this.#travel(`${request.method} is answered`);
     if (reply.status === 500 && request.method === "GET") this.failed++;
     const date = new Date(this.clock.now()).toUTCString();
     return { ...reply, headers: { date }, body: JSON.stringify({ data: reply.data }) };
@@ -92,15 +120,15 @@ export abstract class Host implements Transport {
   }
 
   /** Times are whole seconds, as in PVE's answers. */
-  write(msg: string): void {
-    this.#log.push({ time: this.#seconds(), msg });
+  write(msg: string, user = them): void {
+    this.#log.push({ time: this.#seconds(), user, msg });
   }
 
-  protected begin(type: string): string {
+  protected begin(type: string, user = us): string {
     const pid = this.tasks.size.toString(16).toUpperCase().padStart(8, "0");
-    const upid = `UPID:pve1:${pid}:00000001:69566000:${type}:101:root@pam!mcp:`;
-    this.tasks.set(upid, { upid, startedAt: this.#seconds() });
-    this.write(`starting task ${upid}`);
+    const upid = `UPID:pve1:${pid}:00000001:69566000:${type}:101:${user}:`;
+    this.tasks.set(upid, { upid, user, startedAt: this.#seconds() });
+    this.write(`starting task ${upid}`, user);
     return upid;
   }
 
@@ -109,7 +137,7 @@ export abstract class Host implements Transport {
     if (!task || task.exitstatus !== undefined) return;
     task.endedAt = this.#seconds();
     task.exitstatus = exitstatus;
-    this.write(`end task ${upid} ${exitstatus}`);
+    this.write(`end task ${upid} ${exitstatus}`, task.user);
   }
 
   #seconds(): number {
@@ -138,9 +166,9 @@ export abstract class Host implements Transport {
   #common(path: string): unknown {
     if (path === "/access/permissions") return { "/": privileges[this.source] };
     if (path === "/cluster/log") {
-      const line = { node: "pve1", user: "root@pam" };
       return this.#log
-        .map((one, index) => ({ ...line, uid: String(index + 1), ...one }))
+        .map((one, index) => ({ node: "pve1", uid: String(index + 1), ...one }))
+        .filter(({ user }) => user === us || this.source === "log")
         .slice(-500);
     }
     if (path === "/cluster/tasks") return this.#recent();
@@ -153,7 +181,10 @@ export abstract class Host implements Transport {
   }
 
   #recent(): readonly unknown[] {
-    const all = [...this.tasks.values()].map(({ upid, startedAt, endedAt, exitstatus }) => ({
+    const seen = [...this.tasks.values()].filter(
+      ({ user }) => user === us || this.source !== "none",
+    );
+    const all = seen.map(({ upid, startedAt, endedAt, exitstatus }) => ({
       upid,
       node: "pve1",
       starttime: startedAt,
@@ -233,4 +264,12 @@ export function plans<Step extends string>(
   const steps = Object.entries(weights) as [Step, number][];
   const some = steps.map(([step, weight]) => ({ weight, arbitrary: fc.constant(step) }));
   return fc.array(fc.oneof(...some), { minLength: 2, maxLength, size: "max" });
+}
+
+/** What begins like this, and goes on with any of these. */
+export function after<Step extends string>(
+  first: readonly Step[],
+  weights: Readonly<Partial<Record<Step, number>>>,
+): fc.Arbitrary<Step[]> {
+  return plans<Step>(weights, 10).map((rest) => [...first, ...rest]);
 }
