@@ -48,11 +48,10 @@ const maxTries = 5;
 
 /** The two verbs that every resource API stands on: observe (cache, then wire) and change (wire, then invalidate). */
 export class Verbs {
-  /** Told of every question whose answer a sweep may vouch for, with the host's own time, in ms (0: not known yet). */
-  onAsked: (tags: readonly Tag[], askedAt: number) => void = () => undefined;
-  /** How far the host's clock is before ours, in ms, by the last answer that told (whole seconds); 0 as long as none has. */
+  /** Told of every answer that a sweep may vouch for, with the host's own time of asking, in ms (0 or less: it gave none). */
+  onKept: (tags: readonly Tag[], askedAt: number) => void = () => undefined;
+  /** How far the host's clock is before ours, in ms, by the last answer that told (whole seconds). */
   hostAheadMs = 0;
-  #hasTold = false;
   readonly api: ApiClient;
   readonly cache: ReadCache;
   readonly clock: Clock;
@@ -134,10 +133,6 @@ export class Verbs {
   #fetch<T>(call: Call, question: Question<T>): (signal: AbortSignal) => Promise<Fetched<T>> {
     return async (signal) => {
       const beganAt = this.clock.now();
-      // Before it is asked: news that comes while its answer is under way is held against it too.
-      if (this.ages[question.freshness.kind].swept) {
-        this.onAsked(question.freshness.tags, this.#hasTold ? beganAt + this.hostAheadMs : 0);
-      }
       const reply = await this.api.request({
         method: "GET",
         path: question.path,
@@ -145,9 +140,11 @@ export class Verbs {
         signal,
         onSend: () => call.sent(),
       });
-      if (reply.date !== undefined) {
-        this.hostAheadMs = reply.date - this.clock.now();
-        this.#hasTold = true;
+      if (reply.date !== undefined) this.hostAheadMs = reply.date - this.clock.now();
+      if (this.ages[question.freshness.kind].swept) {
+        // The host stamps its answer when it sends it; what it says may be as old as the request.
+        const tookMs = this.clock.now() - beganAt;
+        this.onKept(question.freshness.tags, (reply.date ?? 0) - tookMs);
       }
       const total = reply.total === undefined ? {} : { total: reply.total };
       return {

@@ -39,7 +39,7 @@ export class Sweep {
     this.#tasks = tasks;
     this.#news = new News(verbs, cluster);
     this.#inventory = (call) => rows.liveInventory(call);
-    verbs.onAsked = (tags, askedAt) => this.#mark(tags, askedAt);
+    verbs.onKept = (tags, askedAt) => this.#mark(tags, askedAt);
     verbs.cache.onInvalidate = (tags) => {
       for (const tag of tags) this.#marks.delete(tag);
     };
