@@ -46,7 +46,7 @@ test.each<[string, string, Record<string, string>, Promised]>([
     expect(longest.filter(({ staleS, boundS }) => staleS > boundS)).toEqual([]);
     expect(longest.filter((one) => one.rounds < rounds)).toEqual([]);
   },
-  120_000,
+  600_000,
 );
 
 function told(source: string, longest: readonly Longest[]): string {
