@@ -4,7 +4,7 @@ import { tags } from "../api/freshness.ts";
 import type { GuestConfig } from "../api/guest-config.ts";
 import { type GuestKind, given } from "../api/values.ts";
 import type { Verbs } from "../api/verbs.ts";
-import { type GuestRow, isOffline } from "../cluster/inventory.ts";
+import { type GuestRow, type Inventory, isOffline } from "../cluster/inventory.ts";
 import { configQuestion, isVmid, type Lookup } from "../cluster/lookup.ts";
 import { type Found, learnName } from "../cluster/names.ts";
 import type { SilentNode } from "../cluster/silence.ts";
@@ -97,14 +97,17 @@ export class Guests {
   async list(filter: GuestFilter, call: Call): Promise<readonly ListedGuest[]> {
     // A destruction of ours may have ended without our having looked: then the rows in memory show a guest that is gone.
     const destroying = this.#tasks.anyRunning(...destroyTypes);
-    await this.#lookup[destroying ? "liveInventory" : "inventory"](call);
-    return this.known(filter);
+    const inventory = await this.#lookup[destroying ? "liveInventory" : "inventory"](call);
+    return this.#fitting(filter, inventory);
   }
 
   /** The same as far as it is in memory: no request. */
   known(filter: GuestFilter): readonly ListedGuest[] {
-    const { last: inventory } = this.#lookup;
-    if (!inventory) return [];
+    const { last } = this.#lookup;
+    return last ? this.#fitting(filter, last) : [];
+  }
+
+  #fitting(filter: GuestFilter, inventory: Inventory): readonly ListedGuest[] {
     const fits = matcher(filter);
     return this.#lookup
       .rows(inventory)
