@@ -26,7 +26,9 @@ export async function ask(
   guests: readonly ListedGuest[],
   { proxmox, call }: ToolContext,
 ): Promise<AllTold> {
-  const silent = new Set(proxmox.guests.silent(guests).map(({ node }) => node));
+  // One that has not reported for minutes may answer all the same.
+  const away = proxmox.guests.silent(guests).filter(({ reason }) => reason === "offline");
+  const silent = new Set(away.map(({ node }) => node));
   return proxmox.details.addresses.of(
     guests.filter(mayRun).map(({ row }) => row),
     silent,

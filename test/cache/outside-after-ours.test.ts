@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { crowd, vmids } from "../../bench/crowd.ts";
 import { type Lab, lab } from "../kit.ts";
 
 /** Others' changes are shown after 10 s that rows are trusted and 10 s that they lag. */
@@ -131,9 +132,41 @@ test("rows that contradict a change of ours are asked again once, whoever many l
   simulator.outside.powerOff(302);
   await until(server, endedAt, 10.5);
   await call("list_guests", { max_age_s: 0 });
-  await until(server, endedAt, 15.1);
+  await until(server, endedAt, 15.6);
   const mark = simulator.log.mark();
   await clock.run(Promise.all(Array.from({ length: 20 }, () => begin("list_guests"))));
   await call("list_guests");
   expect(simulator.log.paths(mark)).toEqual(["GET /cluster/resources"]);
+});
+
+test("a new guest of ours keeps the state that a list has told of it when get_vm has looked at it", async () => {
+  const server = await lab();
+  const { call } = server;
+  const { data } = await call("clone_vm", { vm: 9000, name: "fresh-one" });
+  const vmid = Number(data["vmid"]);
+  await call("list_guests", { max_age_s: 0 });
+  expect((await listed(server, vmid))?.status).toBe("stopped");
+  expect((await call("get_vm", { vm: vmid })).data["status"]).toBe("stopped");
+  expect((await listed(server, vmid))?.status).toBe("stopped");
+});
+
+test("forty guests that others rename after forty looks are decided together: a minute's watch costs little more", async () => {
+  const world = crowd(Date.UTC(2026, 0, 1, 12), { guests: 100, nodes: 4 });
+  const { call, clock, simulator } = await lab({ world });
+  const vms = vmids(40);
+  for (const vm of vms) {
+    await call("get_vm", { vm });
+    await clock.advance(250);
+  }
+  for (const vmid of vms) simulator.outside.rename(vmid, `new-${vmid}`);
+  const renamedAt = clock.now();
+  const mark = simulator.log.mark();
+  for (let look = 0; look < 120; look++) {
+    const { data } = await call("list_guests", { status: "running", name: "new-*", limit: 100 });
+    if (clock.now() - renamedAt >= promisedS * 1_000)
+      expect(Number(data["total"])).toBeGreaterThanOrEqual(30);
+    await clock.advance(500);
+  }
+  // 14 without them.
+  expect(simulator.log.since(mark).length).toBeLessThanOrEqual(18);
 });

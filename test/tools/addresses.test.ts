@@ -203,4 +203,22 @@ describe("a guest by its address", () => {
     const { data } = await look({ ip: "192.0.2.151" });
     expect(data["total"]).toBe(1);
   });
+
+  test("is asked for on a node that has not reported for minutes, which may answer all the same", async () => {
+    server = await lab({
+      wire: (host) => ({
+        async send(request) {
+          const reply = await host.send(request);
+          if (!request.path.includes("/cluster/resources")) return reply;
+          const { data } = JSON.parse(reply.body) as { data: { type: string; node: string }[] };
+          const rows = data.map((row) =>
+            row.type === "node" && row.node === "pve1" ? { ...row, status: "unknown" } : row,
+          );
+          return { ...reply, body: JSON.stringify({ data: rows }) };
+        },
+        close: () => host.close(),
+      }),
+    });
+    expect((await look({ ip: "192.0.2.101" })).rows).toMatchObject([{ vmid: 101 }]);
+  });
 });

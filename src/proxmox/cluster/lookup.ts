@@ -32,6 +32,8 @@ interface Miss {
 const missMs = 10_000;
 /** An unknown name refreshes an inventory older than this, and at most once in this time. */
 const refreshMs = 2_000;
+/** Rows younger than this are not asked again because they contradict us: many guests that do are decided together. */
+const decideMs = 5_000;
 /** Nameless rows whose configurations are read before a name is called unknown. */
 const maxNameless = 5;
 
@@ -67,10 +69,10 @@ export class Lookup {
     return this.#adopt(await this.#verbs.observe(reading, inventoryQuestion));
   }
 
-  /** Rows that contradict what we know are asked again as soon as they must be right; their own age on top would be too long. */
+  /** Rows that contradict what we know are asked again soon after they must be right; their own age on top would be too long. */
   #deciding(call: Call): Call {
     const [now, last] = [this.#verbs.clock.now(), this.#last];
-    if (call.maxAgeMs !== undefined || !last) return call;
+    if (call.maxAgeMs !== undefined || !last || now - last.beganAt < decideMs) return call;
     const from = Math.max(this.names.decidedFrom(last, now), this.overlay.decidedFrom(last, now));
     return from > last.beganAt ? call.within(now - from) : call;
   }

@@ -49,7 +49,8 @@ export class Overlay {
     const fields = { ...before?.fields, status: status === "stopped" ? status : "running" };
     if (row.status !== fields.status) this.version++;
     const { type, vmid } = row;
-    this.#patches.set(key(row), { type, vmid, fields, since: at, seen: true });
+    const seen = before === undefined || before.seen === true;
+    this.#patches.set(key(row), { type, vmid, fields, since: at, seen });
   }
 
   /** A newer inventory shows it changed: gone, replaced, or where we have not left it. Then that knows better. */
