@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { Problem } from "../src/problem.ts";
 import type { SilentNode } from "../src/proxmox/cluster/silence.ts";
-import type { Told } from "../src/proxmox/guests/addresses.ts";
+import { noTurn, type Told } from "../src/proxmox/guests/addresses.ts";
 import type { ListedGuest } from "../src/proxmox/guests/guests.ts";
 import type { ToolContext } from "../src/tool.ts";
 
@@ -11,9 +11,6 @@ const maxAsked = 500;
 const maxShown = 4;
 /** Guests named with a reason. */
 const maxNamed = 20;
-
-/** The reason of who had no turn. PVE takes 3 s for an agent that does not answer. */
-const late = "not reached in time";
 
 /** Why addresses are not known → the vmids of whom. */
 export type Unasked = Readonly<Record<string, number[]>>;
@@ -105,7 +102,7 @@ export function unaskedWords(reasons: Unasked): string {
     const more = vmids.length > maxNamed ? ` and ${vmids.length - maxNamed} more` : "";
     return `${vmids.slice(0, maxNamed).join(", ")}${more} (${why})`;
   });
-  const fewer = late in reasons ? " Ask for fewer: node, pool, tag or name narrow it." : "";
+  const fewer = noTurn in reasons ? " Ask for fewer: node, pool, tag or name narrow it." : "";
   return `Addresses not known of: ${groups.join("; ")}.${fewer}`;
 }
 

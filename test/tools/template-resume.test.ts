@@ -42,7 +42,7 @@ test.each([
     const { server, kill } = await mortal();
     const hold = afterMs === 20_000 ? /template$/ : /nothing/;
     server.simulator.faults.hang({ path: hold, times: 1 });
-    void server.begin("create_template", order);
+    const unanswered = server.begin("create_template", order).catch(String);
     await server.clock.advance(afterMs);
     const counts = (lab: Lab) =>
       [/download-url$/, /qemu$/, /template$/].map(
@@ -58,5 +58,7 @@ test.each([
     expect(templates(server)).toHaveLength(1);
     expect(templates(server)[0]?.config["template"]).toBe("1");
     expect(answer.data["vmid"]).toBe(templates(server)[0]?.vmid);
+    await server.client.close();
+    expect(await unanswered).toContain("Connection closed");
   },
 );

@@ -40,7 +40,6 @@ export interface Detached extends Changed<Identified> {
 export class DiskDetachment {
   readonly #verbs: Verbs;
   readonly #changes: Changes;
-
   readonly #dependents: DiskDependents;
 
   constructor(verbs: Verbs, changes: Changes, dependents: DiskDependents) {

@@ -15,6 +15,9 @@ const patienceMs = 40_000;
 /** Progress is told after so many answers. */
 const toldEvery = 10;
 
+/** The reason of who had no turn: fewer at once would all have one. */
+export const noTurn = "not reached in time";
+
 /** What a guest has told; or what kept it from telling any. */
 export type Told =
   | { readonly addresses: readonly string[]; readonly nodeIsSilent?: undefined }
@@ -120,7 +123,7 @@ function reasonOf(problem: Problem | undefined): Told {
     return { why: "its node does not answer", nodeIsSilent: true };
   if (problem?.facts["agent"] === false) return { why: "no guest agent answers" };
   const words: Partial<Record<string, string>> = {
-    cancelled: "not reached in time",
+    cancelled: noTurn,
     forbidden: "these credentials may not ask",
     not_found: "not there any more",
   };
