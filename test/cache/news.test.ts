@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import type { Transport, WireRequest } from "../../src/http/transport.ts";
-import { VirtualClock } from "../../src/simulator/clock.ts";
 import { demoWorld } from "../../src/simulator/demo.ts";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
