@@ -28,6 +28,12 @@ const told: Readonly<Record<Source, readonly Kind[]>> = {
   none: [],
 };
 
+/** The same to a client whose rights were others when it asked for them: who may not read the log any more gets one without others' lines. */
+function toldTo(asked: Source, has: Source): readonly Kind[] {
+  const tells = has === "log" || (has === "tasks" && asked !== "log");
+  return tells ? told[asked] : [];
+}
+
 /** Tasks of others. A start takes a lock away and applies what is pending, a stop what was hot-plugged; any of them may write more than once. */
 const theirTypes = ["qmstart", "qmstop", "qmconfig", "resize", "qmsnapshot"];
 
@@ -48,7 +54,10 @@ class Model extends Host {
   least({ heard, all }: { heard: number; all: number }): number {
     // What may be seen is asked for once in 60 s; before that, it is looked for where nothing tells of it any more.
     const sources = this.sourcesSince(heard - defaultAges.permissions.trustedMs);
-    const isTold = (kind: Kind) => sources.every((source) => told[source].includes(kind));
+    const isTold = (kind: Kind) =>
+      sources.every((has, index) =>
+        sources.slice(0, index + 1).every((asked) => toldTo(asked, has).includes(kind)),
+      );
     return this.#began.findLastIndex(({ at, kind }) => at < (isTold(kind) ? heard : all));
   }
 
