@@ -29,7 +29,7 @@ const maxTries = 10;
  */
 export class ReadCache {
   /** Told of every tag that is raised. */
-  onInvalidate: (tags: readonly Tag[]) => void = () => undefined;
+  readonly onInvalidate: ((tags: readonly Tag[]) => void)[] = [];
   readonly counters: CacheCounters = noneCounted();
   readonly #store: CacheStore;
   readonly #now: () => number;
@@ -97,7 +97,7 @@ export class ReadCache {
   async invalidate(tags: readonly Tag[]): Promise<void> {
     if (tags.length === 0) return;
     await this.#store.bump(tags);
-    this.onInvalidate(tags);
+    for (const tell of this.onInvalidate) tell(tags);
     this.counters.invalidated += tags.length;
     this.#publish({ type: "invalidate", tags });
   }

@@ -282,7 +282,7 @@ describe("under every order of looks, changes of ours and of others, failures an
       },
     );
     await fc.assert(property, { ...seed, numRuns: runs });
-  }, 1_800_000);
+  }, 3_600_000);
 });
 
 /** What is refused, late, or failed on the host is no answer that could be wrong. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { crowd, vmids } from "../../bench/crowd.ts";
-import { type Lab, lab } from "../kit.ts";
+import { guestOf, type Lab, lab } from "../kit.ts";
 
 /** Others' changes are shown after 10 s that rows are trusted and 10 s that they lag. */
 const promisedS = 20;
@@ -45,6 +45,26 @@ test.each([
   await listed(server, vmid);
   await until(server, at, promisedS);
   expect((await listed(server, vmid))?.status).toBe(after);
+});
+
+test("where others start what our long shutdown has just stopped, the list shows it 20 s later", async () => {
+  const server = await lab();
+  const { call, begin, simulator, clock } = server;
+  guestOf(simulator.world, 101).traits.shutdownMs = 12_600;
+  await call("list_guests");
+  const ours = begin("stop_guest", { guest: 101, mode: "shutdown" });
+  while (simulator.world.guests.get(101)?.run.status === "running") await clock.advance(20);
+  await clock.advance(700);
+  const at = await happened(server, 101, "running", () => void simulator.outside.start(101));
+  // Its end is noticed only now: as late as nobody asks for it.
+  const noticed = (await clock.run(ours)) && clock.now() - at;
+  expect(noticed).toBeGreaterThan(2_000);
+  await until(server, at, noticed / 1000 + 4.8);
+  await call("list_guests", { max_age_s: 0 });
+  await until(server, at, noticed / 1000 + 14.9);
+  await listed(server, 101);
+  await until(server, at, promisedS);
+  expect((await listed(server, 101))?.status).toBe("running");
 });
 
 test("get_vm does not go back to a state from before one that it has told", async () => {

@@ -57,20 +57,17 @@ test("a container is replaced by one of a newer image, under its old name and vm
 });
 
 test("a guest that has the vmid of one just deleted is shown as soon as Proxmox has taken the order", async () => {
-  const order = { name: "shop-1", rootfs: "local-lvm:4", node: "pve2", wait_s: 0 };
   await server.call("list_guests");
-  await server.call("stop_guest", { guest: "dns-1" });
-  const gone = await server.call("delete_guest", { guest: "dns-1", confirm: "dns-1" });
-  expect(gone.isError, gone.text).toBe(false);
-  const template = "docker.io/library/nginx:latest";
-  const made = await server.call("create_container", { ...order, vmid: 200, template });
+  await server.call("delete_guest", { guest: "build-2", confirm: "build-2" });
+  const order = { name: "shop-1", node: "pve2", vmid: 212, memory: 512, wait_s: 0 };
+  const made = await server.call("create_vm", order);
   expect(made.isError, made.text).toBe(false);
   const mark = server.simulator.log.mark();
-  const { data } = await server.call("list_guests", { type: "container" });
-  expect(rows(data["guests"]).find(({ vmid }) => vmid === 200)?.name).toBe("shop-1");
-  const { data: seen } = await server.call("get_container", { container: "shop-1" });
-  expect(seen).toMatchObject({ vmid: 200, name: "shop-1" });
-  expect(server.simulator.log.since(mark).map(({ path }) => path)).toEqual([]);
+  const { data } = await server.call("list_guests", { type: "qemu" });
+  expect(rows(data["guests"]).find(({ vmid }) => vmid === 212)?.name).toBe("shop-1");
+  const named = await server.call("list_guests", { name: "shop-*" });
+  expect(rows(named.data["guests"])).toHaveLength(1);
+  expect(server.simulator.log.paths(mark)).toEqual([]);
 });
 
 test("a series of clones grows at its end and shrinks from there", async () => {

@@ -110,6 +110,37 @@ describe("while a deletion runs that nobody waits for", () => {
     expect(await listed(212)).toMatchObject({ lock: "destroyed" });
   });
 
+  test.each([
+    ["get_vm", { vm: "build-2" }, ["config", "current"]],
+    ["list_guests", { status: "stopped" }, ["resources"]],
+  ])("fifty equal calls of %s at the same moment are one", async (tool, args, reads) => {
+    await server.call("list_guests");
+    await server.call("delete_guest", { ...target, wait_s: 0 });
+    await server.clock.advance(50);
+    const mark = server.simulator.log.mark();
+    const fifty = Array.from({ length: 50 }, () => server.begin(tool, args));
+    await server.clock.run(Promise.all(fifty));
+    const read = server.simulator.log.paths(mark).map((path) => path.split("/").at(-1));
+    expect(read.toSorted()).toEqual(reads);
+  });
+
+  test("rows that were on their way at its end do not hide whom others give the vmid", async () => {
+    const { slow, wire } = slowAnswers(/\/cluster\/resources$/, 8_000);
+    server = await lab({ wire, latencyMs: 10 });
+    await server.call("list_guests");
+    await server.call("delete_guest", { ...target, wait_s: 0 });
+    while (server.simulator.world.guests.has(212)) await server.clock.advance(1);
+    expect(server.simulator.log.count({ path: /\/tasks\// })).toBe(0);
+    server.simulator.outside.create({ vmid: 212, name: "newcomer", node: "pve2" });
+    slow.armed = true;
+    const rows = server.begin("list_guests");
+    await server.clock.advance(7_000);
+    expect(server.simulator.log.count({ path: /\/tasks\// })).toBeGreaterThan(0);
+    const { data } = await server.clock.run(rows);
+    const guests = data["guests"] as readonly { readonly vmid: number; readonly node: string }[];
+    expect(guests.find(({ vmid }) => vmid === 212)).toMatchObject({ node: "pve2" });
+  });
+
   test("list_guests knows its end at once, though no look at the task has noticed it", async () => {
     await server.call("list_guests");
     await server.call("delete_guest", { ...target, wait_s: 0 });

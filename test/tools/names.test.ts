@@ -166,4 +166,26 @@ describe("a guest that others made a moment ago", () => {
     const rows = server.simulator.log.paths(mark).filter((path) => path.includes("resources"));
     expect(rows).toHaveLength(1);
   });
+
+  test("is found by who joins a look for another name whose caller goes away", async () => {
+    const slow = await lab({ latencyMs: 400 });
+    await slow.call("list_guests");
+    await slow.clock.advance(3_000);
+    slow.simulator.outside.create({ vmid: 502, name: "just-made", node: "pve2" });
+    const gone = new AbortController();
+    const first = slow.begin("get_vm", { vm: "nobody" }, { signal: gone.signal }).catch(String);
+    await slow.clock.advance(100);
+    const mark = slow.simulator.log.mark();
+    const others = [
+      slow.begin("get_vm", { vm: "502" }),
+      slow.begin("start_guest", { guest: "502", dry_run: true }),
+    ];
+    await slow.clock.advance(100);
+    gone.abort();
+    for (const { kind, text } of await slow.clock.run(Promise.all(others)))
+      expect(kind, text).toBe("");
+    expect(await first).toContain("AbortError");
+    const rows = slow.simulator.log.paths(mark).filter((path) => path.includes("resources"));
+    expect(rows).toEqual([]);
+  });
 });

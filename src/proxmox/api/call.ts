@@ -72,8 +72,9 @@ export class Call implements Reader {
   }
 
   /** Reads in its name that take nothing older than this from memory, in ms. */
-  within(maxAgeMs: number): Call {
+  within(ageMs: number): Call {
     const { signal, progress } = this;
+    const maxAgeMs = Math.min(ageMs, this.maxAgeMs ?? Number.POSITIVE_INFINITY);
     return this.#for({ signal, maxAgeMs, progress });
   }
 

@@ -41,6 +41,8 @@ export interface Dependence {
 }
 
 const onNode = "guests-on:";
+const guest = "guest:";
+const row = "row:";
 
 export const tags = {
   inventory: "inventory",
@@ -48,7 +50,9 @@ export const tags = {
   jobs: "jobs",
   cluster: "cluster",
   access: "access",
-  guest: (id: GuestId): Tag => `guest:${id.type}/${id.vmid}`,
+  guest: (id: GuestId): Tag => `${guest}${id.type}/${id.vmid}`,
+  /** What the rows of the inventory say of this guest: who needs another's does not ask again. */
+  row: (id: GuestId): Tag => `${row}${id.type}/${id.vmid}`,
   node: (node: string): Tag => `node:${node}`,
   /** Everything that is known of guests on this node. */
   onNode: (node: string): Tag => `${onNode}${node}`,
@@ -61,6 +65,15 @@ export const tags = {
 /** The node of which `tags.onNode` speaks; undefined for another tag. */
 export function nodeOf(tag: Tag): string | undefined {
   return tag.startsWith(onNode) ? tag.slice(onNode.length) : undefined;
+}
+
+export function isRow(tag: Tag): boolean {
+  return tag.startsWith(row);
+}
+
+/** The rows of the guests among these tags. */
+export function rowsOf(touches: readonly Tag[]): readonly Tag[] {
+  return touches.filter((tag) => tag.startsWith(guest)).map((tag) => tag.replace(guest, row));
 }
 
 /** Of an answer of this kind about what these tags name. */

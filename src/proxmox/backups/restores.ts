@@ -162,7 +162,7 @@ export class Restores {
           overlay.arrived(vmid, there ? state : undefined);
           if (!well) names.bury(guest);
           this.#base.vmids.free(vmid);
-          return [tags.inventory];
+          return [tags.row(guest)];
         },
       },
     };
@@ -186,7 +186,7 @@ export class Restores {
         ...(guest.config.protection ? [conflict(guest, "is protected", unprotect)] : []),
         ...nameTaken(guest, name, holders),
       ],
-      touches: [tags.guest(guest), tags.inventory, tags.tasks, tags.anyContent],
+      touches: [tags.guest(guest), tags.row(guest), tags.tasks, tags.anyContent],
       request: restoreRequest({
         ...order,
         vmid,

@@ -69,7 +69,7 @@ export class CloneFinish {
     const config = await this.#verbs.live(call, configQuestion(guest));
     const request = setupRequest(guest, config, setup, this.#managedTag);
     try {
-      if (request) await this.#verbs.change(call, request, [tags.guest(guest), tags.inventory]);
+      if (request) await this.#verbs.change(call, request, [tags.guest(guest), tags.row(guest)]);
     } catch (error) {
       if (!again || !isProblem(error) || !isStale(error)) throw error;
       await this.#setUp(guest, setup, call, false);

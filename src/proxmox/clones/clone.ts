@@ -215,7 +215,7 @@ export class Clones {
           this.#lookup.overlay.arrived(vmid, succeeded(report) ? "stopped" : undefined);
           if (!succeeded(report)) this.#lookup.names.bury(guest);
           this.#vmids.free(vmid);
-          return [tags.inventory];
+          return [tags.row(guest)];
         },
       },
     };

@@ -2,21 +2,16 @@ import { LRUCache } from "lru-cache";
 import { path } from "../../http/path.ts";
 import { isProblem, type Problem } from "../../problem.ts";
 import type { Call } from "../api/call.ts";
-import { fresh, guestTags, tags } from "../api/freshness.ts";
+import { fresh, guestTags } from "../api/freshness.ts";
 import { readConfig } from "../api/guest-config.ts";
 import type { GuestId, GuestKind } from "../api/values.ts";
 import type { Verbs } from "../api/verbs.ts";
-import {
-  changedSince,
-  type GuestRow,
-  type Inventory,
-  inventoryQuestion,
-  isOffline,
-} from "./inventory.ts";
+import { type GuestRow, type Inventory, isOffline } from "./inventory.ts";
 import { type Found, learnName, type Names } from "./names.ts";
 import { ambiguous, notFound, otherKind } from "./near-miss.ts";
 import type { Overlay } from "./overlay.ts";
-import { Silence } from "./silence.ts";
+import { SharedInventory } from "./shared-inventory.ts";
+import type { Silence } from "./silence.ts";
 import type { Sweep } from "./sweep.ts";
 
 /** Not the inventory itself: an old one would live on in it. */
@@ -32,8 +27,6 @@ interface Miss {
 const missMs = 10_000;
 /** An unknown name refreshes an inventory older than this, and at most once in this time. */
 const refreshMs = 2_000;
-/** Rows younger than this are not asked again because they contradict us: many guests that do are decided together. */
-const decideMs = 5_000;
 /** Nameless rows whose configurations are read before a name is called unknown. */
 const maxNameless = 5;
 
@@ -41,50 +34,41 @@ const maxNameless = 5;
 export class Lookup {
   readonly names: Names;
   readonly overlay: Overlay;
-  readonly silence = new Silence();
   readonly #verbs: Verbs;
+  readonly #shared: SharedInventory;
   readonly #misses = new LRUCache<string, Miss>({ max: 1_000 });
-  #sweep: Sweep | undefined;
-  #last: Inventory | undefined;
-  #lastMissRefresh = Number.NEGATIVE_INFINITY;
-  /** A refresh for an unknown name that is under way: whoever asks for another meanwhile joins it. */
-  #refresh: Promise<Inventory> | undefined;
+  /** When a refresh for an unknown name that is under way began, in ms: whoever asks for another meanwhile joins it. */
+  #refreshing: number | undefined;
 
   constructor(verbs: Verbs, names: Names, overlay: Overlay) {
     this.#verbs = verbs;
     this.names = names;
     this.overlay = overlay;
+    this.#shared = new SharedInventory(verbs, names, overlay);
   }
 
   /** Refreshes go by sweeps from now on, where there is anything that a sweep can vouch for. */
   refreshBy(sweep: Sweep): void {
-    this.#sweep = sweep;
+    this.#shared.refreshBy(sweep);
   }
 
-  /** The inventory of the whole cluster, as fresh as the call asks. */
-  async inventory(call: Call): Promise<Inventory> {
-    const due = call.maxAgeMs === undefined && !(await this.#verbs.isFresh(inventoryQuestion));
-    const swept = due && this.#sweep?.isWorthwhile && (await this.#sweep.run(call));
-    const reading = swept ? call.refreshed() : this.#deciding(call);
-    return this.#adopt(await this.#verbs.observe(reading, inventoryQuestion));
-  }
-
-  /** Rows that contradict what we know are asked again soon after they must be right; their own age on top would be too long. */
-  #deciding(call: Call): Call {
-    const [now, last] = [this.#verbs.clock.now(), this.#last];
-    if (call.maxAgeMs !== undefined || !last || now - last.beganAt < decideMs) return call;
-    const from = Math.max(this.names.decidedFrom(last, now), this.overlay.decidedFrom(last, now));
-    return from > last.beganAt ? call.within(now - from) : call;
+  get silence(): Silence {
+    return this.#shared.silence;
   }
 
   /** The last inventory seen, whatever its age. */
   get last(): Inventory | undefined {
-    return this.#last;
+    return this.#shared.last;
+  }
+
+  /** The inventory of the whole cluster, as fresh as the call asks, and from after every change of ours. */
+  inventory(call: Call): Promise<Inventory> {
+    return this.#shared.current(call);
   }
 
   /** The inventory as it is now. */
-  async liveInventory(call: Call): Promise<Inventory> {
-    return this.#adopt(await this.#verbs.live(call, inventoryQuestion));
+  liveInventory(call: Call): Promise<Inventory> {
+    return this.#shared.live(call);
   }
 
   /**
@@ -93,11 +77,22 @@ export class Lookup {
    * guest of the other kind.
    */
   async guest(reference: string, kind: GuestKind, call: Call): Promise<Found> {
-    const inventory = await this.inventory(call);
+    const inventory = await this.#inventoryFor(reference, call);
     return (
       this.#match(reference, kind, inventory) ??
       (await this.#missing(reference, kind, inventory, call))
     );
+  }
+
+  /** Whom nobody of ours has changed is found in the inventory that there is. */
+  async #inventoryFor(reference: string, call: Call): Promise<Inventory> {
+    const isOld = (inventory: Inventory) =>
+      this.#shared.isOld(inventory, () =>
+        this.#candidates(reference, inventory).map(({ row }) => row),
+      );
+    if (this.last && isOld(this.last)) return this.#shared.current(call);
+    const inventory = await this.#shared.any(call);
+    return isOld(inventory) ? this.#shared.current(call) : inventory;
   }
 
   /** PVE has accepted the creation of this guest: it is found by its name at once, though no row shows it yet. */
@@ -107,11 +102,11 @@ export class Lookup {
   }
 
   /**
-   * We have destroyed it: no name and no answer of ours stands for it any more, and no row that there is now, unless
-   * `shownSince`: then that may be the row of who has its vmid now, and whoever says so has rows asked for again.
+   * We have destroyed it, in a task that began after `since` (clock time in ms): no name and no answer of ours stands for it any more,
+   * and no row that there is now. One from after `since` may be that of who has its vmid now: then rows are asked for again.
    */
-  buried(id: GuestId, shownSince: boolean): void {
-    this.overlay.bury(id, !shownSince);
+  buried(id: GuestId, since: number): void {
+    this.overlay.bury(id, since);
     this.names.bury(id);
     this.names.forget(id);
   }
@@ -196,17 +191,14 @@ export class Lookup {
   /** An inventory that is young enough to call a name unknown. */
   async #newer(inventory: Inventory, call: Call): Promise<Inventory> {
     const now = this.#verbs.clock.now();
-    if (this.#refresh !== undefined) return this.#refresh;
-    const young = now - inventory.beganAt <= refreshMs || now - this.#lastMissRefresh < refreshMs;
-    if (young) return this.#last ?? inventory;
-    this.#refresh = this.liveInventory(call);
+    if (now - inventory.beganAt <= refreshMs) return this.last ?? inventory;
+    const beganAt = this.#refreshing ?? now;
+    this.#refreshing = beganAt;
+    const reading = call.within(Math.max(refreshMs, now - beganAt));
     try {
-      const newer = await this.#refresh;
-      // Only now: one that failed has told nothing.
-      this.#lastMissRefresh = now;
-      return newer;
+      return await this.#shared.any(reading);
     } finally {
-      this.#refresh = undefined;
+      this.#refreshing = undefined;
     }
   }
 
@@ -238,36 +230,6 @@ export class Lookup {
       if (!isProblem(error, "not_found", "forbidden", "unreachable", "timeout")) throw error;
       return error.kind === "not_found";
     }
-  }
-
-  /** A new inventory is compared with the one before: who vanished or was replaced leaves nothing behind. */
-  async #adopt(inventory: Inventory): Promise<Inventory> {
-    const before = this.#last;
-    // Who has waited for an answer that a newer one has overtaken is told the newer one: the older may show who is gone.
-    if (before && before.beganAt > inventory.beganAt) return before;
-    if (before?.beganAt === inventory.beganAt) return inventory;
-    this.#last = inventory;
-    const changed = before ? changedSince(before, inventory) : [];
-    for (const row of changed) this.overlay.replaced(row, inventory.byVmid.get(row.vmid));
-    this.overlay.adopt(inventory);
-    this.silence.hear(inventory);
-    for (const row of changed) {
-      const now = inventory.byVmid.get(row.vmid);
-      if (now?.type === row.type) this.names.turned(row, now, inventory.beganAt);
-      else this.names.bury(row, inventory.beganAt);
-    }
-    this.names.adopt(inventory);
-    if (!before) return inventory;
-    for (const row of inventory.nameless) this.#keepName(row, before);
-    await this.#verbs.cache.invalidate(changed.map((row) => tags.guest(row)));
-    return inventory;
-  }
-
-  /** A row that has lost its name (its node went silent) goes on under the name it had; who reads it will see whether that holds. */
-  #keepName(row: GuestRow, before: Inventory): void {
-    const older = before.byVmid.get(row.vmid);
-    const name = older?.type === row.type ? this.names.nameOf(older, before) : undefined;
-    if (name !== undefined) this.names.learn(row, name, before.beganAt);
   }
 
   #notFound(

@@ -12,6 +12,12 @@ interface Patch extends GuestId {
   readonly seen?: boolean;
 }
 
+/** A guest that we have destroyed, between these times in ms; its end is noticed some seconds late. */
+interface Gone extends GuestId {
+  readonly since: number;
+  readonly at: number;
+}
+
 /**
  * What our own changes have made of guests, and what their nodes have told us since, laid over rows that do not show it yet. So
  * a change of one guest costs nobody else their answers: the inventory stays, and only what is said of that guest is newer.
@@ -21,8 +27,7 @@ export class Overlay {
   version = 0;
   readonly #now: () => number;
   readonly #patches = new Map<string, Patch>();
-  /** Guests that we have destroyed, with the time of their end in ms. */
-  readonly #gone = new Map<string, number>();
+  readonly #gone = new Map<string, Gone>();
   /** Guests of ours that PVE has accepted; `since` is set when they are ready. */
   readonly #expected = new Map<
     number,
@@ -60,11 +65,11 @@ export class Overlay {
     if (patch && (after?.type !== before.type || elsewhere)) this.#drop(before);
   }
 
-  /** We have destroyed it; `hides`: rows from before that are not believed. */
-  bury(id: GuestId, hides: boolean): void {
-    this.#drop(id);
-    this.#expected.delete(id.vmid);
-    if (hides) this.#gone.set(key(id), this.#now());
+  /** We have destroyed it, since then: no row from before now is believed. */
+  bury({ type, vmid }: GuestId, since: number): void {
+    this.#drop({ type, vmid });
+    this.#expected.delete(vmid);
+    this.#gone.set(key({ type, vmid }), { type, vmid, since, at: this.#now() });
   }
 
   /** PVE has accepted the creation of this guest: it is there, though no row shows it. */
@@ -93,7 +98,7 @@ export class Overlay {
     for (const [vmid, { since }] of this.#expected) {
       if (since !== undefined && inventory.beganAt >= since) this.#expected.delete(vmid);
     }
-    for (const [id, at] of this.#gone) if (inventory.beganAt >= at) this.#gone.delete(id);
+    for (const [id, { at }] of this.#gone) if (inventory.beganAt >= at) this.#gone.delete(id);
     for (const [id, patch] of this.#patches) {
       const { fields, since } = patch;
       if (inventory.beganAt >= since + rowLagMs) this.#patches.delete(id);
@@ -114,10 +119,21 @@ export class Overlay {
     return status === row.status && node === row.node ? row : { ...row, status, node };
   }
 
-  /** The latest time up to now from which on rows are right about states in which these still contradict us; -∞ without any. */
-  decidedFrom(inventory: Inventory, now: number): number {
+  /** The latest end of a destruction while which this was asked for: a row may be the guest's, or that of who has its vmid now. -∞ without any. */
+  overtakenFrom({ beganAt, byVmid }: Inventory): number {
     let latest = Number.NEGATIVE_INFINITY;
-    for (const { type, vmid, fields, since } of this.#patches.values()) {
+    for (const { type, vmid, since, at } of this.#gone.values()) {
+      const shown = since <= beganAt && beganAt < at && byVmid.get(vmid)?.type === type;
+      if (shown) latest = Math.max(latest, at);
+    }
+    return latest;
+  }
+
+  /** The latest time up to now from which on rows are right about states in which these contradict what we have made or seen; -∞ without any. */
+  decidedFrom(inventory: Inventory, now: number, how: "made" | "seen"): number {
+    let latest = Number.NEGATIVE_INFINITY;
+    for (const { type, vmid, fields, since, seen = false } of this.#patches.values()) {
+      if (seen !== (how === "seen")) continue;
       const row = inventory.byVmid.get(vmid);
       const contradicts = row?.type === type && row.status !== (fields.status ?? row.status);
       if (contradicts && since + rowLagMs <= now) latest = Math.max(latest, since + rowLagMs);
@@ -129,7 +145,11 @@ export class Overlay {
   missing(inventory: Inventory): readonly (GuestRow & { readonly name: string })[] {
     return [...this.#expected.values()]
       .map(({ row }) => row)
-      .filter((row) => inventory.byVmid.get(row.vmid)?.type !== row.type);
+      .filter((row) => {
+        const shown = inventory.byVmid.get(row.vmid)?.type === row.type;
+        // What is shown may be a guest that we have destroyed, whose vmid this one has taken.
+        return !shown || this.#gone.has(key(row));
+      });
   }
 
   /** The guest of ours with this vmid that PVE has accepted, as long as rows may not show it. */

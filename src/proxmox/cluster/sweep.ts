@@ -40,9 +40,9 @@ export class Sweep {
     this.#news = new News(verbs, cluster);
     this.#inventory = (call) => rows.liveInventory(call);
     verbs.onKept = (tags, askedAt) => this.#mark(tags, askedAt);
-    verbs.cache.onInvalidate = (tags) => {
+    verbs.cache.onInvalidate.push((tags) => {
       for (const tag of tags) this.#marks.delete(tag);
-    };
+    });
     verbs.cache.sweepWith((reader) => this.run(reader));
   }
 

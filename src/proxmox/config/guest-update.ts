@@ -151,7 +151,7 @@ function touchesOf(guest: Identified, keys: readonly string[]): readonly string[
   return [
     tags.guest(guest),
     tags.tasks,
-    ...(shown ? [tags.inventory] : []),
+    ...(shown ? [tags.row(guest)] : []),
     ...(drives ? [tags.anyContent] : []),
   ];
 }

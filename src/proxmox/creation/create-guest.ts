@@ -163,7 +163,7 @@ export class Creations {
         this.#lookup.overlay.arrived(guest.vmid, succeeded(report) ? "stopped" : undefined);
         if (!succeeded(report)) this.#lookup.names.bury(guest);
         this.#vmids.free(guest.vmid);
-        return [tags.inventory];
+        return [tags.row(guest)];
       },
     };
     const touches = [tags.guest(guest), tags.tasks];
@@ -263,7 +263,7 @@ export class Creations {
     return {
       onEnd: (report: TaskReport) => {
         if (succeeded(report) && leaves) this.#lookup.overlay.set(guest, { status: leaves });
-        return leaves ? [] : [tags.inventory];
+        return leaves ? [] : [tags.row(guest)];
       },
     };
   }

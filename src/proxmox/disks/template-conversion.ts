@@ -91,7 +91,7 @@ export class TemplateConversion {
 
 /** Its volumes get other names, and its row another flag. */
 function touchesOf(guest: Identified) {
-  return [tags.guest(guest), tags.tasks, tags.inventory, tags.anyContent];
+  return [tags.guest(guest), tags.row(guest), tags.tasks, tags.anyContent];
 }
 
 /** PVE: GET /nodes/{node}/tasks: the newest conversion of this container. */

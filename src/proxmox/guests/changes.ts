@@ -1,6 +1,6 @@
 import { isProblem, Problem } from "../../problem.ts";
 import type { Call } from "../api/call.ts";
-import { tags } from "../api/freshness.ts";
+import { rowsOf, tags } from "../api/freshness.ts";
 import { type GuestKind, guestWords, parseUpid } from "../api/values.ts";
 import type { ChangeRequest, Verbs } from "../api/verbs.ts";
 import { rowSettlesMs } from "../tasks/activity.ts";
@@ -102,7 +102,7 @@ export class Changes {
       return await this.#verbs.change(call, request, touches);
     } catch (error) {
       // Done, perhaps, or refused against all that we know: either way the rows are to be asked again.
-      await this.#verbs.cache.invalidate([tags.inventory]);
+      await this.#verbs.cache.invalidate(rowsOf(touches));
       if (isProblem(error, "outcome_unknown")) this.#tasks.doubt(touches);
       throw error;
     }

@@ -90,22 +90,12 @@ export class Deletion {
       },
       follow: {
         onEnd: (report) => {
-          if (!succeeded(report)) return [tags.inventory];
-          const shownSince = this.#isShownSince(guest.vmid, plannedAt);
-          this.#lookup.buried(id, shownSince);
-          return shownSince ? [tags.inventory] : [];
+          if (!succeeded(report)) return [tags.row(id)];
+          this.#lookup.buried(id, plannedAt);
+          return [];
         },
       },
     };
-  }
-
-  /**
-   * Whether rows that are younger than this show the vmid. Its end is noticed some seconds late, so they may show it itself or
-   * whom others have given its vmid since: then they are asked again.
-   */
-  #isShownSince(vmid: number, since: number): boolean {
-    const { last } = this.#lookup;
-    return last !== undefined && last.beganAt >= since && last.byVmid.has(vmid);
   }
 }
 

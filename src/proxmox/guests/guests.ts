@@ -95,9 +95,10 @@ export class Guests {
 
   /** The guests that match all of the filter, in the order of their vmids: one request for any number, then none. */
   async list(filter: GuestFilter, call: Call): Promise<readonly ListedGuest[]> {
-    // A destruction of ours may have ended without our having looked: then the rows in memory show a guest that is gone.
+    // A destruction of ours may have ended without our having looked: then the rows in memory show a guest that is gone. Equal questions
+    // of the same moment are still one.
     const destroying = this.#tasks.anyRunning(...destroyTypes);
-    const inventory = await this.#lookup[destroying ? "liveInventory" : "inventory"](call);
+    const inventory = await this.#lookup.inventory(destroying ? call.within(0) : call);
     return this.#fitting(filter, inventory);
   }
 
@@ -164,17 +165,17 @@ export class Guests {
   async #fromNode(found: Found, reference: string, call: Call): Promise<GuestView | undefined> {
     const { row } = found;
     // While a task of ours works on it, its end may be noticed some seconds late: until then nothing is served from memory.
-    const ask = this.#runningTask(row) === undefined ? "observe" : "live";
+    const works = this.#runningTask(row) !== undefined;
+    const asking = works ? call.within(0) : call;
     const [config, current] = await Promise.all([
-      this.#verbs[ask](call, configQuestion(row)),
+      this.#verbs.observe(asking, configQuestion(row)),
       this.#needsStatus(found, call)
-        ? this.#verbs[ask](call, statusQuestion(row))
+        ? this.#verbs.observe(asking, statusQuestion(row))
         : Promise.resolve(undefined),
     ]);
     learnName(this.#lookup.names, row, config);
     // What is seen while a task of ours works on it is over when that ends.
-    if (current && ask === "observe")
-      this.#lookup.overlay.saw(row, current.status, current.beganAt);
+    if (current && !works) this.#lookup.overlay.saw(row, current.status, current.beganAt);
     const other =
       config.name !== undefined && config.name.toLowerCase() !== reference.toLowerCase();
     if (other && !isVmid(reference, row)) return undefined;

@@ -178,7 +178,7 @@ export class Migrations {
           const move = this.#moves.get(report.upid);
           if (move) move.until = this.#verbs.clock.now() + figuresLagMs;
           // HA has only taken the request: where the guest is, rows tell.
-          if (!succeeded(report) || report.type.startsWith("ha")) return [tags.inventory];
+          if (!succeeded(report) || report.type.startsWith("ha")) return [tags.row(guest)];
           const status = running ? (guest.status?.status ?? "running") : "stopped";
           this.#lookup.overlay.set(guest, { node: target, status });
           return [];

@@ -79,7 +79,7 @@ export class Power {
       onEnd: (report) => {
         const clear = succeeded(report) && !report.type.startsWith("ha") && status !== "paused";
         if (clear) this.#lookup.overlay.set(guest, { status });
-        return clear ? [] : [tags.inventory];
+        return clear ? [] : [tags.row(guest)];
       },
     };
   }

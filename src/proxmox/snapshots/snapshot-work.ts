@@ -6,7 +6,7 @@ import type { Identified } from "../guests/identity.ts";
 
 /** What every work on snapshots may change. */
 export function touchesOf(guest: Identified): readonly Tag[] {
-  return [tags.guest(guest), tags.inventory, tags.tasks];
+  return [tags.guest(guest), tags.row(guest), tags.tasks];
 }
 
 /** What removes one snapshot; its children move to its parent. */

@@ -2,7 +2,7 @@ import type { Tag } from "../../cache/store.ts";
 import { path } from "../../http/path.ts";
 import { isProblem, Problem } from "../../problem.ts";
 import type { Call } from "../api/call.ts";
-import { tags } from "../api/freshness.ts";
+import { rowsOf, tags } from "../api/freshness.ts";
 import type { Upid } from "../api/values.ts";
 import type { Verbs } from "../api/verbs.ts";
 import type { Plan } from "./plan.ts";
@@ -74,10 +74,12 @@ export class TaskStops {
 
 function planOf({ upid, type, node, id }: Upid): Plan {
   const of = id === undefined ? "" : ` of ${id}`;
+  const touched = guestTags(id);
+  const rows = touched.length > 0 ? rowsOf(touched) : [tags.inventory];
   return {
     says: `stops task ${type}${of} on ${node}`,
     against: [],
-    touches: [tags.inventory, tags.tasks, tags.anyContent, ...guestTags(id)],
+    touches: [tags.tasks, tags.anyContent, ...touched, ...rows],
     request: { method: "DELETE", path: path`/nodes/${node}/tasks/${upid}` },
   };
 }
