@@ -92,7 +92,7 @@ export const listGuests = defineTool({
   show({ guests, hints = [], unasked: reasons, degraded = [], total, left, cursor }) {
     const rest = [
       ...(reasons ? [unaskedWords(reasons)] : []),
-      ...degraded.map((one) => silenceWords(one as Degraded)),
+      ...degraded.map((one) => silenceWords(one as Degraded, "guests")),
     ];
     if (total === 0)
       return ["No guest matches.", ...(hints.length > 0 ? hints : [all]), ...rest].join("\n");
