@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { Problem } from "../src/problem.ts";
 import type { SilentNode } from "../src/proxmox/cluster/silence.ts";
-import { noTurn, type Told } from "../src/proxmox/guests/addresses.ts";
+import type { NoTurn, Told } from "../src/proxmox/guests/addresses.ts";
 import type { ListedGuest } from "../src/proxmox/guests/guests.ts";
 import type { ToolContext } from "../src/tool.ts";
 
@@ -9,6 +9,8 @@ import type { ToolContext } from "../src/tool.ts";
 const maxAsked = 500;
 /** A host of containers has dozens; who wants them all asks get_vm. */
 const maxShown = 4;
+/** The reason of who had no turn: fewer at once would all have one. */
+const noTurn: NoTurn = "not reached in time";
 /** Guests named with a reason. */
 const maxNamed = 20;
 
@@ -33,9 +35,9 @@ export async function ask(
   );
 }
 
-/** Those that have this address, and what all have told. Throws `invalid_input`. */
+/** Those that have this address (on `node` where it is asked for), and what all have told. Throws `invalid_input`. */
 export async function having(
-  ip: string,
+  { ip, node }: { readonly ip: string; readonly node?: string | undefined },
   guests: readonly ListedGuest[],
   context: ToolContext,
 ): Promise<{ readonly guests: readonly ListedGuest[]; readonly told: AllTold }> {
@@ -52,7 +54,16 @@ export async function having(
   const told = await ask(running, context);
   const has = ({ row }: ListedGuest) =>
     told.get(row.vmid)?.addresses?.some((address) => canonical(address) === wanted) === true;
-  return { guests: running.filter(has), told };
+  const found = movedOnes(running.filter(has), told);
+  return { guests: found.filter(({ row }) => node === undefined || row.node === node), told };
+}
+
+/** The same guests, each on the node where it was found. */
+export function movedOnes(guests: readonly ListedGuest[], told: AllTold): readonly ListedGuest[] {
+  return guests.map((guest) => {
+    const node = told.get(guest.row.vmid)?.node;
+    return node === undefined ? guest : { ...guest, row: { ...guest.row, node } };
+  });
 }
 
 /** Loopback and link-local. */
@@ -74,7 +85,7 @@ function mayRun({ row }: ListedGuest): boolean {
 export function silentBy(told: AllTold, guests: readonly ListedGuest[]): readonly SilentNode[] {
   const nodes = guests
     .filter(({ row }) => told.get(row.vmid)?.nodeIsSilent)
-    .map(({ row }) => row.node);
+    .map(({ row }) => told.get(row.vmid)?.node ?? row.node);
   return [...new Set(nodes)].sort().map((node) => ({ node, reason: "does not answer" }));
 }
 

@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { Certificate } from "../src/proxmox/certificates/certificates.ts";
 import { count, oneLine, table } from "../src/text.ts";
 import { defineTool } from "../src/tool.ts";
+import { type Degraded, degradedBy, missingWords } from "./degraded.ts";
 import { page } from "./page.ts";
 import * as params from "./params.ts";
 
@@ -39,7 +40,7 @@ export const listCertificates = defineTool({
     const { shown, total, left, next } = page(fields, keyOf, options);
     return {
       certificates: [...shown],
-      ...(degraded.length > 0 && { degraded: [...degraded] }),
+      ...degradedBy(degraded),
       total,
       left,
       ...(next !== undefined && { cursor: next }),
@@ -47,7 +48,6 @@ export const listCertificates = defineTool({
   },
   show({ certificates, degraded = [], total, left, cursor }) {
     const rows = certificates as readonly CertificateFields[];
-    const nodes = degraded as readonly { node: string; reason: string }[];
     const soon = rows.filter(({ expires }) => expires !== undefined).length;
     return [
       soon === 0
@@ -58,7 +58,7 @@ export const listCertificates = defineTool({
       ...rows
         .filter(({ served }) => served)
         .map((row) => `${row.node}: ${row.fingerprint ?? "unknown"}`),
-      ...nodes.map(({ node, reason }) => `Not known of ${node}: ${oneLine(reason, 300)}`),
+      ...degraded.map((one) => missingWords(one as Degraded, "its certificates are not known")),
       ...(left > 0 ? [`${left} more: repeat with cursor "${cursor}".`] : []),
     ].join("\n");
   },

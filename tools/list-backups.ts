@@ -1,8 +1,9 @@
 import * as z from "zod";
-import type { BackedUp, UnaskedStorage } from "../src/proxmox/backups/backups.ts";
+import type { BackedUp } from "../src/proxmox/backups/backups.ts";
 import type { Volume } from "../src/proxmox/storage/volumes.ts";
 import { bytes, count, duration, oneLine, table } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
+import { missingLines, missingOf } from "./degraded.ts";
 import { type Page, page } from "./page.ts";
 import * as params from "./params.ts";
 
@@ -25,6 +26,8 @@ const input = z.object({
 const output = z.looseObject({
   guests: z.array(z.unknown()).optional(),
   backups: z.array(z.unknown()).optional(),
+  degraded: z.array(z.unknown()).optional(),
+  unavailable: z.array(z.unknown()).optional(),
   left: z.int(),
   cursor: z.string().optional(),
 });
@@ -49,13 +52,18 @@ async function survey(args: Args, { proxmox, call }: ToolContext): Promise<Resul
   const now = proxmox.clock.now();
   const filter = { storage, node, olderThanMs: spanMs(olderThan) };
   const { guests, unasked } = await proxmox.care.backups.survey(filter, now, call);
-  const fields = (guest: BackedUp) => guestFields(guest, now);
+  // What could not be asked may hold some, of a guest that lives elsewhere too: it may have been moved since.
+  const unsure = unasked.length > 0;
+  const fields = (guest: BackedUp) => guestFields(guest, now, unsure);
   const options = { limit, cursor, args: { storage, node, olderThan }, fields };
   const paged = page(guests, ({ type, vmid }) => `${type}/${vmid}`, options);
+  const none = guests.filter(({ backups }) => backups.length === 0).length;
   return {
     guests: [...paged.shown],
-    without: guests.filter(({ backups }) => backups.length === 0).length,
-    ...rest(paged, unasked),
+    without: unsure ? 0 : none,
+    ...(unsure && { unknown: none }),
+    ...rest(paged),
+    ...missingOf(unasked, proxmox.lookup),
   };
 }
 
@@ -72,23 +80,13 @@ async function ofGuest(reference: string, args: Args, { proxmox, call }: ToolCon
     node,
     type,
     backups: [...paged.shown],
-    ...rest(paged, unasked),
+    ...rest(paged),
+    ...missingOf(unasked, proxmox.lookup),
   };
 }
 
-function rest({ total, left, next }: Page<unknown, unknown>, unasked: readonly UnaskedStorage[]) {
-  return {
-    total,
-    left,
-    ...(next !== undefined && { cursor: next }),
-    ...(unasked.length > 0 && {
-      unasked: unasked.map(({ storage, node, problem }) => ({
-        storage,
-        ...(node !== undefined && { node }),
-        reason: `${problem.kind}: ${oneLine(problem.message, 150)}`,
-      })),
-    }),
-  };
+function rest({ total, left, next }: Page<unknown, unknown>) {
+  return { total, left, ...(next !== undefined && { cursor: next }) };
 }
 
 function spanMs(text: string | undefined): number | undefined {
@@ -96,15 +94,18 @@ function spanMs(text: string | undefined): number | undefined {
   return amount === undefined ? undefined : Number(amount) * (unit === "d" ? 24 : 1) * 3_600_000;
 }
 
-function guestFields({ vmid, name, node, type, backups }: BackedUp, now: number) {
+/** `unsure`: not all places where backups may lie could be asked. */
+function guestFields({ vmid, name, node, type, backups }: BackedUp, now: number, unsure: boolean) {
   const [newest] = backups;
   const oldest = backups.at(-1);
+  const unknown = unsure && !newest;
   return {
     vmid,
     ...(name !== undefined && { name }),
     ...(node === undefined ? { gone: true } : { node }),
     type,
-    count: backups.length,
+    count: unknown ? undefined : backups.length,
+    unknown: unknown || undefined,
     ...(newest?.createdAt !== undefined && {
       newest: iso(newest.createdAt),
       age_h: Math.round((now - newest.createdAt) / 360_000) / 10,
@@ -140,13 +141,22 @@ function showGuests(result: Result): string {
     { head: "vmid", cell: (row) => row.vmid, right: true },
     { head: "name", cell: (row) => row.name ?? ("gone" in row ? "(guest is gone)" : undefined) },
     { head: "node", cell: (row) => ("node" in row ? row.node : undefined) },
-    { head: "newest", cell: (row) => row.newest?.slice(0, 16) ?? "NONE" },
+    {
+      head: "newest",
+      cell: (row) => row.newest?.slice(0, 16) ?? (row.unknown ? "unknown" : "NONE"),
+    },
     { head: "age", cell: (row) => (row.age_h === undefined ? "" : duration(row.age_h * 3600)) },
     { head: "count", cell: (row) => row.count, right: true },
     { head: "size", cell: (row) => (row.size_bytes === undefined ? "" : bytes(row.size_bytes)) },
   ]);
-  const head = `${count(total, "guest")}, ${result["without"]} of them without any backup`;
+  const head = `${count(total, "guest")}, ${gaps(result)}`;
   return lines([total === 0 ? "No guest matches." : head, shown], result);
+}
+
+/** Of a guest without a backup where it could be looked for nothing is known. */
+function gaps({ without, unknown }: Result): string {
+  if (unknown === undefined) return `${without} of them without any backup`;
+  return `${unknown} of them without a backup where it could be looked for`;
 }
 
 function showBackups(result: Result): string {
@@ -162,24 +172,20 @@ function showBackups(result: Result): string {
   const who = `${result["type"] === "lxc" ? "container" : "VM"} ${result["vmid"]}`;
   const total = Number(result["total"]);
   // What was not asked may hold some.
-  const none = result["unasked"]
-    ? `No backup of ${who} was found where it could be looked for.`
-    : `${who} has no backup. Make one with create_backup.`;
+  const none =
+    result.degraded || result.unavailable
+      ? `No backup of ${who} was found where it could be looked for.`
+      : `${who} has no backup. Make one with create_backup.`;
   return lines([total === 0 ? none : `${who} has ${count(total, "backup")}`, shown], result);
 }
 
-function lines(head: readonly string[], { left, cursor, ...result }: Result): string {
-  const unasked = (result["unasked"] ?? []) as readonly {
-    readonly storage: string;
-    readonly node?: string;
-    readonly reason: string;
-  }[];
+function lines(
+  head: readonly string[],
+  { left, cursor, degraded = [], unavailable = [] }: Result,
+): string {
   return [
     ...head.filter((line) => line !== ""),
-    ...unasked.map(
-      ({ storage, node, reason }) =>
-        `Not asked: ${storage}${node === undefined ? "" : ` on ${node}`}: ${reason}`,
-    ),
+    ...missingLines(degraded, unavailable),
     ...(left > 0 ? [`${left} more: repeat with cursor "${cursor}".`] : []),
   ].join("\n");
 }

@@ -8,6 +8,7 @@ import {
   addressFields,
   ask,
   having,
+  movedOnes,
   silentBy,
   type Unasked,
   unasked,
@@ -68,7 +69,8 @@ export const listGuests = defineTool({
     const wanted = matching.filter(
       ({ row }) => managed === undefined || row.tags.includes(proxmox.managedTag) === managed,
     );
-    const found = ip === undefined ? undefined : await having(ip, wanted, context);
+    const found =
+      ip === undefined ? undefined : await having({ ip, node: filter.node }, wanted, context);
     const figure = sort && figures[sort];
     const all = found?.guests ?? wanted;
     const sorted = figure ? all.toSorted((a, b) => figure(b) - figure(a)) : all;
@@ -92,7 +94,7 @@ export const listGuests = defineTool({
   show({ guests, hints = [], unasked: reasons, degraded = [], total, left, cursor }) {
     const rest = [
       ...(reasons ? [unaskedWords(reasons)] : []),
-      ...degraded.map((one) => silenceWords(one as Degraded)),
+      ...degraded.map((one) => silenceWords(one as Degraded, "guests")),
     ];
     if (total === 0)
       return ["No guest matches.", ...(hints.length > 0 ? hints : [all]), ...rest].join("\n");
@@ -125,7 +127,7 @@ async function withAddresses(
     ...place(guest),
     ...addressFields(told.get(guest.row.vmid)),
   });
-  return { ...page(guests, keyOf, { ...options, fields }), told };
+  return { ...page(movedOnes(guests, told), keyOf, { ...options, fields }), told };
 }
 
 /**

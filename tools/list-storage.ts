@@ -1,8 +1,9 @@
 import * as z from "zod";
-import type { ListedStorage, Unasked } from "../src/proxmox/storage/storages.ts";
+import type { ListedStorage, UnaskedStorage } from "../src/proxmox/storage/storages.ts";
 import type { Volume } from "../src/proxmox/storage/volumes.ts";
 import { bytes, count, oneLine, percent, table } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
+import { type Degraded, degradedBy, missingLines, missingOf, silenceWords } from "./degraded.ts";
 import { page } from "./page.ts";
 import * as params from "./params.ts";
 
@@ -22,6 +23,7 @@ const output = z.object({
   storages: z.array(z.unknown()).optional(),
   storage: z.string().optional(),
   volumes: z.array(z.unknown()).optional(),
+  degraded: z.array(z.unknown()).optional(),
   unavailable: z.array(z.unknown()).optional(),
   total: z.int(),
   left: z.int(),
@@ -53,14 +55,25 @@ async function storages(args: Args, { proxmox, call }: ToolContext): Promise<Res
   const keyOf = ({ row }: ListedStorage) => `${row.storage} ${row.node}`;
   const options = { limit, cursor, args: { node, content }, fields: storageFields };
   const { shown, total, left, next } = page(all, keyOf, options);
-  return { storages: [...shown], total, left, ...(next && { cursor: next }) };
+  const { last, silence } = proxmox.lookup;
+  // A shared one stands there with the node that knows it best.
+  const nodes = all.map(({ row }) => row.node);
+  const silent = last ? silence.among(nodes, last) : [];
+  return {
+    storages: [...shown],
+    ...degradedBy(silent),
+    total,
+    left,
+    ...(next && { cursor: next }),
+  };
 }
 
 async function content(storage: string, args: Args, context: ToolContext): Promise<Result> {
   const { proxmox, call } = context;
   const vmid = args.guest === undefined ? undefined : await vmidOf(args.guest, context);
   const { volumes, unasked } = await proxmox.storages.content(storage, { node: args.node }, call);
-  return { storage, ...held(volumes, vmid, unasked.map(unaskedFields), args) };
+  const places = unasked.map((one) => ({ storage, ...one }));
+  return { storage, ...held(volumes, vmid, args), ...missingOf(places, proxmox.lookup) };
 }
 
 /** What a guest has on all storages of its node, backups too; on another node what it has left there. */
@@ -76,16 +89,15 @@ async function ofGuest(guest: string, args: Args, context: ToolContext): Promise
     proxmox.storages.content(name, { node }, call),
   );
   const volumes = outcomes.flatMap((one) => (one.ok ? one.value.volumes : []));
-  const failed = outcomes.flatMap((one, index) =>
-    one.ok ? [] : [{ storage: names[index], kind: one.problem.kind, message: one.problem.message }],
+  const failed = outcomes.flatMap((one, index): UnaskedStorage[] =>
+    one.ok ? [] : [{ storage: names[index] ?? "", node, problem: one.problem }],
   );
-  return held(volumes, vmid, failed, args);
+  return { ...held(volumes, vmid, args), ...missingOf(failed, proxmox.lookup) };
 }
 
 function held(
   volumes: readonly Volume[],
   vmid: number | undefined,
-  unavailable: readonly object[],
   { storage, node, content, guest, limit, cursor }: Args,
 ) {
   const wanted = volumes.filter(
@@ -98,7 +110,6 @@ function held(
   const { shown, total, left, next } = page(wanted, keyOf, options);
   return {
     volumes: [...shown],
-    ...(unavailable.length > 0 && { unavailable: [...unavailable] }),
     total,
     left,
     ...(next && { cursor: next }),
@@ -141,19 +152,10 @@ function volumeFields(volume: Volume) {
   };
 }
 
-function unaskedFields({ node, problem }: Unasked) {
-  return { node, kind: problem.kind, message: problem.message };
-}
-
-interface Silent {
-  readonly node?: string;
-  readonly storage?: string;
-  readonly message: string;
-}
 type StorageFields = ReturnType<typeof storageFields>;
 type VolumeFields = ReturnType<typeof volumeFields>;
 
-function showStorages({ storages = [], total, left, cursor }: Result): string {
+function showStorages({ storages = [], degraded = [], total, left, cursor }: Result): string {
   if (total === 0) return "No storage matches. list_storage without arguments shows all.";
   const rows = storages as readonly StorageFields[];
   const shown = table(rows, [
@@ -164,7 +166,8 @@ function showStorages({ storages = [], total, left, cursor }: Result): string {
     { head: "use", cell: use },
     { head: "content", cell: (row) => row.content.join(" ") },
   ]);
-  return `${count(total, "storage")}\n${shown}${more(left, cursor)}`;
+  const silent = degraded.map((one) => `\n${silenceWords(one as Degraded, "storages")}`);
+  return `${count(total, "storage")}\n${shown}${silent.join("")}${more(left, cursor)}`;
 }
 
 function use({ used_bytes: used, size_bytes: size }: StorageFields): string | undefined {
@@ -174,13 +177,11 @@ function use({ used_bytes: used, size_bytes: size }: StorageFields): string | un
 
 /** `where`: the node whose storages were all asked. */
 function showContent(
-  { storage, volumes = [], unavailable = [], total, left, cursor }: Result,
+  { storage, volumes = [], degraded = [], unavailable = [], total, left, cursor }: Result,
   where: string,
 ): string {
   const rows = volumes as readonly VolumeFields[];
-  const silent = (unavailable as readonly Silent[]).map(
-    (one) => `Not counted: ${one.storage ?? `what is on ${one.node}`}. ${one.message}`,
-  );
+  const silent = missingLines(degraded, unavailable);
   const shown = table(rows, [
     { head: "volid", cell: (row) => row.volid },
     { head: "node", cell: (row) => row.node },

@@ -4,6 +4,7 @@ import type { TaskReport } from "../src/proxmox/tasks/task.ts";
 import type { StatedTask } from "../src/proxmox/tasks/task-list.ts";
 import { count, duration, oneLine } from "../src/text.ts";
 import { defineTool, type ToolContext } from "../src/tool.ts";
+import { type Degraded, degradedBy, missingWords } from "./degraded.ts";
 import { missingNode } from "./node.ts";
 import { taskFields } from "./outcome.ts";
 import * as params from "./params.ts";
@@ -22,7 +23,7 @@ const input = z.object({
 const output = z.object({
   tasks: z.array(z.unknown()).optional(),
   left: z.int().optional(),
-  unasked: z.array(z.string()).optional(),
+  degraded: z.array(z.unknown()).optional(),
   upid: z.string().optional(),
   node: z.string().optional(),
   type: z.string().optional(),
@@ -73,7 +74,9 @@ async function list(args: Args, { proxmox, call }: ToolContext): Promise<Result>
   return {
     tasks: tasks.map(fields),
     ...(left > 0 && { left }),
-    ...(unasked.length > 0 && { unasked: unasked.map((one) => one.node) }),
+    ...degradedBy(
+      unasked.map((one) => proxmox.lookup.silence.of(one.node, one.problem, inventory)),
+    ),
   };
 }
 
@@ -114,18 +117,18 @@ function none(partly: boolean): string {
 }
 
 /** The UPID says where, what, of which guest and by whom; it is never shortened, for it is what the next call needs. */
-function showList({ tasks = [], left = 0, unasked = [] }: Result): string {
+function showList({ tasks = [], left = 0, degraded = [] }: Result): string {
   const lines = (tasks as readonly Row[]).map((row) => {
     const took = row.seconds === undefined ? "" : ` ${duration(row.seconds)}`;
     const error = row.state === "failed" ? ` ${oneLine(row.exitstatus ?? "", 80)}` : "";
     return `${row.state} ${row.started.slice(0, 19)}${took} ${row.upid}${error}`;
   });
   return [
-    ...(lines.length === 0 ? [none(unasked.length > 0)] : lines),
+    ...(lines.length === 0 ? [none(degraded.length > 0)] : lines),
     ...(left > 0
       ? [`… and ${count(left, "older task")}: narrow the question by guest, node, state or since.`]
       : []),
-    ...(unasked.length > 0 ? [`Not answered by ${unasked.join(", ")}.`] : []),
+    ...degraded.map((one) => missingWords(one as Degraded, "its tasks are not listed")),
   ].join("\n");
 }
 

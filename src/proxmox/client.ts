@@ -95,7 +95,7 @@ export class ProxmoxClient {
     this.lookup = new Lookup(verbs, new Names(now), new Overlay(now));
     this.tasks = new Tasks(verbs);
     this.guests = new Guests(verbs, this.lookup, this.tasks);
-    this.details = new GuestDetails(verbs);
+    this.details = new GuestDetails(verbs, this.lookup);
     this.cluster = new Cluster(verbs);
     this.sweep = new Sweep(verbs, this.cluster, this.tasks, this.lookup);
     this.lookup.refreshBy(this.sweep);

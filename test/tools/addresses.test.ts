@@ -30,6 +30,61 @@ async function look(args: Record<string, unknown>) {
   return { ...answer, rows: rowsOf(answer.data), asked: asked.map(Number).toSorted() };
 }
 
+/** Of others, just now: rows in memory have them where they were. */
+const moveAway = (...vmids: readonly number[]) => {
+  for (const vmid of vmids) server.simulator.outside.migrate(vmid, "pve3");
+};
+
+describe("addresses of guests that have just moved", () => {
+  test("are found on the new node, for one inventory and a request for each of them", async () => {
+    moveAway(101, 200);
+    const mark = server.simulator.log.mark();
+    const { rows, data, text } = await look({ ip: "192.0.2.101" });
+    expect(rows).toMatchObject([{ vmid: 101, node: "pve3", addresses: ["192.0.2.101"] }]);
+    expect(JSON.stringify(data["unasked"] ?? {})).not.toContain("101");
+    expect(text).not.toContain("not there any more");
+    const paths = server.simulator.log.paths(mark);
+    const again = paths.filter((path) => /pve3\/(?:qemu\/101|lxc\/200)\//.test(path));
+    expect(again).toHaveLength(2);
+    expect(paths.filter((path) => path === "GET /cluster/resources")).toHaveLength(1);
+    expect(paths).toHaveLength(new Set(paths).size);
+    // Only agents that do not answer are asked again.
+    expect((await look({ ip: "192.0.2.101" })).asked).toEqual([131, 140, 150]);
+  });
+
+  test("stand in their rows, with the new node", async () => {
+    moveAway(101);
+    const { rows } = await look({ addresses: true, name: "web-1" });
+    expect(rows).toMatchObject([{ vmid: 101, node: "pve3", addresses: ["192.0.2.101"] }]);
+  });
+
+  test("are not those of guests of the node that they have left", async () => {
+    moveAway(101);
+    expect((await look({ ip: "192.0.2.101", node: "pve1" })).rows).toEqual([]);
+  });
+
+  test("whose new node hangs, name that node", async () => {
+    moveAway(101);
+    server.simulator.faults.hang({ path: /^\/nodes\/pve3\/qemu\/101\// });
+    const { data } = await look({ addresses: true, name: "web-1" });
+    expect(data["degraded"]).toEqual([{ node: "pve3", reason: "does not answer" }]);
+    expect(data["unasked"]).toEqual({ "its node does not answer": [101] });
+  });
+
+  test("are not those of who is gone; that is said only once the rows say so too", async () => {
+    server.simulator.outside.destroy(101);
+    const { data } = await look({ addresses: true, name: "web-1" });
+    expect(data["unasked"]).toEqual({ "not there any more": [101] });
+    server.simulator.outside.destroy(102);
+    server.simulator.faults.reply(
+      { status: 500, reason: "broken" },
+      { path: /^\/cluster\/resources$/ },
+    );
+    const unsure = await look({ addresses: true, name: "web-2" });
+    expect(unsure.data["unasked"]).toEqual({ "could not be asked": [102] });
+  });
+});
+
 describe("addresses in a list", () => {
   test("are asked of those of its page that run, once for 30 s", async () => {
     const first = await look({ addresses: true, tag: "staging", limit: 2 });

@@ -82,7 +82,7 @@ test("names nodes that are off, that refuse and that break, and shows the rest",
     { node: "pve2", reason: expect.stringMatching(/^forbidden: .*Sys\.Audit/) },
     { node: "pve3", reason: "offline" },
   ]);
-  expect(text).toContain("Not known of pve3: offline");
+  expect(text).toContain("Node pve3: offline; its certificates are not known.");
 });
 
 test("needs no rights, pages, and knows which nodes there are", async () => {

@@ -66,18 +66,31 @@ describe("a node that is offline", () => {
 
   test("is named by every list, and fails none", async () => {
     await server.call("list_guests", { limit: 100 });
+    const gone = { node: "pve3", reason: "offline", last_seen: expect.any(String) };
     server.simulator.outside.nodeDown("pve3");
     await server.clock.advance(11_000);
     const cluster = await server.call("get_cluster");
     expect(cluster.data["degraded"]).toMatchObject([{ node: "pve3", reason: "offline" }]);
     expect(cluster.data["nodes"]).toHaveLength(3);
     const certificates = await server.call("list_certificates", { limit: 100 });
-    expect(certificates.data["degraded"]).toEqual([{ node: "pve3", reason: "offline" }]);
+    expect(certificates.data["degraded"]).toEqual([gone]);
     expect(certificates.text).toContain("pve3");
     const storages = await server.call("list_storage", { node: "pve3" });
-    expect(storages.text).toContain("offline");
+    expect(storages.text).toMatch(/Node pve3: offline; .* its storages .* last known \(last seen/);
+    for (const { data } of [storages, await server.call("list_storage")]) {
+      expect(data["degraded"]).toEqual([gone]);
+      expect(data).not.toHaveProperty("unavailable");
+    }
     const content = await server.call("list_storage", { storage: "local" });
-    expect(content.data["unavailable"]).toMatchObject([{ node: "pve3", kind: "unreachable" }]);
+    expect(content.data["degraded"]).toEqual([{ ...gone, storages: ["local"] }]);
+    expect(content.data).not.toHaveProperty("unavailable");
+    expect(content.text).toMatch(/Node pve3: offline .*; not counted: what it has on local\./);
+    const own = await server.call("list_storage", { guest: "web-3" });
+    expect(own.data["degraded"]).toEqual([
+      { ...gone, storages: expect.arrayContaining(["local", "local-lvm", "nfs-shared"]) },
+    ]);
+    const tasks = await server.call("get_tasks", { since: "1d" });
+    expect(tasks.data["degraded"]).toEqual([gone]);
     const backups = await server.call("list_storage", { storage: "nfs-shared", content: "backup" });
     expect(backups.data["total"]).toBe(3);
   });
@@ -115,7 +128,12 @@ describe("a node that does not answer in time", () => {
     const certificates = await server.call("list_certificates", { limit: 100 });
     expect(certificates.data["degraded"]).toMatchObject([{ node: "pve2" }]);
     const content = await server.call("list_storage", { storage: "local" });
-    expect(content.data["unavailable"]).toMatchObject([{ node: "pve2", kind: "timeout" }]);
+    const mute = { node: "pve2", reason: expect.stringContaining("timeout") };
+    expect(content.data["degraded"]).toEqual([{ ...mute, storages: ["local"] }]);
+    expect(content.data).not.toHaveProperty("unavailable");
+    const tasks = await server.call("get_tasks", { since: "1d" });
+    expect(tasks.data["degraded"]).toEqual([mute]);
+    expect(await server.call("list_storage")).not.toHaveProperty("data.degraded");
   });
 
   test("does not hold up the guests of other nodes, nor those of its own for longer than 25 s", async () => {

@@ -101,10 +101,59 @@ describe("list_backups", () => {
     server.simulator.outside.nodeDown("pve3");
     await server.clock.advance(20_000);
     const { text, data } = await list({ limit: 200, max_age_s: 0 });
-    expect(data["unasked"]).toMatchObject([{ storage: "local", node: "pve3" }]);
-    expect(text).toContain("Not asked: local on pve3: unreachable");
+    expect(data["degraded"]).toMatchObject([
+      { node: "pve3", reason: "offline", storages: ["local"] },
+    ]);
+    expect(text).toContain("not counted: what it has on local.");
     expect((await list({ storage: "nope" })).kind).toBe("not_found");
     expect((await list({ older_than: "soon" })).kind).toBe("invalid_input");
+  });
+
+  test("who may have backups on a node that is silent is unknown, not without; a shared storage tells all the same", async () => {
+    const before = await list({ limit: 200 });
+    server.simulator.outside.nodeDown("pve3");
+    await server.clock.advance(20_000);
+    const { guests, data, text } = await list({ limit: 200, max_age_s: 0 });
+    // Of those elsewhere too: one may have been moved from there since its last backup.
+    for (const vmid of [211, 102]) {
+      const guest = guests.find((one) => one.vmid === vmid);
+      expect(guest).toMatchObject({ unknown: true });
+      expect(guest).not.toHaveProperty("count");
+    }
+    expect(guests.find((one) => one.vmid === 101)).toMatchObject({ count: 1 });
+    expect(data).toMatchObject({ without: 0, unknown: before.data["without"] });
+    expect(text).not.toContain("NONE");
+    expect(text).toContain(`${data["unknown"]} of them without a backup where it could be looked`);
+    const shared = await list({ storage: "nfs-shared" });
+    expect(shared.data).toMatchObject({ without: before.data["without"] });
+    expect(shared.data).not.toHaveProperty("unknown");
+    expect(shared.data).not.toHaveProperty("degraded");
+    expect((await list({ guest: "web-2" })).text).toContain("No backup of VM 102 was found where");
+  });
+
+  test("a storage that only silent nodes have is told with them; one that is inactive is no node's silence", async () => {
+    const { world, outside } = server.simulator;
+    const local = world.storages.get("local");
+    const shared = world.storages.get("nfs-shared");
+    if (!local || !shared) throw new Error("no such storage");
+    world.storages.set("local", { ...local, nodes: ["pve3"] });
+    shared.offline = true;
+    outside.nodeDown("pve3");
+    await server.clock.advance(20_000);
+    expect((await list({ max_age_s: 0 })).isError).toBe(true);
+    shared.offline = false;
+    const { data } = await list({ max_age_s: 0 });
+    expect(data["degraded"]).toMatchObject([{ node: "pve3", storages: ["local"] }]);
+    expect(data).not.toHaveProperty("unavailable");
+    outside.nodeUp("pve3");
+    shared.offline = true;
+    await server.clock.advance(20_000);
+    const inactive = await list({ max_age_s: 0 });
+    expect(inactive.data["unavailable"]).toMatchObject([
+      { storage: "nfs-shared", kind: "conflict" },
+    ]);
+    expect(inactive.data).not.toHaveProperty("degraded");
+    expect(inactive.data).toHaveProperty("unknown");
   });
 
   test("a node that is not there is not_found, with those that are", async () => {

@@ -203,11 +203,15 @@ describe("list_storage of one storage", () => {
     server.simulator.faults.reply({ status: 500, reason: "storage trouble" }, { path });
     const { data, text } = await server.call("list_storage", { storage: "local" });
     expect(data["total"]).toBe(2);
-    expect(data["unavailable"]).toMatchObject([
-      { node: "pve2", kind: "unreachable" },
-      { node: "pve3", kind: "upstream" },
+    expect(data["degraded"]).toMatchObject([
+      { node: "pve2", reason: "offline", storages: ["local"] },
     ]);
-    expect(text).toContain("pve2");
+    // A node that answers is not silent: it can't read its storage.
+    expect(data["unavailable"]).toMatchObject([
+      { storage: "local", node: "pve3", kind: "upstream" },
+    ]);
+    expect(text).toContain("Node pve2: offline; not counted: what it has on local.");
+    expect(text).toContain("Not counted: local on pve3: upstream: ");
   });
 
   test("a shared one is asked through the next node where the first can't be reached", async () => {

@@ -99,8 +99,10 @@ describe("a list of tasks", () => {
     await busy("staging-web-2", 1);
     server.simulator.faults.reply(unreachable, { path: /^\/nodes\/pve2\/tasks$/ });
     const { text, data } = await tasks({ since: "1d" });
-    expect(data["unasked"]).toEqual(["pve2"]);
-    expect(text).toContain("Not answered by pve2.");
+    expect(data["degraded"]).toEqual([
+      { node: "pve2", reason: expect.stringContaining("No route to host") },
+    ]);
+    expect(text).toMatch(/Node pve2: unreachable: .*; its tasks are not listed\./);
     server.simulator.faults.reply(unreachable, { path: /^\/nodes\/pve.\/tasks$/ });
     await server.clock.advance(15_000);
     expect((await server.call("get_tasks", { since: "1d" })).kind).toBe("unreachable");
@@ -128,9 +130,11 @@ test("a node that is offline is named, and no task of it called unknown", async 
   await server.call("stop_guest", { guest: 102, mode: "stop" });
   server.simulator.outside.nodeDown("pve2");
   await server.clock.advance(60_000);
-  for (const args of [{ guest: "102" }, { since: "1d" }]) {
+  for (const args of [{ guest: "102" }, { since: "1d" }, {}]) {
     const { text, data } = await server.call("get_tasks", { ...args, max_age_s: 0 });
-    expect(data["unasked"]).toEqual(["pve2"]);
-    expect(text).toContain("Not answered by pve2");
+    expect(data["degraded"]).toEqual([
+      { node: "pve2", reason: "offline", last_seen: expect.any(String) },
+    ]);
+    expect(text).toMatch(/Node pve2: offline \(last seen .*\); its tasks are not listed\./);
   }
 });

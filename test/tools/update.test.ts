@@ -208,3 +208,23 @@ describe("afterwards", () => {
     expect(ct.data["config"]).toMatchObject({ memory_mib: 1024 });
   });
 });
+
+test.each([
+  [102, "name", "VM 102"],
+  [200, "hostname", "CT200"],
+])(
+  "%i, whose %s we have taken away, is called %s, and still the guest that was meant",
+  async (vmid, option, name) => {
+    await server.call("list_guests", { limit: 100 });
+    expect((await update(vmid, { unset: [option] })).data).toMatchObject({ changed: true });
+    for (const waitMs of [0, 5_000, 30_000]) {
+      await server.clock.advance(waitMs);
+      const { data } = await server.call("list_guests", { limit: 100 });
+      const rows = data["guests"] as readonly { vmid: number; name?: string }[];
+      expect(rows.find((row) => row.vmid === vmid)?.name).toBe(name);
+    }
+    expect((await update(vmid, { set: { onboot: true } })).isError).toBe(false);
+    const stopped = await server.call("stop_guest", { guest: vmid, mode: "stop" });
+    expect(stopped).toMatchObject({ isError: false, data: { vmid, name, changed: true } });
+  },
+);

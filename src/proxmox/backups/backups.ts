@@ -6,7 +6,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { GuestRow } from "../cluster/inventory.ts";
 import { knownNode } from "../cluster/known-nodes.ts";
 import type { Lookup } from "../cluster/lookup.ts";
-import type { Storages } from "../storage/storages.ts";
+import type { PartialContent, Storages, UnaskedStorage } from "../storage/storages.ts";
 import type { Volume } from "../storage/volumes.ts";
 
 /** The backups of one guest, or of a vmid that no guest has any more. */
@@ -20,13 +20,6 @@ export interface BackedUp {
   readonly backups: readonly Volume[];
 }
 
-/** A place that could not be asked, and so may hold more. */
-export interface UnaskedStorage {
-  readonly storage: string;
-  readonly node?: string;
-  readonly problem: Problem;
-}
-
 export interface BackupFilter {
   readonly storage?: string | undefined;
   readonly node?: string | undefined;
@@ -36,6 +29,7 @@ export interface BackupFilter {
 
 export interface BackupSurvey {
   readonly guests: readonly BackedUp[];
+  /** What could not be read: who has no backup elsewhere may have some there, also after a migration. */
   readonly unasked: readonly UnaskedStorage[];
 }
 
@@ -117,10 +111,10 @@ export class Backups {
     let answered = 0;
     const read = async (name: string) => {
       try {
-        const content = await this.#storages.content(name, {}, call);
-        answered++;
+        const content = await this.#content(name, storage !== undefined, call);
+        if (content.answered) answered++;
         volumes.push(...content.volumes.filter((volume) => volume.content === "backup"));
-        unasked.push(...content.unasked.map((one) => ({ storage: name, ...one })));
+        unasked.push(...content.unasked);
       } catch (problem) {
         if (!isProblem(problem) || problem.kind === "cancelled" || storage !== undefined)
           throw problem;
@@ -131,6 +125,13 @@ export class Backups {
     if (answered === 0) throw unasked[0]?.problem ?? nowhere();
     if (volumes.length === 0) await this.#assertMaySee(call);
     return { volumes, unasked };
+  }
+
+  /** Who `named` a storage is told by a problem where none of its nodes answers. */
+  async #content(storage: string, named: boolean, call: Call): Promise<PartialContent> {
+    if (!named) return this.#storages.partialContent(storage, call);
+    const { volumes, unasked } = await this.#storages.content(storage, {}, call);
+    return { volumes, unasked: unasked.map((one) => ({ storage, ...one })), answered: true };
   }
 
   /** The storages that may hold backups. */

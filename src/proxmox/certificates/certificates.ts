@@ -4,9 +4,10 @@ import type { Call } from "../api/call.ts";
 import { fresh, tags } from "../api/freshness.ts";
 import { given, number, record, records, text } from "../api/values.ts";
 import type { Question, Verbs } from "../api/verbs.ts";
-import type { NodeRow } from "../cluster/inventory.ts";
+import type { Inventory, NodeRow } from "../cluster/inventory.ts";
 import { knownNode } from "../cluster/known-nodes.ts";
 import type { Lookup } from "../cluster/lookup.ts";
+import type { SilentNode } from "../cluster/silence.ts";
 
 /** Names that every host has. */
 const loopback = /^(?:localhost|127\..*|::1|(?:0+:)+0*1)$/;
@@ -38,7 +39,7 @@ export interface Certificate {
 /** The certificates of several nodes, and why some could not be asked. */
 export interface CertificateList {
   readonly certificates: readonly Certificate[];
-  readonly degraded: readonly { readonly node: string; readonly reason: string }[];
+  readonly degraded: readonly SilentNode[];
 }
 
 /** What the nodes of a cluster show who they are with. PVE: GET /nodes/{node}/certificates/info */
@@ -132,13 +133,11 @@ export class Certificates {
     const asked = await Promise.all(
       rows
         .toSorted((a, b) => (a.node < b.node ? -1 : 1))
-        .map(async (row) => ({ node: row.node, found: await this.#ask(row, call) })),
+        .map(async (row) => this.#ask(row, inventory, call)),
     );
     return {
-      certificates: asked.flatMap(({ found }) => (typeof found === "string" ? [] : found)),
-      degraded: asked.flatMap(({ node: name, found }) =>
-        typeof found === "string" ? [{ node: name, reason: found }] : [],
-      ),
+      certificates: asked.flatMap((found) => ("reason" in found ? [] : found)),
+      degraded: asked.flatMap((found) => ("reason" in found ? [found] : [])),
     };
   }
 
@@ -147,13 +146,19 @@ export class Certificates {
     return knownNode(this.#lookup, name, call);
   }
 
-  async #ask(row: NodeRow, call: Call): Promise<readonly Certificate[] | string> {
-    if (row.status === "offline") return "offline";
+  async #ask(
+    row: NodeRow,
+    inventory: Inventory,
+    call: Call,
+  ): Promise<readonly Certificate[] | SilentNode> {
+    const { silence } = this.#lookup;
+    const [away] = row.status === "offline" ? silence.among([row.node], inventory) : [];
+    if (away) return away;
     try {
       return this.asShown(await this.of(row.node, call));
     } catch (error) {
       if (isProblem(error) && !["cancelled", "unauthorized"].includes(error.kind)) {
-        return `${error.kind}: ${error.message}`;
+        return silence.of(row.node, error, inventory);
       }
       throw error;
     }

@@ -1,3 +1,4 @@
+import { isProblem, type Problem } from "../../problem.ts";
 import { given } from "../api/values.ts";
 import type { Inventory } from "./inventory.ts";
 
@@ -7,6 +8,11 @@ export interface SilentNode {
   readonly reason: string;
   /** Clock time in ms of the last inventory that showed it online; absent where none of ours did. */
   readonly lastSeen?: number;
+}
+
+/** Whether it says that a node has not answered, rather than what it has answered. */
+export function isSilence(problem: Problem): boolean {
+  return isProblem(problem, "unreachable", "timeout");
 }
 
 /** Which nodes are silent, and since when. */
@@ -25,6 +31,17 @@ export class Silence {
     return this.#seen.get(node);
   }
 
+  /** A node that was asked for its part of a list in vain. */
+  of(node: string, problem: Problem, inventory: Inventory): SilentNode {
+    return this.silent(node, problem, inventory) ?? { node, reason: words(problem) };
+  }
+
+  /** The same where it has not answered; undefined where the problem is its answer. */
+  silent(node: string, problem: Problem, inventory: Inventory): SilentNode | undefined {
+    if (!isSilence(problem)) return undefined;
+    return this.among([node], inventory)[0] ?? { node, reason: words(problem) };
+  }
+
   /** The silent ones among these nodes, in order of their names. PVE: `unknown` is a host that has not reported for 5 minutes. */
   among(nodes: Iterable<string>, inventory: Inventory): readonly SilentNode[] {
     return [...new Set(nodes)].sort().flatMap((node) => {
@@ -34,4 +51,8 @@ export class Silence {
       return [{ node, reason, ...given({ lastSeen: this.lastSeen(node) }) }];
     });
   }
+}
+
+function words({ kind, message }: Problem): string {
+  return `${kind}: ${message}`;
 }

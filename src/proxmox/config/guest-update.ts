@@ -1,7 +1,7 @@
 import { isProblem, Problem } from "../../problem.ts";
 import type { Call } from "../api/call.ts";
 import { tags } from "../api/freshness.ts";
-import { guestWords } from "../api/values.ts";
+import { defaultName, guestWords } from "../api/values.ts";
 import type { Verbs } from "../api/verbs.ts";
 import type { Lookup } from "../cluster/lookup.ts";
 import {
@@ -67,8 +67,8 @@ export class GuestUpdates {
       const { dryRun } = options;
       const changed = await this.#changes.run(change, call, { dryRun });
       // A container's new name is there already; a VM's comes with its task.
-      const hostname = known?.changes.set["hostname"];
-      if (changed.changed && hostname !== undefined) this.#renamed(changed.guest, hostname);
+      if (changed.changed && known?.guest.type === "lxc")
+        this.#renamed(changed.guest, known.changes);
       return { ...changed, steps: known ? stepsOf(known.guest, known.changes) : [] };
     } catch (error) {
       if (!known || !isProblem(error)) throw error;
@@ -108,8 +108,7 @@ export class GuestUpdates {
       ...configChange(guest, params, secrets),
       follow: {
         onEnd: (report) => {
-          const name = set["name"];
-          if (succeeded(report) && name !== undefined) this.#renamed(guest, name);
+          if (succeeded(report) && guest.type === "qemu") this.#renamed(guest, changes);
           return [];
         },
       },
@@ -128,7 +127,10 @@ export class GuestUpdates {
   }
 
   /** A rename of ours is no change of identity. */
-  #renamed(guest: Identified, name: string): void {
+  #renamed(guest: Identified, { set, remove }: OptionChanges): void {
+    const key = guest.type === "qemu" ? "name" : "hostname";
+    const name = set[key] ?? (remove.includes(key) ? defaultName(guest) : undefined);
+    if (name === undefined) return;
     this.#lookup.names.learn(guest, name);
     this.#lookup.names.tell(guest, name);
   }

@@ -1,9 +1,11 @@
-import { each, outcome } from "../../each.ts";
+import { each, type Outcome, outcome } from "../../each.ts";
 import { isProblem, type Problem } from "../../problem.ts";
 import type { Call } from "../api/call.ts";
 import type { GuestId, Wire } from "../api/values.ts";
 import type { Verbs } from "../api/verbs.ts";
+import type { Lookup } from "../cluster/lookup.ts";
 import { interfacesQuestion } from "./guest-agent.ts";
+import { isMissing } from "./guests.ts";
 
 type At = GuestId & { readonly node: string };
 
@@ -16,24 +18,32 @@ const patienceMs = 40_000;
 const toldEvery = 10;
 
 /** The reason of who had no turn: fewer at once would all have one. */
-export const noTurn = "not reached in time";
+const noTurn = "not reached in time";
+export type NoTurn = typeof noTurn;
 
 /** What a guest has told; or what kept it from telling any. */
-export type Told =
+export type Told = (
   | { readonly addresses: readonly string[]; readonly nodeIsSilent?: undefined }
-  | { readonly addresses?: undefined; readonly why: string; readonly nodeIsSilent?: boolean };
+  | { readonly addresses?: undefined; readonly why: string; readonly nodeIsSilent?: boolean }
+) & {
+  /** Where it was found, if that is another node than its row had. */
+  readonly node?: string;
+};
 
 /** How guests are reached. PVE: GET …/qemu/{vmid}/agent/network-get-interfaces, GET …/lxc/{vmid}/interfaces */
 export class Addresses {
   readonly #verbs: Verbs;
+  readonly #lookup: Lookup;
 
-  constructor(verbs: Verbs) {
+  constructor(verbs: Verbs, lookup: Lookup) {
     this.#verbs = verbs;
+    this.#lookup = lookup;
   }
 
   /**
    * What these guests, which run, tell: by vmid, a request for each whose answer is not in memory (30 s). Never fails for one that can't
-   * be asked, nor for all of a node that is silent, and is not asked at all: those have their reason. Throws `cancelled`.
+   * be asked, nor for all of a node that is silent, and is not asked at all: those have their reason. Who has left its node is asked where
+   * it is now, for one inventory for all of them. Throws `cancelled`.
    */
   async of(
     guests: readonly At[],
@@ -60,7 +70,40 @@ export class Addresses {
     return told;
   }
 
-  #ask(guests: readonly At[], silent: ReadonlySet<string>, call: Call) {
+  async #ask(guests: readonly At[], silent: ReadonlySet<string>, call: Call) {
+    const asked = await this.#round(guests, silent, call);
+    const lost = guests.filter((_, index) => {
+      const one = asked[index];
+      return one?.ok === false && isMissing(one.problem);
+    });
+    if (lost.length === 0) return asked;
+    const now = await this.#elsewhere(lost, silent, call);
+    return guests.map(({ vmid }, index) => now.get(vmid) ?? asked[index]);
+  }
+
+  /** Rows may be ten seconds old: those of these guests that have moved meanwhile. */
+  async #elsewhere(
+    lost: readonly At[],
+    silent: ReadonlySet<string>,
+    call: Call,
+  ): Promise<ReadonlyMap<number, Outcome<Told>>> {
+    const inventory = await outcome(this.#lookup.liveInventory(call));
+    if (!inventory.ok) return new Map(lost.map(({ vmid }) => [vmid, unsure(inventory.problem)]));
+    const moved = lost.flatMap(({ vmid, type, node }) => {
+      const row = this.#lookup.rowOf(vmid, inventory.value);
+      return row && row.type === type && row.node !== node ? [row] : [];
+    });
+    const asked = await this.#round(moved, silent, call);
+    return new Map(
+      moved.map(({ vmid, node }, index) => {
+        const one = asked[index];
+        const told = one?.ok ? one.value : reasonOf(one?.problem);
+        return [vmid, { ok: true, value: { ...told, node } }];
+      }),
+    );
+  }
+
+  #round(guests: readonly At[], silent: ReadonlySet<string>, call: Call) {
     let answers = 0;
     // All at once: they wait in their nodes' queues, where those of a node that hangs give up together.
     return each(guests, guests.length, async (guest) => {
@@ -115,6 +158,12 @@ function reachable(interfaces: readonly Wire[]): readonly string[] {
 }
 
 const own = /^(?:127\.|169\.254\.|::1$|fe[89ab])/i;
+
+/** Whether it is still there could not be found out. */
+function unsure(problem: Problem): Outcome<Told> {
+  if (problem.kind === "cancelled") return { ok: false, problem };
+  return { ok: true, value: { why: "could not be asked" } };
+}
 
 /** In a few words: it stands beside others in a list. */
 function reasonOf(problem: Problem | undefined): Told {

@@ -14,6 +14,7 @@ import {
 } from "../api/values.ts";
 import type { Question, Verbs } from "../api/verbs.ts";
 import type { Inventory } from "../cluster/inventory.ts";
+import type { Lookup } from "../cluster/lookup.ts";
 import type { SilentNode } from "../cluster/silence.ts";
 import { Addresses } from "./addresses.ts";
 import { agentQuestion, interfacesQuestion, readFileSystems, readOs } from "./guest-agent.ts";
@@ -30,8 +31,8 @@ export class GuestDetails {
   readonly addresses: Addresses;
   readonly #verbs: Verbs;
 
-  constructor(verbs: Verbs) {
-    this.addresses = new Addresses(verbs);
+  constructor(verbs: Verbs, lookup: Lookup) {
+    this.addresses = new Addresses(verbs, lookup);
     this.#verbs = verbs;
   }
 

@@ -1,5 +1,4 @@
 import { path } from "../../http/path.ts";
-import { grantWords, roleFor } from "../../http/permission.ts";
 import { isProblem, Problem } from "../../problem.ts";
 import { closest } from "../../text.ts";
 import type { Call } from "../api/call.ts";
@@ -9,6 +8,8 @@ import type { Question, Verbs } from "../api/verbs.ts";
 import { type Inventory, isOffline, type StorageRow } from "../cluster/inventory.ts";
 import { knownNode } from "../cluster/known-nodes.ts";
 import type { Lookup } from "../cluster/lookup.ts";
+import { isSilence } from "../cluster/silence.ts";
+import { hidden, notThere, offline } from "./storage-problems.ts";
 import { contentQuestion, type Volume } from "./volumes.ts";
 
 /** A storage as the inventory shows it: a shared one once, a local one for each node that has it. */
@@ -26,9 +27,23 @@ export interface Unasked {
   readonly problem: Problem;
 }
 
+/** A storage that could not be read; `node` where others have it too, or where that node is why. */
+export interface UnaskedStorage {
+  readonly storage: string;
+  readonly node?: string;
+  readonly problem: Problem;
+}
+
 export interface Content {
   readonly volumes: readonly Volume[];
   readonly unasked: readonly Unasked[];
+}
+
+/** The same of one among several storages; `answered`: by any node. */
+export interface PartialContent {
+  readonly volumes: readonly Volume[];
+  readonly unasked: readonly UnaskedStorage[];
+  readonly answered: boolean;
 }
 
 /** A storage and the nodes that can be asked for it, the best first; `away` have it but are offline. */
@@ -81,19 +96,35 @@ export class Storages {
     call: Call,
   ): Promise<Content> {
     const place = await this.place(storage, options.node, call);
-    const read = async (row: StorageRow) => this.#volumes(row, options.live ?? false, call);
-    if (place.shared) return { volumes: await throughOne(place.rows, read), unasked: [] };
-    const answers = await Promise.all(place.rows.map((row) => settled(row, read(row))));
-    const unasked: Unasked[] = place.away.map((node) => ({ node, problem: offline(node) }));
-    const volumes: Volume[] = [];
-    for (const answer of answers) {
-      if ("problem" in answer) unasked.push(answer);
-      else volumes.push(...answer.volumes);
-    }
-    if (unasked[0] && unasked.length === answers.length + place.away.length) {
-      throw unasked[0].problem;
-    }
-    return { volumes, unasked };
+    const { answered, ...content } = await this.#read(place, options.live ?? false, call);
+    const last = content.unasked.at(-1);
+    if (!answered && last) throw last.problem;
+    return content;
+  }
+
+  /** The same for who reads many: where none can be asked, that is told as well. Throws `not_found`, and `conflict` where it is disabled. */
+  async partialContent(storage: string, call: Call): Promise<PartialContent> {
+    const place = await this.#find(storage, undefined, call);
+    const { unasked, ...content } = await this.#read(place, false, call);
+    const of = ({ node, problem }: Unasked) =>
+      // Through which node a shared one was asked says nothing, unless it is the node that is silent.
+      ({ storage, ...(!place.shared || isSilence(problem) ? { node } : {}), problem });
+    return { ...content, unasked: unasked.map(of) };
+  }
+
+  async #read(
+    { shared, rows, away }: Place,
+    live: boolean,
+    call: Call,
+  ): Promise<Content & { readonly answered: boolean }> {
+    const read = async (row: StorageRow) => settled(row, this.#volumes(row, live, call));
+    const answers = shared ? await throughOne(rows, read) : await Promise.all(rows.map(read));
+    const volumes = answers.flatMap((answer) => ("problem" in answer ? [] : answer.volumes));
+    const failed = answers.flatMap((answer) => ("problem" in answer ? [answer] : []));
+    const answered = failed.length < answers.length;
+    if (shared && answered) return { volumes, unasked: [], answered };
+    const offlineOnes = away.map((node) => ({ node, problem: offline(node) }));
+    return { volumes, unasked: [...offlineOnes, ...failed], answered };
   }
 
   /**
@@ -101,6 +132,13 @@ export class Storages {
    * offline, and for a `node` that does not have it.
    */
   async place(storage: string, node: string | undefined, call: Call): Promise<Place> {
+    const place = await this.#find(storage, node, call);
+    if (place.rows.length === 0) throw offline(place.away.join(", "));
+    return place;
+  }
+
+  /** The same, also where all its nodes are offline. */
+  async #find(storage: string, node: string | undefined, call: Call): Promise<Place> {
     const inventory = await this.#lookup.inventory(call);
     const all = inventory.storages.filter((row) => row.storage === storage);
     const [first] = all;
@@ -108,7 +146,6 @@ export class Storages {
     const wanted = all.filter((row) => node === undefined || row.node === node);
     if (wanted.length === 0) throw notThere(storage, node ?? "", all, inventory);
     const online = wanted.filter((row) => !isOffline(inventory, row.node));
-    if (online.length === 0) throw offline(wanted.map((row) => row.node).join(", "));
     const { shared, content } = first;
     const away = wanted.filter((row) => isOffline(inventory, row.node)).map((row) => row.node);
     return { storage, shared, content, rows: online.toSorted(availableFirst), away };
@@ -208,66 +245,25 @@ function availableFirst(a: StorageRow, b: StorageRow): number {
   return rank(a) < rank(b) ? -1 : 1;
 }
 
+/** What a node has answered, or why it has not. */
+type Settled = { readonly volumes: readonly Volume[] } | Unasked;
+
 /** A shared storage looks the same through every node: the next one is asked only where the first can't be reached. */
 async function throughOne(
   [first, second]: readonly StorageRow[],
-  read: (row: StorageRow) => Promise<readonly Volume[]>,
-): Promise<readonly Volume[]> {
+  read: (row: StorageRow) => Promise<Settled>,
+): Promise<readonly Settled[]> {
   if (!first) return [];
-  try {
-    return await read(first);
-  } catch (error) {
-    if (second && isProblem(error, "unreachable", "timeout")) return read(second);
-    throw error;
-  }
+  const answer = await read(first);
+  if (!second || !("problem" in answer) || !isSilence(answer.problem)) return [answer];
+  return [answer, await read(second)];
 }
 
-async function settled(
-  row: StorageRow,
-  answer: Promise<readonly Volume[]>,
-): Promise<{ readonly volumes: readonly Volume[] } | Unasked> {
+async function settled(row: StorageRow, answer: Promise<readonly Volume[]>): Promise<Settled> {
   try {
     return { volumes: await answer };
   } catch (error) {
     if (!isProblem(error) || error.kind === "cancelled") throw error;
     return { node: row.node, problem: error };
   }
-}
-
-function offline(node: string): Problem {
-  return new Problem("unreachable", `Node ${node} is offline.`, {
-    next: "Use another node, or try again when it is back (get_cluster).",
-    facts: { node },
-  });
-}
-
-/** It is defined, and no inventory shows it: PVE shows it there to who may look at it only. */
-function hidden(storage: string, principal: string): Problem {
-  const at = `/storage/${storage}`;
-  const privilege = "Datastore.Audit";
-  const role = roleFor(privilege);
-  return new Problem(
-    "forbidden",
-    `Storage ${storage} is there, but these credentials may not look at it: that needs ${privilege} on ${at}.`,
-    {
-      next: grantWords(at, role, principal),
-      facts: { storage, path: at, privileges: [privilege], role },
-    },
-  );
-}
-
-function notThere(
-  storage: string,
-  node: string,
-  rows: readonly StorageRow[],
-  inventory: Inventory,
-): Problem {
-  const nodes = rows.map((row) => row.node).sort();
-  const what = inventory.nodes.has(node)
-    ? `Storage ${storage} is not on ${node}`
-    : `There is no node "${node}"`;
-  return new Problem("not_found", `${what}; ${storage} is on ${nodes.slice(0, 10).join(", ")}.`, {
-    next: "Give one of these as node, or leave node out.",
-    facts: { storage, node, nodes },
-  });
 }

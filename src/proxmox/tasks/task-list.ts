@@ -30,7 +30,7 @@ export interface TaskListing {
   readonly tasks: readonly StatedTask[];
   /** How many more there are. */
   readonly left: number;
-  /** Nodes that did not answer. */
+  /** Nodes whose tasks are not among them. */
   readonly unasked: readonly { readonly node: string; readonly problem: Problem }[];
 }
 
@@ -64,11 +64,15 @@ export class TaskList {
    */
   async of(query: TaskQuery, cluster: NodesOf, call: Call): Promise<TaskListing> {
     const { vmid, node, state, since, limit } = query;
+    const away = [...cluster.nodes.values()]
+      .filter((row) => row.status === "offline" && node === undefined)
+      .map((row) => ({ node: row.node, problem: offline(row.node) }));
     const newest = vmid === undefined && node === undefined && since === undefined;
     if (newest && (state === undefined || state === "running")) {
       // Without Sys.Audit the cluster's list is empty, also of one's own tasks; each node's own list has them.
       const recent = await this.#verbs.observe(call, recentTasksQuestion);
-      if (recent.length > 0) return listing([{ tasks: recent, total: recent.length }], query);
+      const found = listing([{ tasks: recent, total: recent.length }], query);
+      if (recent.length > 0) return { ...found, unasked: away };
     }
     const online = [...cluster.nodes.values()].filter((row) => row.status !== "offline");
     const nodes = node === undefined ? online.map((row) => row.node) : [node];
@@ -81,9 +85,6 @@ export class TaskList {
     const unasked = asked.flatMap((one, index) =>
       one.ok ? [] : [{ node: nodes[index] ?? "", problem: one.problem }],
     );
-    const away = [...cluster.nodes.values()]
-      .filter((row) => row.status === "offline" && node === undefined)
-      .map((row) => ({ node: row.node, problem: offline(row.node) }));
     const [first] = unasked;
     if (first && (parts.length === 0 || isProblem(first.problem, "cancelled", "unauthorized"))) {
       throw first.problem;
