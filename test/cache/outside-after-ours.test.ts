@@ -114,6 +114,23 @@ test.each([
   },
 );
 
+test("a guest renamed, looked at and renamed back at once is listed by its name 20 s later", async () => {
+  const server = await lab();
+  const { call, simulator, clock } = server;
+  await listed(server, 101);
+  simulator.outside.rename(101, "for-a-moment");
+  expect((await call("get_vm", { vm: 101, max_age_s: 0 })).data["name"]).toBe("for-a-moment");
+  await clock.advance(100);
+  simulator.outside.rename(101, "web-1");
+  const at = clock.now();
+  await until(server, at, 4.8);
+  await call("list_guests", { max_age_s: 0 });
+  await until(server, at, 14.85);
+  await listed(server, 101);
+  await until(server, at, promisedS - 0.01);
+  expect((await listed(server, 101))?.name).toBe("web-1");
+});
+
 test("a name that only a row bears has that guest's configuration read before it is called unknown", async () => {
   const server = await lab();
   const { call, simulator, clock } = server;

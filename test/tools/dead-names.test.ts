@@ -73,6 +73,23 @@ describe("a vmid that others have destroyed and taken again", () => {
     expect((await server.call("get_vm", { vm: "web-2" })).kind).toBe("not_found");
   });
 
+  test("that had stood empty for minutes, in one list after the other, neither", async () => {
+    await start();
+    await server.call("list_guests", { limit: 100 });
+    server.simulator.outside.destroy(102);
+    for (let look = 0; look < 6; look++) {
+      await server.clock.advance(40_000);
+      expect(await listed(102)).toBeUndefined();
+    }
+    server.simulator.outside.create({ vmid: 102, name: "newcomer", node: "pve2" });
+    await server.clock.advance(300);
+    const row = await listed(102);
+    expect(row).toBeDefined();
+    expect(row?.name).toBeUndefined();
+    expect((await server.call("get_vm", { vm: "web-2" })).kind).toBe("not_found");
+    expect((await server.call("get_vm", { vm: "newcomer" })).data["vmid"]).toBe(102);
+  });
+
   test("is not believed later either where rows of that time are still served", async () => {
     await start();
     await server.call("list_guests", { limit: 100 });
