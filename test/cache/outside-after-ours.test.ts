@@ -78,6 +78,15 @@ test("what a node has said of its guest is not taken back by rows from before", 
   }
 });
 
+test("a node that does not say how its guest is makes no running one of it", async () => {
+  const server = await lab();
+  const { call, simulator } = server;
+  const body = '{"data":{"vmid":302}}';
+  simulator.faults.reply({ status: 200, body }, { path: /\/302\/status\/current$/ });
+  await call("get_vm", { vm: 302, max_age_s: 0 });
+  expect((await listed(server, 302))?.status).toBe("stopped");
+});
+
 test("a guest of which its node has just spoken, and which then goes off, is not listed as running for longer than promised", async () => {
   const server = await lab();
   const { call, simulator, clock } = server;
