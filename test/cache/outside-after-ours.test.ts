@@ -1,9 +1,7 @@
 import { expect, test } from "vitest";
 import { crowd, vmids } from "../../bench/crowd.ts";
+import { laggingS as promisedS } from "../../bench/promised.ts";
 import { type Lab, lab } from "../kit.ts";
-
-/** Others' changes are shown after 10 s that rows are trusted and 10 s that they lag. */
-const promisedS = 20;
 
 interface Row {
   readonly vmid: number;
