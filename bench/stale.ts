@@ -1,16 +1,8 @@
 import { generate } from "selfsigned";
 import { seededRandom } from "../src/simulator/random.ts";
 import { type Lab, lab } from "./lab.ts";
+import { certificateS, keptS, laggingS, promisedByLog, rowsS } from "./promised.ts";
 import type { Row } from "./report.ts";
-
-/** Proxmox publishes figures every 10 s; its rows may be that old, whatever we do. */
-const published = 10;
-/** An answer is trusted for this long without asking, s. */
-const trusted = 10;
-/** An answer that nothing tells of is kept for this long, s. */
-const kept = 120;
-/** Certificates change by hand and without a trace; they are kept for this long, s. */
-const certificates = 30;
 
 interface Kind {
   readonly what: string;
@@ -18,6 +10,8 @@ interface Kind {
   readonly max: number;
   /** The change and its opposite, by turns. */
   readonly change: (server: Lab, there: boolean, phase: number) => void;
+  /** Whether it has happened, where it is a task that takes its time: only from then on an answer is stale. */
+  readonly hasHappened?: (server: Lab, there: boolean) => boolean;
   /** What `read` answers when it tells the truth. */
   readonly truth: (there: boolean) => unknown;
   readonly read: (server: Lab, phase: number) => Promise<unknown>;
@@ -39,12 +33,14 @@ const container = async (server: Lab) => {
 const pems = await Promise.all(
   ["one", "two"].map(async (name) => (await generate([{ name: "commonName", value: name }])).cert),
 );
+const switched = ({ simulator }: Lab, there: boolean) =>
+  simulator.world.guests.get(101)?.run.status === (there ? "stopped" : "running");
 const iso = (phase: number) => `disc-${phase}.iso`;
 
 const kinds: readonly Kind[] = [
   {
     what: "a VM reconfigured",
-    max: trusted + published,
+    max: promisedByLog.vmEdit,
     change: ({ simulator }, there) =>
       simulator.outside.setConfig(101, { cores: there ? "7" : "3" }),
     truth: (there) => (there ? 7 : 3),
@@ -52,21 +48,21 @@ const kinds: readonly Kind[] = [
   },
   {
     what: "a VM renamed",
-    max: trusted + published,
+    max: promisedByLog.vmEdit,
     change: ({ simulator }, there) => simulator.outside.rename(101, there ? "other" : "web-1"),
     truth: (there) => (there ? "other" : "web-1"),
     read: field(["name"]),
   },
   {
     what: "a VM migrated",
-    max: trusted + published,
+    max: rowsS,
     change: ({ simulator }, there) => simulator.outside.migrate(101, there ? "pve3" : "pve1"),
     truth: (there) => (there ? "pve3" : "pve1"),
     read: field(["node"]),
   },
   {
     what: "a VM locked",
-    max: trusted + published,
+    max: rowsS,
     change: ({ simulator: { outside } }, there) =>
       there ? outside.lock(101, "backup") : outside.unlock(101),
     truth: (there) => (there ? "backup" : undefined),
@@ -74,27 +70,29 @@ const kinds: readonly Kind[] = [
   },
   {
     what: "a guest that powers itself off, one that is started",
-    max: trusted + published + 5, // a start takes some seconds itself
+    max: laggingS,
     change: ({ simulator: { outside } }, there) => {
       if (there) outside.powerOff(101);
       else outside.start(101);
     },
+    hasHappened: switched,
     truth: (there) => (there ? "stopped" : "running"),
     read: field(["status"]),
   },
   {
     what: "a VM stopped or started by a task",
-    max: trusted + published + 5,
+    max: laggingS,
     change: ({ simulator: { outside } }, there) => {
       if (there) outside.stop(101);
       else outside.start(101);
     },
+    hasHappened: switched,
     truth: (there) => (there ? "stopped" : "running"),
     read: field(["status"]),
   },
   {
     what: "a file uploaded to a storage",
-    max: trusted + published,
+    max: promisedByLog.content,
     change: ({ simulator }, _there, phase) =>
       void simulator.outside.upload("nfs-shared", "pve1", iso(phase)),
     truth: () => true,
@@ -106,7 +104,7 @@ const kinds: readonly Kind[] = [
   },
   {
     what: "a certificate replaced, of which nothing tells",
-    max: certificates,
+    max: certificateS,
     change: ({ simulator }, there) =>
       void simulator.outside.replaceCertificate("pve1", pems[there ? 1 : 0] ?? ""),
     truth: (there) => (there ? "two" : "one"),
@@ -118,7 +116,7 @@ const kinds: readonly Kind[] = [
   },
   {
     what: "a VM destroyed, one created in its place",
-    max: trusted + published,
+    max: rowsS,
     change: ({ simulator: { outside } }, there) => {
       if (there) outside.destroy(101);
       else outside.create({ vmid: 101, name: "again", node: "pve1" });
@@ -128,7 +126,7 @@ const kinds: readonly Kind[] = [
   },
   {
     what: "a container reconfigured, of which nothing tells",
-    max: kept,
+    max: keptS,
     change: ({ simulator }, there) =>
       simulator.outside.setConfig(200, { cores: there ? "7" : "3" }),
     truth: (there) => (there ? 7 : 3),
@@ -160,6 +158,7 @@ async function delays(kind: Kind, phases: number): Promise<readonly number[]> {
     await server.clock.advance(random() * 10_000);
     const there = phase % 2 === 0;
     kind.change(server, there, phase);
+    while (kind.hasHappened?.(server, there) === false) await server.clock.advance(20);
     const began = server.clock.now();
     let lied = began;
     while (server.clock.now() - began <= (kind.max + 30) * 1_000) {

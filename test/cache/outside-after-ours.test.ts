@@ -1,9 +1,7 @@
 import { expect, test } from "vitest";
 import { crowd, vmids } from "../../bench/crowd.ts";
+import { laggingS as promisedS } from "../../bench/promised.ts";
 import { guestOf, type Lab, lab } from "../kit.ts";
-
-/** Others' changes are shown after 10 s that rows are trusted and 10 s that they lag. */
-const promisedS = 20;
 
 interface Row {
   readonly vmid: number;
@@ -98,6 +96,15 @@ test("what a node has said of its guest is not taken back by rows from before", 
   }
 });
 
+test("a node that does not say how its guest is makes no running one of it", async () => {
+  const server = await lab();
+  const { call, simulator } = server;
+  const body = '{"data":{"vmid":302}}';
+  simulator.faults.reply({ status: 200, body }, { path: /\/302\/status\/current$/ });
+  await call("get_vm", { vm: 302, max_age_s: 0 });
+  expect((await listed(server, 302))?.status).toBe("stopped");
+});
+
 test("a guest of which its node has just spoken, and which then goes off, is not listed as running for longer than promised", async () => {
   const server = await lab();
   const { call, simulator, clock } = server;
@@ -133,6 +140,23 @@ test.each([
     expect((await call(tool, { [argument]: "other-name" })).data["vmid"]).toBe(vmid);
   },
 );
+
+test("a guest renamed, looked at and renamed back at once is listed by its name 20 s later", async () => {
+  const server = await lab();
+  const { call, simulator, clock } = server;
+  await listed(server, 101);
+  simulator.outside.rename(101, "for-a-moment");
+  expect((await call("get_vm", { vm: 101, max_age_s: 0 })).data["name"]).toBe("for-a-moment");
+  await clock.advance(100);
+  simulator.outside.rename(101, "web-1");
+  const at = clock.now();
+  await until(server, at, 4.8);
+  await call("list_guests", { max_age_s: 0 });
+  await until(server, at, 14.85);
+  await listed(server, 101);
+  await until(server, at, promisedS - 0.01);
+  expect((await listed(server, 101))?.name).toBe("web-1");
+});
 
 test("a name that only a row bears has that guest's configuration read before it is called unknown", async () => {
   const server = await lab();

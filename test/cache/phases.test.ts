@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
+import { keptS, type Promised, promisedByLog } from "../../bench/promised.ts";
 import { VirtualClock } from "../../src/simulator/clock.ts";
 import { demoWorld } from "../../src/simulator/demo.ts";
 import { addToken } from "../../src/simulator/world-builder.ts";
 import { selfSigned } from "../certificate.ts";
 import { type Lab, lab } from "../kit.ts";
 import { afterOurs } from "./phases/after-ours.ts";
-import { appearances, attributes, edits, others, type Promised, states } from "./phases/changes.ts";
+import { appearances, attributes, edits, others, states } from "./phases/changes.ts";
 import { type Longest, watch } from "./phases/watch.ts";
 
 /** Phases of each kind of change, drawn from a fixed seed. */
@@ -18,9 +19,9 @@ const looking = { "/": "PVEAuditor", "/vms": "PVEVMUser" };
 const guestsOnly = { "/vms": "PVEVMUser", "/storage": "PVEDatastoreUser", "/pool": "PVEPoolUser" };
 
 test.each<[string, string, Record<string, string>, Promised]>([
-  ["the cluster's log", "log", everything, { vmEdit: 10, content: 30 }],
-  ["the task list", "tasks", looking, { vmEdit: 120, content: 30 }],
-  ["nothing but rows", "none", guestsOnly, { vmEdit: 120, content: 60 }],
+  ["the cluster's log", "log", everything, promisedByLog],
+  ["the task list", "tasks", looking, { vmEdit: keptS, content: 30 }],
+  ["nothing but rows", "none", guestsOnly, { vmEdit: keptS, content: 60 }],
 ])(
   "who may see %s is not answered with what others have changed longer ago than promised",
   async (_, source, roles, promised) => {

@@ -13,6 +13,7 @@ interface Row {
   readonly vmid: number;
   readonly name?: string;
   readonly type: string;
+  readonly status: string;
 }
 
 async function listed(vmid: number): Promise<Row | undefined> {
@@ -72,6 +73,46 @@ describe("a vmid that others have destroyed and taken again", () => {
     expect(row?.name).toBeUndefined();
     expect((await server.call("get_vm", { vm: "web-2" })).kind).toBe("not_found");
   });
+
+  test("that had stood empty for minutes, in one list after the other, neither", async () => {
+    await start();
+    await server.call("list_guests", { limit: 100 });
+    server.simulator.outside.destroy(102);
+    for (let look = 0; look < 6; look++) {
+      await server.clock.advance(40_000);
+      expect(await listed(102)).toBeUndefined();
+    }
+    server.simulator.outside.create({ vmid: 102, name: "newcomer", node: "pve2" });
+    await server.clock.advance(300);
+    const row = await listed(102);
+    expect(row).toBeDefined();
+    expect(row?.name).toBeUndefined();
+    expect((await server.call("get_vm", { vm: "web-2" })).kind).toBe("not_found");
+    expect((await server.call("get_vm", { vm: "newcomer" })).data["vmid"]).toBe(102);
+  });
+
+  test.each([
+    ["VM", "qemu", "get_vm", "vm"],
+    ["container", "lxc", "get_container", "container"],
+  ] as const)(
+    "as a %s is not told in the dead VM's state, nor with its size",
+    async (_, type, tool, argument) => {
+      await start();
+      await server.call("list_guests", { limit: 100 });
+      server.simulator.outside.destroy(102);
+      await server.clock.advance(300);
+      expect(await listed(102)).toBeUndefined();
+      server.simulator.outside.create({ vmid: 102, type, name: "newcomer", node: "pve2" });
+      for (let look = 0; look < 4; look++) {
+        await server.clock.advance(1_000);
+        expect((await listed(102))?.status).toBe("unknown");
+        const { data } = await server.call(tool, { [argument]: look % 2 === 0 ? 102 : "newcomer" });
+        expect(data["status"]).toBe("stopped");
+        expect(data["usage"]).not.toMatchObject({ memory_bytes: 4 * 1024 ** 3 });
+        await server.clock.advance(1_000);
+      }
+    },
+  );
 
   test("is not believed later either where rows of that time are still served", async () => {
     await start();

@@ -113,7 +113,7 @@ export class Lookup {
 
   /** All guests, with what our own changes have made of them. */
   rows(inventory: Inventory): readonly GuestRow[] {
-    const listed = inventory.guests.map((row) => this.overlay.over(row));
+    const listed = inventory.guests.map((row) => this.overlay.over(this.names.own(row, inventory)));
     const present = listed.filter((row) => row !== undefined);
     const missing = this.overlay.missing(inventory);
     if (missing.length === 0) return present;
@@ -123,7 +123,8 @@ export class Lookup {
   /** The guest of ours or others that has this vmid, if any. */
   rowOf(vmid: number, inventory: Inventory): GuestRow | undefined {
     const row = inventory.byVmid.get(vmid);
-    return (row && this.overlay.over(row)) ?? this.overlay.expected(vmid);
+    const own = row && this.names.own(row, inventory);
+    return (own && this.overlay.over(own)) ?? this.overlay.expected(vmid);
   }
 
   /** Rows that bear this name, without regard to case, among them guests of ours that PVE does not show yet. */
@@ -212,9 +213,8 @@ export class Lookup {
     const rows = this.names
       .doubtful(reference, inventory)
       .filter((row) => kind === "any" || row.type === kind)
-      .filter(
-        (row) => !isOffline(inventory, row.node) && row.lock !== "clone" && row.lock !== "create",
-      );
+      .filter(({ lock }) => lock !== "clone" && lock !== "create")
+      .filter((row) => !isOffline(inventory, row.node));
     const asked = rows.slice(0, maxNameless);
     const read = await Promise.all(asked.map((row) => this.#learnName(row, call)));
     return rows.filter((_, index) => !read[index]);

@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import type { GuestConfig } from "../api/guest-config.ts";
-import type { GuestId, GuestType } from "../api/values.ts";
+import { type GuestId, type GuestType, given } from "../api/values.ts";
 import type { GuestRow, Inventory } from "./inventory.ts";
 
 /** A row's name may be this old: hosts publish every 10 s, and workers keep their own copy for some more. */
@@ -136,6 +136,14 @@ export class Names {
     return inventory.beganAt < turn.at + copyMs ? turn.to : row.name;
   }
 
+  /** The row without what may be of who had its vmid before: PVE files state and figures under the vmid too. */
+  own(row: GuestRow, inventory: Inventory): GuestRow {
+    if (!this.#isDoubtful(row.vmid, inventory)) return row;
+    const { type, vmid, node, tags, lock, pool, ha } = row;
+    const live = given({ lock, pool, ha });
+    return { type, vmid, node, tags, ...live, status: "unknown", template: false };
+  }
+
   /** The latest time up to now from which on rows are right about names in which these still contradict us; -∞ without any. */
   decidedFrom(inventory: Inventory, now: number): number {
     let latest = Number.NEGATIVE_INFINITY;
@@ -174,7 +182,8 @@ export class Names {
       const row = byVmid.get(turned.vmid);
       if (row?.type === turned.type && !rows.includes(row)) rows.push(row);
     }
-    return rows.filter((row) => this.nameOf(row, inventory)?.toLowerCase() === wanted);
+    const called = rows.filter((row) => this.nameOf(row, inventory)?.toLowerCase() === wanted);
+    return called.map((row) => this.own(row, inventory));
   }
 
   /** Rows of which no name is believed. */

@@ -1,7 +1,8 @@
+import { laggingS } from "../../../bench/promised.ts";
 import { Call } from "../../../src/proxmox/api/call.ts";
 import type { Changed } from "../../../src/proxmox/guests/changes.ts";
 import type { Lab } from "../../kit.ts";
-import { laggingS, listed, looked, sought, word } from "./changes.ts";
+import { listed, looked, sought, word } from "./changes.ts";
 import type { OutsideChange } from "./watch.ts";
 
 /** What others do to guests that we have just changed or looked at: what we know of them does not make it last longer. */

@@ -1,3 +1,4 @@
+import { certificateS, keptS, laggingS, type Promised, rowsS } from "../../../bench/promised.ts";
 import { type Volume, volumeKey } from "../../../src/simulator/world.ts";
 import type { Tool } from "../../../src/tool.ts";
 import { listCertificates } from "../../../tools/certificates.ts";
@@ -6,19 +7,6 @@ import { listGuests } from "../../../tools/list-guests.ts";
 import { listStorage } from "../../../tools/list-storage.ts";
 import type { Lab } from "../../kit.ts";
 import type { OutsideChange, Seen, View } from "./watch.ts";
-
-/** How long others' changes may stay unseen, by what the credentials may see of them, in s. */
-export interface Promised {
-  readonly vmEdit: number;
-  readonly content: number;
-}
-
-/** What rows show at once. */
-const rowsS = 10;
-/** What rows show after PVE's own lag. */
-export const laggingS = rowsS + 10;
-const keptS = 120;
-const certificateS = 30;
 
 interface Row {
   readonly vmid: number;
