@@ -60,6 +60,8 @@ export const tags = {
   /** The content of every storage: most tasks do not say which they changed. */
   anyContent: "storage-content",
   certificates: (node: string): Tag => `node:${node}/certificates`,
+  /** Never raised: it keeps what was asked of a task after its end apart from what was asked before. */
+  stoppedTask: "stopped-task",
 };
 
 /** The node of which `tags.onNode` speaks; undefined for another tag. */

@@ -3,7 +3,7 @@ import { path } from "../../http/path.ts";
 import { Problem } from "../../problem.ts";
 import { discreet } from "../../text.ts";
 import type { Call, Progress } from "../api/call.ts";
-import { fresh } from "../api/freshness.ts";
+import { type Dependence, fresh, tags } from "../api/freshness.ts";
 import { parseUpid, record, records, text, type Upid } from "../api/values.ts";
 import type { Question } from "../api/verbs.ts";
 
@@ -74,12 +74,20 @@ export function statusQuestion(upid: Upid): Question<TaskReport> {
   };
 }
 
+/** Of a task's log that is asked for once its end was seen: there will be no other line. */
+export const endedLog: Dependence = fresh("stoppedTask", tags.stoppedTask);
+
 /** PVE: GET /nodes/{node}/tasks/{upid}/log; `start` is the number of lines to skip. */
-export function logQuestion(upid: Upid, start: number, limit: number) {
+export function logQuestion(
+  upid: Upid,
+  start: number,
+  limit: number,
+  freshness: Dependence = fresh("never"),
+) {
   return {
     path: path`/nodes/${upid.node}/tasks/${upid.upid}/log`,
     params: { start, limit },
-    freshness: fresh("never"),
+    freshness,
     parse: (data: unknown, { total = 0 }: { readonly total?: number }) => ({
       total,
       lines: records(data).map((line) => discreet(text(line["t"]) ?? "")),
@@ -98,6 +106,14 @@ function readStatus(data: unknown, upid: Upid): TaskReport {
 export function stateOf(exitstatus: string): "ok" | "warnings" | "failed" {
   if (exitstatus === "OK") return "ok";
   return /^WARNINGS: [0-9]+$/.test(exitstatus) ? "warnings" : "failed";
+}
+
+/**
+ * Whether it has ended and its log is whole, as PVE takes its state from the last line: a task may be stopped a moment before that
+ * is written.
+ */
+export function isOver({ state, exitstatus = "" }: TaskReport): boolean {
+  return state !== "running" && !/^unexpected status|^unable to get last line/.test(exitstatus);
 }
 
 /** Ended well, perhaps with warnings. */

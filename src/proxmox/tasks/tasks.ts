@@ -6,8 +6,10 @@ import { given, number, parseUpid } from "../api/values.ts";
 import type { Verbs } from "../api/verbs.ts";
 import { Activity } from "./activity.ts";
 import {
+  endedLog,
   type FollowOptions,
   identity,
+  isOver,
   known,
   logQuestion,
   lost,
@@ -117,7 +119,7 @@ export class Tasks {
     const kept = this.#ended.get(upid);
     if (kept) return kept;
     const report = await this.#verbs.observe(call, statusQuestion(known(upid)));
-    if (report.state !== "running") this.#ended.set(upid, report);
+    if (isOver(report)) this.#ended.set(upid, report);
     return report;
   }
 
@@ -135,12 +137,17 @@ export class Tasks {
     }
   }
 
-  /** The last `lines` lines of a task's log. */
+  /** The last `lines` lines of a task's log: two requests, none again for a task whose end was seen before. */
   async log(upid: string, lines: number, call: Call): Promise<readonly string[]> {
     const parsed = known(upid);
-    const first = await this.#verbs.live(call, logQuestion(parsed, 0, 1));
+    const ended = this.#ended.has(upid);
+    const read = (start: number, limit: number) =>
+      ended
+        ? this.#verbs.observe(call, logQuestion(parsed, start, limit, endedLog))
+        : this.#verbs.live(call, logQuestion(parsed, start, limit));
+    const first = await read(0, 1);
     const start = Math.max(0, first.total - lines);
-    return (await this.#verbs.live(call, logQuestion(parsed, start, lines))).lines;
+    return (await read(start, lines)).lines;
   }
 
   async #settle(
@@ -203,16 +210,16 @@ export class Tasks {
     }
   }
 
-  /** A task may be stopped a moment before its last line is written; then one more look tells the truth. */
+  /** Where its last line was not written yet, one more look tells the truth. */
   async #conclude(watched: Watched, report: TaskReport): Promise<TaskReport> {
-    const early = /^unexpected status|^unable to get last line/.test(report.exitstatus ?? "");
     const { caller } = watched;
-    if (early) {
+    let last = report;
+    if (!isOver(report)) {
       await this.#verbs.clock.sleep(1_000, { background: true });
-      const again = await this.#verbs.live(caller, statusQuestion(watched.upid));
-      return again.state === "ok" ? again : this.#withLog(again, caller);
+      last = await this.#verbs.live(caller, statusQuestion(watched.upid));
     }
-    return report.state === "ok" ? report : this.#withLog(report, caller);
+    if (isOver(last)) this.#ended.set(last.upid, last);
+    return last.state === "ok" ? last : this.#withLog(last, caller);
   }
 
   async #withLog(report: TaskReport, call: Call): Promise<TaskReport> {
