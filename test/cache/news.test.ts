@@ -1,8 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Transport, WireRequest } from "../../src/http/transport.ts";
-import { demoWorld } from "../../src/simulator/demo.ts";
 import { auditorToken } from "../../src/simulator/demo-credentials.ts";
-import { addToken } from "../../src/simulator/world-builder.ts";
 import { type Lab, lab } from "../kit.ts";
 
 /** Looks at these VMs, all of them, and answers the vmids of those whose configuration was asked for. */

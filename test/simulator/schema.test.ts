@@ -3,7 +3,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { adminToken, authorization } from "../../src/simulator/demo-credentials.ts";
+import { adminToken } from "../../src/simulator/demo-credentials.ts";
 import { addToken, largeWorld } from "../../src/simulator/world-builder.ts";
 import { shared } from "../shared.ts";
 import { host } from "./host.ts";

@@ -2,7 +2,7 @@ import type { Reader } from "../../cache/reading.ts";
 import type { Tag } from "../../cache/store.ts";
 import { outcome } from "../../each.ts";
 import { Call } from "../api/call.ts";
-import { nodeOf, tags } from "../api/freshness.ts";
+import { nodeOf } from "../api/freshness.ts";
 import type { Verbs } from "../api/verbs.ts";
 import { rowSettlesMs } from "../tasks/activity.ts";
 import type { Tasks } from "../tasks/tasks.ts";
