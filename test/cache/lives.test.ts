@@ -4,113 +4,19 @@ import { isProblem } from "../../src/problem.ts";
 import { Call } from "../../src/proxmox/api/call.ts";
 import type { ProxmoxClient } from "../../src/proxmox/client.ts";
 import type { Changed } from "../../src/proxmox/guests/changes.ts";
+import { Model, roundMs } from "./lives-model.ts";
 import {
   after,
   clientOf,
-  Host,
   runs as manyRuns,
   plans,
   play,
   type Source,
   StepClock,
   seed,
-  them,
 } from "./scheduled.ts";
 
 const runs = manyRuns / 2;
-
-/** What a guest was, from a moment on; `name` is undefined while there is none. */
-interface State {
-  readonly at: number;
-  readonly name: string | undefined;
-  readonly status: string;
-  /** Stands in its configuration: a start applies what was pending and takes a lock away, which no row tells of. */
-  readonly edition: number;
-}
-
-const roundMs = 10_000;
-
-/** VM 101, which comes, goes and is switched; the figures of its row are those of the last round, also a dead guest's. */
-class Model extends Host {
-  readonly states: State[] = [{ at: 0, name: "guest-0", status: "stopped", edition: 1 }];
-  readonly #work = new Map<string, string>();
-  #born = 0;
-  /** Whether the next destruction fails. */
-  fails = false;
-
-  get now(): State {
-    return this.states.at(-1) as State; // there is always a first one
-  }
-
-  /** The index of the state that was there at this time. */
-  indexAt(time: number): number {
-    return Math.max(
-      0,
-      this.states.findLastIndex(({ at }) => at <= time),
-    );
-  }
-
-  become(change: Partial<State>): void {
-    this.states.push({ ...this.now, ...change, at: this.clock.now() });
-  }
-
-  /** Others do it, with a task that is over at once, or without any trace. */
-  others(verb: "start" | "stop" | "destroy" | "create", trace = true): void {
-    const { name } = this.now;
-    if ((verb === "create") !== (name === undefined) || this.#work.size > 0) return;
-    if (trace) this.end(this.begin(`qm${verb}`, them));
-    if (verb === "create") this.become({ name: `guest-${++this.#born}`, status: "stopped" });
-    else if (verb === "destroy") this.become({ name: undefined });
-    else this.#switch(verb);
-  }
-
-  #switch(verb: string): void {
-    if (verb === "start") this.become({ status: "running", edition: this.now.edition + 1 });
-    else this.become({ status: "stopped" });
-  }
-
-  endTasks(): void {
-    for (const [upid, verb] of this.#work) {
-      this.#work.delete(upid);
-      const fails = this.now.name === undefined || (verb === "destroy" && this.fails);
-      if (!fails && verb === "destroy") this.become({ name: undefined });
-      else if (!fails) this.#switch(verb);
-      this.end(upid, fails ? "it would not" : "OK");
-    }
-  }
-
-  protected change(method: string, where: string): string | undefined {
-    if (this.now.name === undefined) return undefined;
-    const verb = method === "DELETE" ? "destroy" : where.endsWith("start") ? "start" : "stop";
-    const upid = this.begin(`qm${verb}`);
-    this.#work.set(upid, verb);
-    return upid;
-  }
-
-  protected read(where: string): unknown {
-    if (where === "/cluster/resources") return this.#rows();
-    const { name, status, edition } = this.now;
-    if (name === undefined) return undefined;
-    return where.endsWith("/config")
-      ? { name, digest: "x", memory: edition }
-      : { status, qmpstatus: status };
-  }
-
-  #rows(): readonly unknown[] {
-    const node = { id: "node/pve1", type: "node", node: "pve1", status: "online" };
-    if (this.now.name === undefined) return [node];
-    const round = Math.floor(this.clock.now() / roundMs) * roundMs;
-    const [state] = this.figuresAt(this.states[this.indexAt(round)]);
-    const figures = state ? { name: state.name, status: state.status } : { status: "unknown" };
-    return [node, { id: "qemu/101", type: "qemu", vmid: 101, node: "pve1", ...figures }];
-  }
-
-  /** Nobody takes a dead guest's figures away: whoever has its vmid carries them until the next round. None from before `first`. */
-  figuresAt(state: State | undefined, first = 0): readonly State[] {
-    const known = this.states.slice(first, state ? this.states.indexOf(state) + 1 : undefined);
-    return known.filter(({ name }) => name !== undefined).slice(-1);
-  }
-}
 
 interface World {
   readonly model: Model;
@@ -122,6 +28,8 @@ interface World {
   busy: number;
   /** Destructions of ours that PVE has accepted and whose end nobody knows yet. */
   dying: number;
+  /** Callers who will go away before they have their answer. */
+  readonly leaving: AbortController[];
 }
 
 interface Seen {
@@ -174,6 +82,16 @@ async function look(world: World, how: Look): Promise<void> {
   if (dyingBefore === 0 && world.dying === 0) expect(seen.lock).toBeUndefined();
 }
 
+/** Asks for a guest that nobody knows, or for this one, and is gone when `cancel` comes, if not answered by then. */
+async function leave({ client, leaving }: World, reference: string): Promise<void> {
+  const gone = new AbortController();
+  leaving.push(gone);
+  const call = new Call({ signal: gone.signal });
+  await client.guests.view(reference, "any", call).catch((error: unknown) => {
+    if (!isProblem(error)) throw error;
+  });
+}
+
 /** Changes, waits for the end, and from then on nothing older may be answered. */
 async function change(
   world: World,
@@ -210,6 +128,17 @@ async function calm(world: World): Promise<void> {
 const steps = {
   view: (world: World) => look(world, view),
   list: (world: World) => look(world, list),
+  /** The same, but nothing goes on before it has its answer. */
+  listed: async (world: World) => {
+    world.model.isFar = () => false;
+    await look(world, list);
+    world.model.isFar = () => true;
+  },
+  nobody: (world: World) => leave(world, "nobody"),
+  leave: (world: World) => leave(world, "101"),
+  cancel: async ({ leaving }: World) => {
+    for (const caller of leaving.splice(0)) caller.abort();
+  },
   start: (world: World) => change(world, (client, call) => client.power.start("101", call, {})),
   stop: (world: World) =>
     change(world, (client, call) => client.power.stop("101", call, { mode: "stop" })),
@@ -235,15 +164,20 @@ type Step = keyof typeof steps;
 
 const others = { theyStart: 1, theyStop: 1, powerOff: 1, theyDestroy: 1, theyCreate: 2 };
 const time = { second: 2, seconds: 3, round: 2 };
+const leaving = { nobody: 2, leave: 1, cancel: 2 };
 const ours = { start: 2, stop: 1, destroy: 2, end: 3, willFail: 1 };
 
 /** All of it, and what is hard to meet by chance: what is read while a task of ours ends, and soon after. */
 const plan = fc.oneof(
-  plans<Step>({ view: 5, list: 5, fail: 1, ...ours, ...others, ...time }, 16),
+  plans<Step>({ view: 5, list: 5, fail: 1, ...ours, ...others, ...leaving, ...time }, 16),
   after<Step>(["destroy"], { list: 6, view: 1, end: 3, second: 4 }),
   after<Step>(["destroy", "calm"], { list: 4, view: 2, theyCreate: 2, seconds: 2, round: 3 }),
   after<Step>(["start", "calm"], { list: 4, view: 2, powerOff: 1, seconds: 2, round: 3 }),
   after<Step>(["theyStart", "round", "round", "view"], { view: 3, theyStart: 2, round: 3 }),
+  after<Step>(["theyDestroy", "listed", "seconds", "theyCreate", "nobody"], {
+    view: 3,
+    ...leaving,
+  }),
   after<Step>(["seconds", "list"], {
     list: 4,
     view: 2,
@@ -266,12 +200,12 @@ describe("under every order of looks, changes of ours and of others, failures an
         const clock = new StepClock();
         const model = new Model(scheduler, clock, from);
         const client = clientOf(model, clock, false);
-        const world = { model, clock, client, floor: 0, busy: 0, dying: 0 };
+        const world = { model, clock, client, floor: 0, busy: 0, dying: 0, leaving: [] };
         await play({
           scheduler,
           steps: names.map((name) => ({
             name,
-            waits: name === "calm",
+            waits: name === "calm" || name === "listed",
             run: () => refusalIsNoAnswer(steps[name](world)),
           })),
           finish: () => {
@@ -290,6 +224,7 @@ async function refusalIsNoAnswer(step: Promise<void>): Promise<void> {
   try {
     await step;
   } catch (error) {
-    if (!isProblem(error)) throw error;
+    // Nobody else's call is given up because somebody has gone.
+    if (!isProblem(error) || error.kind === "cancelled") throw error;
   }
 }
