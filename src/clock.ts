@@ -14,9 +14,20 @@ export interface SleepOptions {
   readonly background?: boolean;
 }
 
+/** The same time, but where that is set back it goes on from where it was: ages stay right, and what began later is later. */
+export function neverBack(time: () => number): () => number {
+  let [last, ahead] = [Number.NEGATIVE_INFINITY, 0];
+  return () => {
+    const now = time() + ahead;
+    if (now < last) ahead += last - now;
+    last = Math.max(last, now);
+    return last;
+  };
+}
+
 /** The real time of this machine. */
 export const systemClock: Clock = {
-  now: () => Date.now(),
+  now: neverBack(Date.now),
   sleep: (ms, { signal, background } = {}) =>
     new Promise<void>((resolve, reject) => {
       if (signal?.aborted) {

@@ -54,16 +54,20 @@ export async function having(
   const told = await ask(running, context);
   const has = ({ row }: ListedGuest) =>
     told.get(row.vmid)?.addresses?.some((address) => canonical(address) === wanted) === true;
-  const found = movedOnes(running.filter(has), told);
-  return { guests: found.filter(({ row }) => node === undefined || row.node === node), told };
+  return { guests: movedOnes(running.filter(has), told, node), told };
 }
 
-/** The same guests, each on the node where it was found. */
-export function movedOnes(guests: readonly ListedGuest[], told: AllTold): readonly ListedGuest[] {
-  return guests.map((guest) => {
-    const node = told.get(guest.row.vmid)?.node;
-    return node === undefined ? guest : { ...guest, row: { ...guest.row, node } };
+/** The same guests, each on the node where it was found; those of `node`, where one is asked for. */
+export function movedOnes(
+  guests: readonly ListedGuest[],
+  told: AllTold,
+  node: string | undefined,
+): readonly ListedGuest[] {
+  const placed = guests.map((guest) => {
+    const now = told.get(guest.row.vmid)?.node;
+    return now === undefined ? guest : { ...guest, row: { ...guest.row, node: now } };
   });
+  return placed.filter(({ row }) => node === undefined || row.node === node);
 }
 
 /** Loopback and link-local. */

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { ifAllowed, type Outcome, outcome } from "../src/each.ts";
-import type { GuestRow, Inventory, NodeRow, StorageRow } from "../src/proxmox/cluster/inventory.ts";
+import type { GuestRow, NodeRow, StorageRow } from "../src/proxmox/cluster/inventory.ts";
 import type { SilentNode } from "../src/proxmox/cluster/silence.ts";
 import type { Unseen } from "../src/proxmox/cluster/unseen.ts";
 import type { ListedTask } from "../src/proxmox/tasks/listed-task.ts";
@@ -42,6 +42,7 @@ export const getCluster = defineTool({
       nodeVersions(nodes, { proxmox, call }),
       cluster.unseen(inventory, status, call),
     ]);
+    const guests = lookup.rows(inventory);
     const mute = muteNodes(nodes, versions);
     const failed = failedSince(tasks ?? [], proxmox.clock.now() - 24 * 3_600_000);
     const broken = (ha ?? [])
@@ -50,9 +51,9 @@ export const getCluster = defineTool({
     return {
       ...(status?.name !== undefined && { name: status.name }),
       ...(status && { quorate: status.quorate }),
-      nodes: nodes.map((row, index) => nodeFields(row, versionOf(versions[index]), inventory)),
+      nodes: nodes.map((row, index) => nodeFields(row, versionOf(versions[index]), guests)),
       ...degradedBy([...lookup.silence.among(inventory.nodes.keys(), inventory), ...mute]),
-      guests: guestCounts(inventory.guests),
+      guests: guestCounts(guests),
       attention: [
         ...(status?.quorate === false
           ? ["The cluster has no quorum: nothing can be changed."]
@@ -62,7 +63,7 @@ export const getCluster = defineTool({
           .map(({ node, status: state }) => `Node ${node} is ${state}`),
         ...mute.map(({ node, reason }) => `Node ${node}: ${reason}`),
         ...broken,
-        ...lockedGuests(inventory.guests),
+        ...lockedGuests(guests),
         ...fullStorages(inventory.storages),
         ...failed,
       ],
@@ -119,7 +120,7 @@ function muteNodes(
 }
 
 /** A node as lists and get_node show it. */
-export function nodeFields(row: NodeRow, version: string | undefined, { guests }: Inventory) {
+export function nodeFields(row: NodeRow, version: string | undefined, guests: readonly GuestRow[]) {
   const own = guests.filter((guest) => guest.node === row.node);
   return {
     node: row.node,

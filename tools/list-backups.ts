@@ -60,8 +60,7 @@ async function survey(args: Args, { proxmox, call }: ToolContext): Promise<Resul
   const none = guests.filter(({ backups }) => backups.length === 0).length;
   return {
     guests: [...paged.shown],
-    without: unsure ? 0 : none,
-    ...(unsure && { unknown: none }),
+    ...(unsure ? { unknown: none } : { without: none }),
     ...rest(paged),
     ...missingOf(unasked, proxmox.lookup),
   };

@@ -77,7 +77,7 @@ export const listGuests = defineTool({
     const options = { limit, cursor, args: { ...filter, sort, managed, ip, addresses } };
     const { items, shown, total, left, next, told } =
       addresses || found
-        ? await withAddresses(sorted, options, found?.told, context)
+        ? await withAddresses(sorted, options, found?.told, filter.node, context)
         : { ...page(sorted, keyOf, { ...options, fields: withUse(sort) }), told: undefined };
     proxmox.guests.tell(items);
     const hints = total === 0 && !found ? whyNone(filter, context) : [];
@@ -119,6 +119,7 @@ async function withAddresses(
   guests: readonly ListedGuest[],
   options: Omit<PageOptions<ListedGuest, Listed>, "fields">,
   known: AllTold | undefined,
+  node: string | undefined,
   context: ToolContext,
 ) {
   const first = () => page(guests, keyOf, { ...options, fields: place }).items;
@@ -127,7 +128,7 @@ async function withAddresses(
     ...place(guest),
     ...addressFields(told.get(guest.row.vmid)),
   });
-  return { ...page(movedOnes(guests, told), keyOf, { ...options, fields }), told };
+  return { ...page(movedOnes(guests, told, node), keyOf, { ...options, fields }), told };
 }
 
 /**

@@ -36,7 +36,8 @@ export const getNode = defineTool({
       row.status === "offline" ? undefined : await outcome(proxmox.cluster.nodeStatus(node, call));
     if (asked && !asked.ok && !isSilence(asked.problem)) throw asked.problem;
     const status = asked?.ok ? asked.value : undefined;
-    const { uptime_s: _up, ...fields } = nodeFields(row, status?.version, inventory);
+    const guests = proxmox.lookup.rows(inventory);
+    const { uptime_s: _up, ...fields } = nodeFields(row, status?.version, guests);
     return {
       ...fields,
       ...(status && { details: detailFields(status) }),

@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import { type Lab, lab, tools } from "../kit.ts";
+import { describe, expect, test } from "vitest";
+import { type Answer, type Lab, lab, tools } from "../kit.ts";
 
 /** Tool, arguments, and the vmids that it touches; the first is read again afterwards. */
 const changes: readonly (readonly [string, Record<string, unknown>, readonly number[]])[] = [
@@ -52,3 +52,67 @@ test.each(changes)(
     else expect(answer.kind).toBe("not_found");
   },
 );
+
+describe("under constant changes of ours", () => {
+  const vms = [101, 102, 103, 110];
+  /** The rows take longer than the next change does to come. */
+  async function busy() {
+    const server = await lab({ latencyMs: 700 });
+    await server.call("list_guests");
+    const change = (turn: number) =>
+      server.begin("update_guest", { guest: vms[turn % 4], set: { tags: `turn-${turn}` } });
+    const changes: Promise<Answer>[] = [];
+    for (let turn = 0; turn < 12; turn++) {
+      changes.push(change(turn));
+      await server.clock.advance(500);
+    }
+    const until = async (done: () => boolean) => {
+      for (let turn = 12; turn < 60 && !done(); turn++) {
+        changes.push(change(turn));
+        await server.clock.advance(500);
+      }
+      await server.clock.run(Promise.all(changes));
+    };
+    return { server, until };
+  }
+
+  test("a list is answered after three looks at the rows", async () => {
+    const { server, until } = await busy();
+    let answer: Answer | undefined;
+    void server.begin("list_guests").then((given) => {
+      answer = given;
+    });
+    await until(() => answer !== undefined);
+    expect(answer?.kind).toBe("");
+    expect(answer?.meta["apiCalls"]).toBeLessThanOrEqual(3);
+  });
+
+  test("whom nobody changes is found for its configuration only", async () => {
+    const { server, until } = await busy();
+    let answer: Answer | undefined;
+    void server.begin("get_vm", { vm: "db-1" }).then((given) => {
+      answer = given;
+    });
+    await until(() => answer !== undefined);
+    expect(answer?.data["vmid"]).toBe(120);
+    expect(answer?.meta["apiCalls"]).toBe(1);
+  });
+});
+
+test("get_cluster and get_node count a guest that we have just started", async () => {
+  const { call, simulator } = await lab({ tools });
+  const counts = async () => {
+    const { data } = await call("get_cluster");
+    const nodes = data["nodes"] as readonly { readonly node: string; readonly running: number }[];
+    const { running = 0 } = data["guests"] as { readonly running?: number };
+    return { running, there: nodes.find(({ node }) => node === "pve1")?.running ?? 0 };
+  };
+  const guest = [...simulator.world.guests.values()].find(
+    ({ node, run, config }) => node === "pve1" && run.status === "stopped" && !config["template"],
+  );
+  const before = await counts();
+  expect((await call("start_guest", { guest: guest?.vmid })).isError).toBe(false);
+  const after = { running: before.running + 1, there: before.there + 1 };
+  expect(await counts()).toEqual(after);
+  expect((await call("get_node", { node: "pve1" })).data["running"]).toBe(after.there);
+});

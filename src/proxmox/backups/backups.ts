@@ -55,10 +55,9 @@ export class Backups {
    */
   async survey(filter: BackupFilter, now: number, call: Call): Promise<BackupSurvey> {
     if (filter.node !== undefined) await knownNode(this.#lookup, filter.node, call);
-    const [inventory, { volumes, unasked }] = await Promise.all([
-      this.#lookup.inventory(call),
-      this.#read(filter.storage, call),
-    ]);
+    const { volumes, unasked } = await this.#read(filter.storage, call);
+    // Only now: a guest that was destroyed meanwhile is not told as one that lives.
+    const inventory = await this.#lookup.inventory(call);
     const byGuest = grouped(volumes);
     const living = this.#lookup.rows(inventory).map((row): BackedUp & { template: boolean } => ({
       type: row.type,

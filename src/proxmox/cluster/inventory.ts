@@ -62,6 +62,8 @@ export interface StorageRow {
 export interface Inventory {
   /** Clock time in ms at which it was asked for. */
   readonly beganAt: number;
+  /** How many rows our own changes had made old by then. */
+  readonly order: number;
   /** In the order of their vmids: PVE's own order differs from answer to answer. */
   readonly guests: readonly GuestRow[];
   readonly byVmid: ReadonlyMap<number, GuestRow>;
@@ -75,7 +77,7 @@ export interface Inventory {
 }
 
 /** Sorts the rows of one answer into an Inventory. PVE: GET /cluster/resources */
-export function readInventory(data: unknown, beganAt: number): Inventory {
+export function readInventory(data: unknown, beganAt: number, order = 0): Inventory {
   const guests: GuestRow[] = [];
   const nodes = new Map<string, NodeRow>();
   const storages: StorageRow[] = [];
@@ -101,7 +103,7 @@ export function readInventory(data: unknown, beganAt: number): Inventory {
     else byName.set(key, guest);
   }
   const nameless = guests.filter((guest) => guest.name === undefined);
-  return { beganAt, guests, byVmid, byName, namesakes, nameless, nodes, storages };
+  return { beganAt, order, guests, byVmid, byName, namesakes, nameless, nodes, storages };
 }
 
 /** A row's figures may be this much older than its answer: hosts publish every 10 s, and workers keep copies for 2 s. */
@@ -221,9 +223,11 @@ function storageRow(row: Wire): StorageRow {
   };
 }
 
-/** PVE: GET /cluster/resources, unfiltered: guests, nodes, storages and pools in one answer. */
-export const inventoryQuestion: Question<Inventory> = {
-  path: path`/cluster/resources`,
-  freshness: fresh("inventory", tags.inventory),
-  parse: (data, { beganAt }) => readInventory(data, beganAt),
-};
+/** PVE: GET /cluster/resources, unfiltered: guests, nodes, storages and pools in one answer. `order`: as it is when this is asked. */
+export function inventoryQuestion(order: number): Question<Inventory> {
+  return {
+    path: path`/cluster/resources`,
+    freshness: fresh("inventory", tags.inventory),
+    parse: (data, { beganAt }) => readInventory(data, beganAt, order),
+  };
+}

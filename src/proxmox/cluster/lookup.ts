@@ -77,22 +77,14 @@ export class Lookup {
    * guest of the other kind.
    */
   async guest(reference: string, kind: GuestKind, call: Call): Promise<Found> {
-    const inventory = await this.#inventoryFor(reference, call);
+    // Whom no change of ours has touched is found in the inventory that there is.
+    const inventory = await this.#shared.current(call, (one) =>
+      this.#candidates(reference, one).map(({ row }) => row),
+    );
     return (
       this.#match(reference, kind, inventory) ??
       (await this.#missing(reference, kind, inventory, call))
     );
-  }
-
-  /** Whom nobody of ours has changed is found in the inventory that there is. */
-  async #inventoryFor(reference: string, call: Call): Promise<Inventory> {
-    const isOld = (inventory: Inventory) =>
-      this.#shared.isOld(inventory, () =>
-        this.#candidates(reference, inventory).map(({ row }) => row),
-      );
-    if (this.last && isOld(this.last)) return this.#shared.current(call);
-    const inventory = await this.#shared.any(call);
-    return isOld(inventory) ? this.#shared.current(call) : inventory;
   }
 
   /** PVE has accepted the creation of this guest: it is found by its name at once, though no row shows it yet. */
@@ -113,7 +105,7 @@ export class Lookup {
 
   /** All guests, with what our own changes have made of them. */
   rows(inventory: Inventory): readonly GuestRow[] {
-    const listed = inventory.guests.map((row) => this.overlay.over(this.names.own(row, inventory)));
+    const listed = inventory.guests.map((row) => this.overlay.over(row));
     const present = listed.filter((row) => row !== undefined);
     const missing = this.overlay.missing(inventory);
     if (missing.length === 0) return present;
@@ -123,8 +115,7 @@ export class Lookup {
   /** The guest of ours or others that has this vmid, if any. */
   rowOf(vmid: number, inventory: Inventory): GuestRow | undefined {
     const row = inventory.byVmid.get(vmid);
-    const own = row && this.names.own(row, inventory);
-    return (own && this.overlay.over(own)) ?? this.overlay.expected(vmid);
+    return (row && this.overlay.over(row)) ?? this.overlay.expected(vmid);
   }
 
   /** Rows that bear this name, without regard to case, among them guests of ours that PVE does not show yet. */

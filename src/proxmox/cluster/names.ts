@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import type { GuestConfig } from "../api/guest-config.ts";
-import { type GuestId, type GuestType, given } from "../api/values.ts";
+import type { GuestId, GuestType } from "../api/values.ts";
 import type { GuestRow, Inventory } from "./inventory.ts";
 
 /** A row's name may be this old: hosts publish every 10 s, and workers keep their own copy for some more. */
@@ -127,21 +127,13 @@ export class Names {
   /** The name to believe: what a configuration said beats a row that may be older; a doubtful row is not believed at all. */
   nameOf(row: GuestRow, inventory: Inventory): string | undefined {
     const known = this.#known.peek(key(row));
-    const doubtful = this.#isDoubtful(row.vmid, inventory);
+    const doubtful = this.isDoubtful(row.vmid, inventory);
     const young = known && inventory.beganAt < known.at + rowLagMs;
     if (known && (young || doubtful || row.name === undefined)) return known.name;
     if (doubtful) return undefined;
     const turn = this.#turns.get(key(row));
     if (!turn || turn.from !== row.name) return row.name;
     return inventory.beganAt < turn.at + copyMs ? turn.to : row.name;
-  }
-
-  /** The row without what may be of who had its vmid before: PVE files state and figures under the vmid too. */
-  own(row: GuestRow, inventory: Inventory): GuestRow {
-    if (!this.#isDoubtful(row.vmid, inventory)) return row;
-    const { type, vmid, node, tags, lock, pool, ha } = row;
-    const live = given({ lock, pool, ha });
-    return { type, vmid, node, tags, ...live, status: "unknown", template: false };
   }
 
   /** The latest time up to now from which on rows are right about names in which these still contradict us; -∞ without any. */
@@ -153,7 +145,7 @@ export class Names {
       const at = (known?.at ?? 0) + rowLagMs;
       if (inventory.beganAt >= at || row?.type !== known?.type || row?.name === known?.name)
         this.#disputed.delete(id);
-      else if (at <= now && row?.name !== undefined && !this.#isDoubtful(row.vmid, inventory))
+      else if (at <= now && row?.name !== undefined && !this.isDoubtful(row.vmid, inventory))
         latest = Math.max(latest, at);
     }
     return latest;
@@ -182,15 +174,14 @@ export class Names {
       const row = byVmid.get(turned.vmid);
       if (row?.type === turned.type && !rows.includes(row)) rows.push(row);
     }
-    const called = rows.filter((row) => this.nameOf(row, inventory)?.toLowerCase() === wanted);
-    return called.map((row) => this.own(row, inventory));
+    return rows.filter((row) => this.nameOf(row, inventory)?.toLowerCase() === wanted);
   }
 
   /** Rows of which no name is believed. */
   nameless(inventory: Inventory): readonly GuestRow[] {
     const rows = new Set(inventory.nameless);
     for (const vmid of this.#dead.keys()) {
-      const row = this.#isDoubtful(vmid, inventory) ? inventory.byVmid.get(vmid) : undefined;
+      const row = this.isDoubtful(vmid, inventory) ? inventory.byVmid.get(vmid) : undefined;
       if (row) rows.add(row);
     }
     return [...rows].filter((row) => this.nameOf(row, inventory) === undefined);
@@ -221,8 +212,8 @@ export class Names {
     return vmids.map((vmid) => this.#told.get(vmid)).filter((told) => told !== undefined);
   }
 
-  /** Whether a row of this inventory may still carry the name of who had its vmid before. */
-  #isDoubtful(vmid: number, { beganAt }: Inventory): boolean {
+  /** Whether a row of this inventory may still carry the name, the state and the figures of who had its vmid before. */
+  isDoubtful(vmid: number, { beganAt }: Inventory): boolean {
     const death = this.#dead.get(vmid);
     return death !== undefined && (death.until === undefined || beganAt < death.until);
   }

@@ -11,6 +11,8 @@ import type { Sweep } from "./sweep.ts";
 
 /** Rows younger than this are not asked again because they contradict what we have seen: many guests that do are decided together. */
 const decideMs = 5_000;
+/** One that changes of ours keep overtaking is told after so many tries: it is from after the call. */
+const maxTries = 3;
 
 /** The one inventory that serves everyone: when it is asked for again, and what a newer one tells. PVE: GET /cluster/resources */
 export class SharedInventory {
@@ -41,47 +43,53 @@ export class SharedInventory {
     return this.#last;
   }
 
-  /** As fresh as the call asks, and every row of it from after what we have changed. */
-  async current(call: Call): Promise<Inventory> {
-    let inventory = await this.any(call, this.#last && this.#rightFrom(this.#last));
+  /**
+   * As fresh as the call asks, and from after what we have changed: all of it, or what it says of the guests that `meant` finds in it,
+   * where it finds any.
+   */
+  async current(
+    call: Call,
+    meant?: (inventory: Inventory) => readonly GuestId[],
+  ): Promise<Inventory> {
+    const isOld = (inventory: Inventory) => this.#isOld(inventory, meant);
+    const [last] = [this.#last];
+    let inventory = await this.any(call, last && isOld(last) ? this.#rightAfter(last) : undefined);
     // What is accepted, or ends, while it is on its way makes it old as well.
-    for (;;) {
-      const from = this.#rightFrom(inventory);
-      if (from <= inventory.beganAt) return inventory;
-      inventory = await this.any(call, from);
-    }
+    for (let tries = 1; tries < maxTries && isOld(inventory); tries++)
+      inventory = await this.any(call, this.#rightAfter(inventory));
+    return inventory;
   }
 
-  /** As fresh as the call asks, and from `from` (clock time in ms) or later; rows that `isOld` tells of may be from before a change of ours. */
-  async any(call: Call, from = Number.NEGATIVE_INFINITY): Promise<Inventory> {
-    const due = call.maxAgeMs === undefined && !(await this.#verbs.isFresh(inventoryQuestion));
+  /** As fresh as the call asks, and asked for after `after` (clock time in ms); rows may be from before a change of ours. */
+  async any(call: Call, after = Number.NEGATIVE_INFINITY): Promise<Inventory> {
+    const question = inventoryQuestion(this.#stale.order);
+    const due = call.maxAgeMs === undefined && !(await this.#verbs.isFresh(question));
     const swept = due && this.#sweep?.isWorthwhile && (await this.#sweep.run(call));
-    const reading = swept ? call.refreshed() : this.#deciding(call, from);
-    return this.#adopt(await this.#verbs.observe(reading, inventoryQuestion));
+    const reading = swept ? call.refreshed() : this.#deciding(call, after);
+    return this.#adopt(await this.#verbs.observe(reading, question));
   }
 
   /** As it is now. */
   async live(call: Call): Promise<Inventory> {
-    return this.#adopt(await this.#verbs.live(call, inventoryQuestion));
+    return this.#adopt(await this.#verbs.live(call, inventoryQuestion(this.#stale.order)));
   }
 
-  /** Whether what this inventory says of these guests may be from before a change of ours; that it has none at all, too. */
-  isOld(inventory: Inventory, guests: () => readonly GuestId[]): boolean {
-    if (this.#rightFrom(inventory) <= inventory.beganAt) return false;
-    const meant = guests();
-    return meant.length === 0 || meant.some((guest) => this.#stale.has(guest, inventory));
+  #isOld(inventory: Inventory, meant: (inventory: Inventory) => readonly GuestId[] = () => []) {
+    if (this.#rightAfter(inventory) === Number.NEGATIVE_INFINITY) return false;
+    const guests = meant(inventory);
+    return guests.length === 0 || guests.some((guest) => this.#stale.has(guest, inventory));
   }
 
-  /** The time from which on one shows what our changes have made of all guests; not after its own beginning where it does. */
-  #rightFrom(inventory: Inventory): number {
-    return Math.max(this.#stale.from(), this.#overlay.overtakenFrom(inventory));
+  /** The time after which one must have been asked for that shows what our changes have made of all guests; -∞ where this one does. */
+  #rightAfter(inventory: Inventory): number {
+    return Math.max(this.#stale.after(inventory), this.#overlay.overtakenFrom(inventory) - 1);
   }
 
   /** Rows that contradict what we know are asked again soon after they must be right; their own age on top would be too long. */
-  #deciding(call: Call, from: number): Call {
+  #deciding(call: Call, after: number): Call {
     const [now, last] = [this.#verbs.clock.now(), this.#last];
     if (!last) return call;
-    const wanted = [from];
+    const wanted = [after + 1];
     if (call.maxAgeMs === undefined) {
       wanted.push(this.#overlay.decidedFrom(last, now, "made"));
       if (now - last.beganAt >= decideMs) {

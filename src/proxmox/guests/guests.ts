@@ -227,11 +227,13 @@ export class Guests {
   }
 
   #needsStatus({ row, name }: Found, call: Call): boolean {
+    const { last, names } = this.#lookup;
     return (
       call.maxAgeMs === 0 ||
       row.status === "unknown" ||
       row.name === undefined ||
       name === undefined ||
+      (last !== undefined && names.isDoubtful(row.vmid, last)) ||
       this.#tasks.isActive(tags.guest(row), rowSettlesMs)
     );
   }
