@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { ifAllowed, type Outcome, outcome } from "../src/each.ts";
+import type { HaEntry } from "../src/proxmox/cluster/cluster.ts";
 import type { GuestRow, NodeRow, StorageRow } from "../src/proxmox/cluster/inventory.ts";
 import type { SilentNode } from "../src/proxmox/cluster/silence.ts";
 import type { Unseen } from "../src/proxmox/cluster/unseen.ts";
@@ -37,17 +38,14 @@ export const getCluster = defineTool({
       ifAllowed(cluster.ha(call)),
       ifAllowed(cluster.recentTasks(call)),
     ]);
+    const guests = lookup.rows(inventory);
     const nodes = [...inventory.nodes.values()].toSorted((a, b) => (a.node < b.node ? -1 : 1));
     const [versions, unseen] = await Promise.all([
       nodeVersions(nodes, { proxmox, call }),
       cluster.unseen(inventory, status, call),
     ]);
-    const guests = lookup.rows(inventory);
     const mute = muteNodes(nodes, versions);
     const failed = failedSince(tasks ?? [], proxmox.clock.now() - 24 * 3_600_000);
-    const broken = (ha ?? [])
-      .filter(({ state }) => /error|fence/.test(state))
-      .map(({ id, state }) => `HA: ${id} is in state ${state}`);
     return {
       ...(status?.name !== undefined && { name: status.name }),
       ...(status && { quorate: status.quorate }),
@@ -62,7 +60,7 @@ export const getCluster = defineTool({
           .filter(({ status: state }) => state !== "online")
           .map(({ node, status: state }) => `Node ${node} is ${state}`),
         ...mute.map(({ node, reason }) => `Node ${node}: ${reason}`),
-        ...broken,
+        ...broken(ha ?? []),
         ...lockedGuests(guests),
         ...fullStorages(inventory.storages),
         ...failed,
@@ -171,6 +169,12 @@ function guestCounts(guests: readonly GuestRow[]): Readonly<Record<string, numbe
     counts[state] = (counts[state] ?? 0) + 1;
   }
   return counts;
+}
+
+function broken(ha: readonly HaEntry[]): readonly string[] {
+  return ha
+    .filter(({ state }) => /error|fence/.test(state))
+    .map(({ id, state }) => `HA: ${id} is in state ${state}`);
 }
 
 function lockedGuests(guests: readonly GuestRow[]): readonly string[] {
