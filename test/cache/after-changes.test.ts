@@ -53,6 +53,15 @@ test.each(changes)(
   },
 );
 
+test("a list shows what we have changed, however old an answer may be", async () => {
+  const { call, cost } = await lab();
+  await call("list_guests");
+  await call("update_guest", { guest: 101, set: { tags: "zebra" } });
+  const { data } = await call("list_guests", { tag: "zebra", max_age_s: 100 });
+  expect(data["total"]).toBe(1);
+  expect(await cost("list_guests", { tag: "zebra" })).toBe(0);
+});
+
 describe("under constant changes of ours", () => {
   const vms = [101, 102, 103, 110];
   /** The rows take longer than the next change does to come. */
