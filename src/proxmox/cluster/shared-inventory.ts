@@ -52,7 +52,7 @@ export class SharedInventory {
     meant?: (inventory: Inventory) => readonly GuestId[],
   ): Promise<Inventory> {
     const isOld = (inventory: Inventory) => this.#isOld(inventory, meant);
-    const [last] = [this.#last];
+    const last = this.#last;
     let inventory = await this.any(call, last && isOld(last) ? this.#rightAfter(last) : undefined);
     // What is accepted, or ends, while it is on its way makes it old as well.
     for (let tries = 1; tries < maxTries && isOld(inventory); tries++)
